@@ -1,0 +1,146 @@
+"""Who asks for a step: branches, their names, and the task factory that makes them.
+
+The body of a run is a branch, and so is every task that it starts. A branch is named
+when its task is *created* (parent's name, function's name, n-th of its kind made by
+that parent), never when it first runs: creation order is decided by the code, running
+order by timing. Steps draw their numbers per branch, so branches that use equal ids
+never swap values, in whatever order they proceed.
+
+Three kinds of tasks need care: `asyncio.wait_for` makes a task on 3.11 and none later,
+so there the task shares its parent's branch; anyio runs the function inside a wrapper
+of its own, whose name must not count; tasks made while a step function runs belong to
+the step and get no branch.
+"""
+
+import asyncio
+import re
+import sys
+from collections.abc import Coroutine
+from contextvars import Context, ContextVar, copy_context
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the run owns its branches: a cycle of objects, not of modules
+    from nbflow._engine.run import LiveRun
+    from nbflow._engine.steps import StepScope
+
+current_branch: ContextVar["Branch | None"] = ContextVar("branch", default=None)
+current_step: ContextVar["StepScope | None"] = ContextVar("step", default=None)
+
+_SEGMENT = "\x1f"  # between the segments of a step key
+_NUMBER = "\x1e"  # before the number of a repeated id
+_TASK = "\x1d"  # keeps the counters of tasks and groups apart from those of ids
+_GROUP = "\x1c"
+_LOOKS_LIKE_TASK = re.compile(r"~\d+$")
+
+
+class Branch:
+    """One line of execution in a run, and the counters of what it has called."""
+
+    __slots__ = ("_counts", "is_task", "parent", "path", "run")
+
+    def __init__(
+        self, run: "LiveRun", path: str, parent: "Branch | None", is_task: bool
+    ) -> None:
+        self.run = run
+        self.path = path
+        self.parent = parent
+        self.is_task = is_task
+        self._counts: dict[str, int] = {}
+
+    def key(self, id: str) -> str:
+        """The key of the next call of `id` in this branch."""
+        counts = self._counts
+        number = counts.get(id, 0)
+        counts[id] = number + 1
+        label = f"{id}{_NUMBER}{number}" if number else id
+        return f"{self.path}{_SEGMENT}{label}" if self.path else label
+
+    def task(self, function: str) -> "Branch":
+        """The branch of the next task of `function` that this branch starts."""
+        number = self._next(_TASK + function)
+        return Branch(self.run, self._under(f"{function}~{number}"), self, True)
+
+    def group(self, name: str) -> "Branch":
+        """The branch of the next `ctx.group(name)` in this branch.
+
+        A task whose first call is a group is named by the group alone: this is how
+        users give a stable name to branches that are started in no fixed order.
+        """
+        home = self.parent if self._is_untouched and self.parent is not None else self
+        number = home._next(_GROUP + name)
+        clashes = _LOOKS_LIKE_TASK.search(name) is not None
+        label = f"{name}{_NUMBER}{number}" if number or clashes else name
+        return Branch(self.run, home._under(label), home, False)
+
+    @property
+    def _is_untouched(self) -> bool:
+        return self.is_task and not self._counts
+
+    def _next(self, name: str) -> int:
+        number = self._counts.get(name, 0)
+        self._counts[name] = number + 1
+        return number
+
+    def _under(self, segment: str) -> str:
+        return f"{self.path}{_SEGMENT}{segment}" if self.path else segment
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """The branch path and the id of a step key, the number cut off."""
+    path, _, label = key.rpartition(_SEGMENT)
+    return path, label.partition(_NUMBER)[0]
+
+
+def install(loop: asyncio.AbstractEventLoop) -> None:
+    """Give `loop` the task factory that names the branches of runs."""
+    loop.set_task_factory(make_task)
+
+
+def make_task(
+    loop: asyncio.AbstractEventLoop,
+    coro: Coroutine[Any, Any, Any],
+    *,
+    context: Context | None = None,
+    **options: Any,
+) -> asyncio.Task[Any]:
+    """Create a task; inside a run, as a branch that the run owns."""
+    options.pop("eager_start", None)  # an eager body would run before it is named
+    if context is None:
+        branch, step = current_branch.get(), current_step.get()
+    else:
+        branch, step = context.get(current_branch), context.get(current_step)
+    if branch is None or step is not None or branch.run.is_closed:
+        return asyncio.Task(coro, loop=loop, context=context, **options)
+    child = branch if _in_wait_for() else branch.task(_function_name(coro))
+    context = copy_context() if context is None else context.copy()
+    context.run(current_branch.set, child)
+    task = asyncio.Task(coro, loop=loop, context=context, **options)
+    branch.run.adopt(task)
+    return task
+
+
+if sys.version_info < (3, 12):
+
+    def _in_wait_for() -> bool:
+        frame = sys._getframe(2)
+        for _ in range(4):  # create_task, _ensure_future, ensure_future, wait_for
+            if frame.f_back is None:
+                return False
+            frame = frame.f_back
+            if frame.f_code is asyncio.wait_for.__code__:
+                return True
+        return False
+
+else:
+
+    def _in_wait_for() -> bool:
+        return False
+
+
+def _function_name(coro: Coroutine[Any, Any, Any]) -> str:
+    name = getattr(coro, "__name__", None) or type(coro).__name__
+    if name != "_run_wrapped_task":
+        return name
+    frame = getattr(coro, "cr_frame", None)
+    inner = frame.f_locals.get("coro") if frame is not None else None
+    return getattr(inner, "__name__", None) or name

@@ -1,0 +1,70 @@
+"""Look-ups in what is recorded, for messages and for decoding."""
+
+import typing
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from nbflow import codecs
+from nbflow._store.base import RunQueries
+from nbflow._store.payload import from_json
+from nbflow.model import EventType
+
+
+def recorded_arguments(store: RunQueries, n: int, key: str) -> str:
+    """The last recorded arguments of a step, as text for a message."""
+    fields: dict[str, Any] = {}
+    for event in store.events(n):
+        if event.step == key and event.type == EventType.STEP_STARTED:
+            fields = from_json(event.data)
+    args, kwargs = load_arguments(fields, store)
+    return codecs.preview(args[0] if len(args) == 1 and not kwargs else (args, kwargs))
+
+
+def load_arguments(
+    fields: Mapping[str, Any],
+    store: RunQueries,
+    classes: Mapping[str, type] | None = None,
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments that a `step.started` holds."""
+    if "_args_blob" in fields:
+        text = store.get_blob(fields["_args_blob"])
+        return codecs.decode_arguments(text, store.get_blob, classes)
+    if "_args" in fields:
+        return codecs.revive_arguments(fields["_args"], store.get_blob, classes)
+    return (), {}
+
+
+@lru_cache(maxsize=1_000)
+def annotated_classes(fn: Any) -> Mapping[str, type]:
+    """Classes that a function's annotations name, by "module:qualname".
+
+    A class that is local to a function is in no module; annotations are the one place
+    where it can be found again.
+    """
+    if fn is None:
+        return {}
+    target = getattr(fn, "fn", fn)
+    try:
+        hints = typing.get_type_hints(target)
+    except Exception:  # annotations are the user's expressions
+        hints = getattr(target, "__annotations__", {})
+    found: dict[str, type] = {}
+    for hint in hints.values():
+        for cls in _classes(hint):
+            found[f"{cls.__module__}:{cls.__qualname__}"] = cls
+    return found
+
+
+def _classes(hint: Any) -> Iterator[type]:
+    if isinstance(hint, type):
+        yield hint
+        for inner in _field_types(hint):
+            if isinstance(inner, type) and inner is not hint:
+                yield inner
+    for part in typing.get_args(hint):
+        yield from _classes(part)
+
+
+def _field_types(cls: type) -> list[Any]:
+    return list(getattr(cls, "__annotations__", {}).values())

@@ -1,0 +1,497 @@
+"""An engine in a thread of its own, and the engines that this process has open.
+
+Other threads talk to it by posting calls; what they wait for comes back through a
+`Ticket` or a `concurrent.futures.Future`.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nbflow import durations
+from nbflow._engine import commands, launch
+from nbflow._engine.clock import Clock
+from nbflow._engine.core import Core
+from nbflow._engine.ending import Ending
+from nbflow._store.base import ReaderStore, WriterStore
+from nbflow._store.memory import MemoryStore
+from nbflow._store.reader import SqliteReader
+from nbflow.definition.spec import WorkflowSpec
+from nbflow.errors import EngineClosed, EngineNotInherited, NbflowError
+from nbflow.policy import RunOptions
+
+T = TypeVar("T")
+log = logging.getLogger("nbflow")
+
+_POLL = 0.03
+"""Seconds between two looks into the inbox: a listing costs some 50 microseconds."""
+_HOUSEKEEPING = 2.0
+"""Seconds between two moments of house-keeping while nothing runs."""
+_SWITCH_INTERVAL = 0.0005
+"""Seconds: with Python's default of 5 ms, a computing cell would starve the engine."""
+
+_lock = threading.Lock()
+_open: dict[str, "Host"] = {}
+
+
+class Ticket:
+    """What somebody outside the engine holds of a run: its end, when it comes."""
+
+    __slots__ = ("_future", "ending", "error", "run_id")
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.ending: Ending | None = None
+        self.error: BaseException | None = None
+        self._future: Future[None] | None = None
+
+    def settle(self, ending: Ending) -> None:
+        """The run has ended, and that is committed."""
+        self.ending = ending
+        self._tell()
+
+    def fail(self, error: BaseException) -> None:
+        """The run never came to be, or the engine has stopped."""
+        if self.ending is None:
+            self.error = error
+            self._tell()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is an ending or an error."""
+        return self.ending is not None or self.error is not None
+
+    def future(self) -> "Future[None]":
+        """A future that is done when the ticket is."""
+        with _lock:
+            if self._future is None:
+                self._future = Future()
+                if self.is_done:
+                    self._future.set_result(None)
+            return self._future
+
+    def _tell(self) -> None:
+        with _lock:
+            future = self._future
+        if future is not None and not future.done():
+            future.set_result(None)
+
+
+class Host:
+    """The thread and loop of one engine.
+
+    Args:
+        key: what names the store in this process (its path).
+        app: the app's name.
+        open_store: opens the writer; called in the engine's thread.
+        release: lets the next engine in; called when the store is closed.
+        clock: time, ids and loops.
+        find_spec: finds a workflow of the app by name.
+        known_specs: lists them.
+        recovers: whether unfinished runs of a former engine are taken up at start.
+        stubs: functions to call in the place of steps' own, by label or id (tests).
+    """
+
+    def __init__(
+        self,
+        key: str,
+        app: str,
+        open_store: Callable[[], WriterStore],
+        release: Callable[[], None],
+        clock: Clock,
+        find_spec: Callable[[str], WorkflowSpec | None],
+        known_specs: Callable[[], list[WorkflowSpec]],
+        *,
+        recovers: bool,
+        stubs: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
+        self.key = key
+        self.app = app
+        self.clock = clock
+        self.core: Core
+        self.loop: asyncio.AbstractEventLoop
+        self.store: WriterStore
+        self.changed = threading.Condition()
+        self.find_spec = find_spec
+        self.known_specs = known_specs
+        self._open_store = open_store
+        self._release = release
+        self._recovers = recovers
+        self._stubs = stubs
+        self._calls: deque[Callable[[], None]] = deque()
+        self._is_armed = False
+        self._is_closing = False
+        self._pid = os.getpid()
+        self._started: Future[None] = Future()
+        self._tickets: set[Ticket] = set()
+        self._watchers = 0
+        self._thread = threading.Thread(
+            target=self._main, name=f"nbflow-engine-{app}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Open the store and start the thread; raises what opening raises."""
+        self._thread.start()
+        self._started.result()
+        with _lock:
+            _open[self.key] = self
+
+    # From any thread
+
+    @property
+    def thread_id(self) -> int | None:
+        """Identity of the engine's thread."""
+        return self._thread.ident
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed or has stopped."""
+        return self._is_closing or self.core.stopped is not None
+
+    def open_reader(self) -> ReaderStore:
+        """A read-only view of the engine's store."""
+        if isinstance(self.store, MemoryStore):
+            return self.store.reader()
+        assert self.store.path is not None
+        return SqliteReader(self.store.path)
+
+    def wake_after(self, delay: object) -> int:
+        """The time that lies `delay` (a duration) from now, in microseconds."""
+        seconds = durations.parse(delay, what="delay")
+        return self.clock.micros() + round(seconds * 1e6)
+
+    def check(self) -> None:
+        """Raise where the engine cannot be used from here."""
+        if self._pid != os.getpid():
+            raise EngineNotInherited(
+                f"the engine of app {self.app!r} belongs to process {self._pid}, of "
+                "which this one is a fork: use nbflow in the parent, or start workers "
+                "with the 'spawn' method"
+            )
+        if self._is_closing:
+            raise EngineClosed(
+                f"the engine of app {self.app!r} was closed: open a new one"
+            )
+        self.core.check_running()
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Have something called on the engine's loop."""
+        self.check()
+        self._calls.append(call)
+        if not self._is_armed:
+            self._is_armed = True
+            self.loop.call_soon_threadsafe(self._drain)
+
+    def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Call a function on the engine's loop; its result once that is committed."""
+        if threading.get_ident() == self._thread.ident:
+            return function(*args, **kwargs)
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as exc:
+                done.set_exception(exc)
+                return
+            self.core.after(lambda: done.set_result(result))
+            self.core.flush_soon()
+
+        self.post(run)
+        return self._wait(done)
+
+    def _wait(self, done: "Future[T]") -> T:
+        # In slices: the engine may stop, and Windows cannot interrupt a long wait.
+        while True:
+            try:
+                return done.result(0.25)
+            except TimeoutError:
+                if done.done():
+                    raise
+                self.core.check_running()
+
+    def invoke(
+        self,
+        spec: WorkflowSpec,
+        values: Mapping[str, Any],
+        *,
+        run_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        label: str | None = None,
+        options: RunOptions | None = None,
+        wake: int | None = None,
+    ) -> Ticket:
+        """Start a run; returns at once, a refused run id shows at the ticket."""
+        stored = launch.store_input(self.store, values)
+        if headers:
+            launch.check_headers(headers)
+        ticket = Ticket(run_id or self.clock.new_run_id())
+        self._tickets.add(ticket)
+
+        def start() -> None:
+            try:
+                self._start(
+                    ticket, spec, values, stored, run_id, headers, label, options, wake
+                )
+            except BaseException as exc:
+                self._tickets.discard(ticket)
+                ticket.fail(exc)
+
+        self.post(start)
+        return ticket
+
+    def follow(self, run_id: str) -> Ticket:
+        """A ticket for a run that exists."""
+        ticket = Ticket(run_id)
+        self._tickets.add(ticket)
+        self.post(lambda: self._follow(ticket))
+        return ticket
+
+    def wait_for_change(self, timeout: float) -> None:
+        """Wait until something was committed, at most so many seconds."""
+        with self.changed:
+            self._watchers += 1
+            try:
+                self.changed.wait(timeout)
+            finally:
+                self._watchers -= 1
+
+    def crash(self) -> None:
+        """Drop everything that is not committed, as a kill of the process would."""
+        with _lock:
+            if _open.get(self.key) is self:
+                del _open[self.key]
+        self._is_closing = True
+        done: Future[None] = Future()
+
+        def drop() -> None:
+            self.core.drop()
+            self.loop.stop()
+            done.set_result(None)
+
+        self.loop.call_soon_threadsafe(drop)
+        done.result()
+        self._thread.join(10)
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Start nothing more, leave runs resumable, write what is done."""
+        with _lock:
+            if _open.get(self.key) is self:
+                del _open[self.key]
+        if self._pid != os.getpid() or self._is_closing:
+            return
+        self._is_closing = True
+        self.loop.call_soon_threadsafe(self._begin_closing)
+        if threading.get_ident() != self._thread.ident:
+            self._thread.join(timeout)
+
+    # On the engine's thread
+
+    def _main(self) -> None:
+        try:
+            self.store = self._open_store()
+            self.loop = self.clock.new_loop()
+            self.core = Core(
+                self.loop,
+                self.store,
+                self.clock,
+                self.app,
+                self.find_spec,
+                self.known_specs,
+            )
+        except BaseException as exc:
+            self._started.set_exception(exc)
+            return
+        self.core.stubs = self._stubs
+        self.core.on_commit = self._committed
+        self.core.on_stop = self._core_stopped
+        self.core.on_activity = _Activity().set
+        self.loop.set_exception_handler(self._unhandled)
+        self.loop.call_soon(self._begin)
+        while not self.loop.is_closed():
+            try:
+                self.loop.run_forever()
+                break
+            except (SystemExit, KeyboardInterrupt) as exc:
+                # Raised in a task that a body started: the others go on.
+                log.warning("a task of a run raised %s", type(exc).__name__)
+        self.store.close()
+        self._release()
+        self.loop.close()
+
+    def _begin(self) -> None:
+        if self._recovers:
+            self.core.recover(self.store.unfinished(), "recovery")
+        commands.publish_catalogue(self.core)
+        self.core.flush_soon()
+        self.core.after(lambda: self._started.set_result(None))
+        if not self.clock.virtual:
+            self._poll()
+            self._keep_house()
+
+    def _poll(self) -> None:
+        if self._is_closing or self.core.stopped is not None:
+            return
+        if self.store.path is not None:
+            commands.apply_inbox(self.core, self.store.path)
+        self.loop.call_later(_POLL, self._poll)
+
+    def _keep_house(self) -> None:
+        if self._is_closing or self.core.stopped is not None:
+            return
+        if not self.core.live:
+            try:
+                self.store.maintain(self.clock.micros())
+            except NbflowError as exc:
+                self.core.stop(exc)
+                return
+        self.loop.call_later(_HOUSEKEEPING, self._keep_house)
+
+    def _drain(self) -> None:
+        self._is_armed = False
+        calls = self._calls
+        while calls:
+            calls.popleft()()
+
+    def _start(
+        self,
+        ticket: Ticket,
+        spec: WorkflowSpec,
+        values: Mapping[str, Any],
+        stored: bytes,
+        run_id: str | None,
+        headers: Mapping[str, str] | None,
+        label: str | None,
+        options: RunOptions | None,
+        wake: int | None,
+    ) -> None:
+        core = self.core
+        core.check_running()
+        if run_id is not None:
+            known = launch.find_existing(core, run_id, spec, stored)
+            if known is not None:
+                self._follow(ticket)
+                return
+        journal = launch.new_journal(
+            core,
+            spec,
+            values,
+            run_id=ticket.run_id,
+            stored_input=stored,
+            headers=headers,
+            label=label,
+            options=options,
+        )
+        core.tickets.setdefault(ticket.run_id, []).append(self._settler(ticket))
+        launch.begin(core, journal, wake)
+
+    def _settler(self, ticket: Ticket) -> Callable[[Ending], None]:
+        def settle(ending: Ending) -> None:
+            self._tickets.discard(ticket)
+            ticket.settle(ending)
+
+        return settle
+
+    def _follow(self, ticket: Ticket) -> None:
+        core = self.core
+        settle = self._settler(ticket)
+        if ticket.run_id in core.live or ticket.run_id in core.waiting:
+            core.tickets.setdefault(ticket.run_id, []).append(settle)
+            return
+        try:
+            row = launch.find_row(core, ticket.run_id)
+            if row.ended is None:
+                # Nobody executes it now; it is told when somebody takes it up.
+                core.tickets.setdefault(ticket.run_id, []).append(settle)
+                return
+            spec = self.find_spec(row.workflow)
+            classes = core.classes_of(spec.fn if spec is not None else None)
+            settle(launch.read_ending(core.store, row, classes))
+        except NbflowError as exc:
+            self._tickets.discard(ticket)
+            ticket.fail(exc)
+
+    def _committed(self) -> None:
+        if self._watchers:
+            with self.changed:
+                self.changed.notify_all()
+
+    def _core_stopped(self, error: BaseException) -> None:
+        log.error("engine of app %r stopped: %s", self.app, error)
+        for ticket in list(self._tickets):
+            ticket.fail(error)
+        self._tickets.clear()
+        with _lock:
+            if _open.get(self.key) is self:
+                del _open[self.key]
+
+    def _begin_closing(self) -> None:
+        async def close() -> None:
+            await self.core.shutdown()
+            error = self.core.stopped
+            for ticket in list(self._tickets):
+                ticket.fail(error or EngineClosed("the engine was closed"))
+            self._tickets.clear()
+            self._committed()
+            self.loop.stop()
+
+        # Not through the task factory: this task belongs to no run.
+        task = asyncio.Task(close(), loop=self.loop)
+        self.core.keep(task)
+
+    def _unhandled(
+        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+    ) -> None:
+        error = context.get("exception")
+        if error is not None and not isinstance(error, Exception):
+            return
+        log.debug("engine loop: %s", context.get("message"), exc_info=error)
+
+
+class _Activity:
+    """Lowers the interpreter's switch interval while runs are active."""
+
+    _former: float | None = None
+
+    def set(self, is_active: bool) -> None:
+        """Runs have become active, or none is any more."""
+        if os.environ.get("NBFLOW_SWITCH_INTERVAL") == "0":
+            return
+        if is_active and self._former is None:
+            self._former = sys.getswitchinterval()
+            sys.setswitchinterval(min(_SWITCH_INTERVAL, self._former))
+        elif not is_active and self._former is not None:
+            sys.setswitchinterval(self._former)
+            self._former = None
+
+
+def find(key: str) -> Host | None:
+    """The engine that this process has open on that store."""
+    return _open.get(key)
+
+
+def opened() -> list[Host]:
+    """Every engine that this process has open."""
+    return list(_open.values())
+
+
+def store_key(path: Path) -> str:
+    """What names the store in that folder."""
+    return os.path.realpath(path)
+
+
+def _forget_in_child() -> None:
+    # The parent's engines stay listed, so that using one names what is wrong.
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,396 @@
+"""Steps that start a child run, and wait for it or not.
+
+The child's record, its first event and the parent's `step.invoking` are one
+transaction, so a re-entered parent always finds the child it has made. The child's
+end and the parent's outcome are one transaction, too.
+"""
+
+import asyncio
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal
+
+from nbflow import codecs, durations, errors
+from nbflow._engine import failure
+from nbflow._engine.ending import Ending
+from nbflow._engine.memo import Partial, Verdict
+from nbflow._engine.steps import take_turn
+from nbflow._store.payload import load_value, to_json
+from nbflow.context import InvokeOutcome
+from nbflow.definition.spec import Target, WorkflowSpec
+from nbflow.errors import (
+    InvokeDepthExceeded,
+    InvokedRunCanceled,
+    InvokedRunFailed,
+    InvokeError,
+    InvokeTimedOut,
+    NonDeterminismError,
+    WorkflowNotFound,
+)
+from nbflow.model import ErrorInfo, EventType, RunStatus, step_label
+
+if TYPE_CHECKING:
+    from nbflow._engine.run import LiveRun
+
+MAX_DEPTH = 100
+Mode = Literal["invoke", "try", "start", "join"]
+
+_COMPLETED = EventType.STEP_COMPLETED.value
+_FAILED = EventType.STEP_FAILED.value
+_TIMED_OUT = EventType.STEP_TIMED_OUT.value
+_INVOKING = EventType.STEP_INVOKING.value
+_CANCELED = EventType.STEP_CANCELED.value
+_MARK_TAIL = b"\0" * 6
+_ERRORS: Mapping[str, type[InvokeError]] = {
+    "failed": InvokedRunFailed,
+    "canceled": InvokedRunCanceled,
+    "timed_out": InvokeTimedOut,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child run, as its parent's life knows it."""
+
+    run_id: str
+    is_detached: bool
+    is_abandoned: bool
+
+
+class StartedChild:
+    """The handle of a detached child; awaiting it is a step of its own."""
+
+    def __init__(self, run: "LiveRun", id: str, run_id: str) -> None:
+        self._run = run
+        self._id = id
+        self.run_id = run_id
+
+    def __repr__(self) -> str:
+        return f"<started run {self.run_id}>"
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        branch = self._run.branch_for(self._id)
+        key = branch.key(f"{self._id}.result")
+        call = InvokeCall(self._run, key, self.run_id, None, "join", {})
+        return call.__await__()
+
+
+class InvokeCall:
+    """An invoke that was called; awaiting it starts the child, or finds it."""
+
+    __slots__ = (
+        "_future",
+        "_is_over",
+        "_timer",
+        "child",
+        "input",
+        "item_of",
+        "key",
+        "kind",
+        "mark",
+        "mode",
+        "options",
+        "run",
+        "target",
+    )
+
+    def __init__(
+        self,
+        run: "LiveRun",
+        key: str,
+        target: Target | str,
+        input: Any,
+        mode: Mode,
+        options: Mapping[str, Any],
+        item_of: str | None = None,
+    ) -> None:
+        self.run = run
+        self.key = key
+        self.target = target
+        self.input = input
+        self.mode = mode
+        self.kind = "start" if mode == "start" else "invoke"
+        self.options = options
+        self.item_of = item_of
+        self.child: str | None = None
+        name = target if isinstance(target, str) else target.name
+        self.mark = codecs.fingerprint((name, input), {}).mark + _MARK_TAIL
+        self._future: asyncio.Future[Any] = run.loop.create_future()
+        self._is_over = False
+        self._timer: Any = None
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._perform().__await__()
+
+    async def _perform(self) -> Any:
+        run = self.run
+        run.check_open(self.key)
+        left: Partial | None = None
+        if run.memo is not None:
+            verdict, found = run.memo.match(
+                self.key,
+                self.mark,
+                known=True,
+                changed=run.is_changed,
+                item_of=self.item_of,
+            )
+            if found is not None and verdict is Verdict.CONFLICT:
+                raise self._conflict()
+            if found is not None and verdict is not Verdict.SUPERSEDE:
+                fields = await take_turn(run, found, self.kind)
+                return self._result(fields, found.type == _COMPLETED)
+            if found is not None:
+                run.supersede(self.key)
+            left = run.memo.partial.pop(self.key, None)
+        run.is_live = True
+        fields, is_completed = await self._execute(left)
+        return self._result(fields, is_completed)
+
+    async def _execute(self, left: Partial | None) -> tuple[dict[str, Any], bool]:
+        """Start or find the child, wait as the mode says, record the outcome."""
+        run, core = self.run, self.run.core
+        try:
+            if left is not None and left.child is not None:
+                self.child = left.child
+            elif self.mode == "join":
+                self.child = str(self.target)
+            else:
+                self._start_child()
+        except InvokeError as exc:
+            return await self._refused(exc)
+        assert self.child is not None
+        is_detached = self.mode == "start"
+        abandon = bool(self.options.get("abandon", False)) or self.mode == "join"
+        run.children[self.child] = Child(self.child, is_detached, abandon)
+        if is_detached:
+            return await self._detached()
+        self._arm(left.until if left is not None else None)
+        try:
+            is_retried = left is not None and left.is_retried
+            core.join(self.child, self._ended, is_resumed=is_retried)
+        except InvokeError as exc:
+            return await self._refused(exc)
+        try:
+            outcome: tuple[dict[str, Any], bool] = await self._future
+        except asyncio.CancelledError:
+            self._abandoned()
+            raise
+        return outcome
+
+    def _start_child(self) -> None:
+        run, core = self.run, self.run.core
+        spec = core.resolve(self.target)
+        if run.journal.depth >= MAX_DEPTH:
+            raise InvokeDepthExceeded(
+                f"step {step_label(self.key)!r} would be run number {MAX_DEPTH + 1} "
+                f"below {run.journal.root_id}: invokes nest at most {MAX_DEPTH} deep. "
+                f"Look whether {spec.name!r} invokes itself without an end.",
+                run_id=run.journal.id,
+                step=step_label(self.key),
+            )
+        values = self._validated(spec)
+        until = self._until()
+        self.child = core.start_child(run, self.key, spec, values, self.options)
+        fields = {
+            "kind": self.kind,
+            "child_run_id": self.child,
+            "workflow": spec.name,
+            "timeout": self.options.get("timeout") and self._timeout(),
+            "_until": until,
+        }
+        run.journal.append(_INVOKING, self.key, None, self.mark, to_json(fields))
+        core.flush_soon()
+
+    def _validated(self, spec: WorkflowSpec) -> dict[str, Any]:
+        if self.item_of is None or isinstance(self.input, Mapping):
+            return spec.inputs.validate_payload(self.input)
+        return spec.inputs.validate_call((self.input,))
+
+    def _timeout(self) -> float:
+        what = f"timeout of {step_label(self.key)!r}"
+        return durations.parse(self.options["timeout"], what=what)
+
+    def _until(self) -> int | None:
+        if self.options.get("timeout") is None:
+            return None
+        return self.run.core.clock.micros() + round(self._timeout() * 1e6)
+
+    def _arm(self, until: int | None) -> None:
+        if until is None:
+            until = self._until()
+        if until is not None:
+            self._timer = self.run.core.call_at(until, self._timed_out)
+
+    async def _detached(self) -> tuple[dict[str, Any], bool]:
+        fields = {"kind": "start", "child_run_id": self.child, "_value": self.child}
+        run = self.run
+        run.journal.append(_COMPLETED, self.key, None, self.mark, to_json(fields))
+        await run.settle(self.key)
+        return fields, True
+
+    async def _refused(self, error: InvokeError) -> tuple[dict[str, Any], bool]:
+        """The child never came to exist, or cannot be waited for."""
+        details = failure.describe(
+            error, codecs.redact, step=step_label(self.key), run_id=self.run.journal.id
+        )
+        fields = {"kind": self.kind, "outcome": "refused", "error": details}
+        run = self.run
+        run.journal.append(_FAILED, self.key, None, self.mark, to_json(fields))
+        await run.settle(self.key)
+        return fields, False
+
+    def _ended(self, ending: Ending) -> None:
+        """The child's end goes into the store together with the parent's outcome."""
+        if self._is_over or self.run.is_closed:
+            return
+        head = {"kind": self.kind, "child_run_id": self.child}
+        if ending.status is RunStatus.COMPLETED:
+            stored = to_json(head)[:-1] + b"," + ending.member + b"}"
+            self._record(_COMPLETED, stored, head | {"value": ending.value}, True)
+            return
+        word = "failed" if ending.status is RunStatus.FAILED else "canceled"
+        fields = head | {"outcome": word, "error": ending.error}
+        if ending.error is None:
+            fields["error"] = self._canceled_error(ending.reason)
+        self._record(_FAILED, to_json(fields), fields, False)
+
+    def _canceled_error(self, reason: str | None) -> dict[str, Any]:
+        because = f": {reason}" if reason else ""
+        return {
+            "type": "InvokedRunCanceled",
+            "message": f"run {self.child} was canceled{because}",
+            "run_id": self.child,
+        }
+
+    def _timed_out(self) -> None:
+        if self._is_over or self.run.is_closed:
+            return
+        message = (
+            f"step {step_label(self.key)!r} waited {self._timeout():g} s, its timeout, "
+            f"for run {self.child}"
+        )
+        error = {"type": "InvokeTimedOut", "message": message, "run_id": self.child}
+        fields = {
+            "kind": self.kind,
+            "child_run_id": self.child,
+            "outcome": "timed_out",
+            "error": error,
+        }
+        self._record(_TIMED_OUT, to_json(fields), fields, False)
+        self._cancel_child("the caller's timeout has passed")
+
+    def _record(
+        self, type: str, stored: bytes, fields: dict[str, Any], is_completed: bool
+    ) -> None:
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        run = self.run
+        if self.child is not None and self.mode != "start":
+            run.children.pop(self.child, None)
+        run.journal.append(type, self.key, None, self.mark, stored)
+        run.deliver(self.key, self._future, (fields, is_completed))
+
+    def _abandoned(self) -> None:
+        """The body no longer waits."""
+        run = self.run
+        if self._timer is not None:
+            self._timer.cancel()
+        if run.is_closed:
+            return
+        if run.gate is not None:
+            run.gate.took(self.key)
+        run.journal.append(_CANCELED, self.key, None, self.mark)
+        run.core.flush_later()
+        if not self._is_over:
+            self._is_over = True
+            self._cancel_child("the caller no longer waits")
+
+    def _cancel_child(self, reason: str) -> None:
+        child = self.run.children.pop(self.child or "", None)
+        if child is None and not self.options.get("abandon") and self.mode != "join":
+            child = Child(self.child or "", False, False)
+        if child is not None and not child.is_abandoned:
+            self.run.core.cancel_run(child.run_id, reason, "parent")
+
+    def _result(self, fields: dict[str, Any], is_completed: bool) -> Any:
+        run = self.run
+        if self.mode == "start":
+            if not is_completed:
+                raise self._error(fields)
+            id = step_label(self.key)
+            return StartedChild(run, id, str(fields["child_run_id"]))
+        value = None
+        if is_completed:
+            value = fields["value"] if "value" in fields else self._load(fields)
+        if self.mode != "try":
+            if not is_completed:
+                raise self._error(fields)
+            return value
+        word = fields.get("outcome")
+        error = fields.get("error")
+        return InvokeOutcome(
+            fields.get("child_run_id"),
+            body=value,
+            is_failed=word in ("failed", "refused"),
+            is_canceled=word == "canceled",
+            is_timed_out=word == "timed_out",
+            error=ErrorInfo.from_stored(error) if error else None,
+        )
+
+    def _load(self, fields: dict[str, Any]) -> Any:
+        core = self.run.core
+        classes = core.target_classes(self.target)
+        return load_value(fields, core.store.get_blob, classes)
+
+    def _error(self, fields: dict[str, Any]) -> InvokeError:
+        stored = fields.get("error") or {}
+        info = ErrorInfo.from_stored(stored)
+        word = fields.get("outcome", "failed")
+        kind = _ERRORS.get(word) or _error_type(info.type)
+        message = info.message
+        if word == "failed":
+            message = f"run {fields.get('child_run_id')} failed with {info}"
+        error = kind(
+            message,
+            error=info,
+            run_id=fields.get("child_run_id"),
+            step=step_label(self.key),
+            workflow=None if self.mode == "join" else self._target_name(),
+        )
+        return error
+
+    def _target_name(self) -> str:
+        return self.target if isinstance(self.target, str) else self.target.name
+
+    def _conflict(self) -> NonDeterminismError:
+        label = step_label(self.key)
+        return NonDeterminismError(
+            f"step {label!r} of run {self.run.journal.id} is recorded with another "
+            f"workflow or input than {self._target_name()!r} with "
+            f"{codecs.preview(self.input)}, which the same code now asks for: a "
+            "re-entered body must call its steps with equal arguments. Take clocks, "
+            "random numbers and ids from ctx.now(), ctx.random() and ctx.uuid(), or put "
+            "what makes them into a step.",
+            run_id=self.run.journal.id,
+            step=label,
+        )
+
+
+def unknown_workflow(name: str, app: str, known: list[str]) -> WorkflowNotFound:
+    """The error for a name that the app lacks: the known ones, nearest first."""
+    near = get_close_matches(name, known, n=len(known) or 1, cutoff=0.0)
+    listed = ", ".join(repr(each) for each in near[:8])
+    more = f" and {len(near) - 8} more" if len(near) > 8 else ""
+    return WorkflowNotFound(
+        f"there is no workflow {name!r} in app {app!r}. "
+        + (f"It has {listed}{more}." if near else "It has none: define one first."),
+        workflow=name,
+    )
+
+
+def _error_type(name: str) -> type[InvokeError]:
+    """The class of a recorded refusal."""
+    kind = getattr(errors, name.rpartition(".")[2], InvokeError)
+    return kind if isinstance(kind, type) and issubclass(kind, InvokeError) else InvokeError

@@ -1,0 +1,230 @@
+"""The durable facts of one run, and the one way to add to them.
+
+A journal outlives the lives of its run: it holds the run's columns, the index and the
+digest of its last event, and appends rows to the batch that the core commits next.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nbflow import durations
+from nbflow._store.base import EventRow, RunRow, RunUpdate
+from nbflow._store.chain import first_digest, next_digest
+from nbflow._store.payload import NO_DATA, from_json
+from nbflow.model import EventType, RunStatus
+from nbflow.policy import UNSET, RunOptions
+
+if TYPE_CHECKING:
+    from nbflow._engine.core import Core
+    from nbflow._engine.ending import Ending
+    from nbflow.definition.spec import WorkflowSpec
+
+_RUN_STARTED = EventType.RUN_STARTED.value
+_RUN_QUEUED = EventType.RUN_QUEUED.value
+
+
+@dataclass(slots=True, eq=False)
+class Journal:
+    """One run in the engine's memory, as far as it is or will be in the store."""
+
+    core: "Core"
+    n: int
+    id: str
+    workflow: str
+    definition: str
+    input: bytes
+    created: int
+    options: RunOptions
+    stored_options: bytes | None = None
+    headers: bytes | None = None
+    label: str | None = None
+    parent: int | None = None
+    parent_id: str | None = None
+    parent_step: str | None = None
+    root: int = 0
+    root_id: str = ""
+    depth: int = 0
+    rerun_of: int | None = None
+    from_step: str | None = None
+    status: str = RunStatus.QUEUED.value
+    outcome: bytes | None = None
+    preview: bytes | None = None
+    attempt: int = 0
+    recoveries: int = 0
+    started: int | None = None
+    ended: int | None = None
+    wake: int | None = None
+    reason: str | None = None
+    last: int | None = None
+    tail: bytes | None = None
+    idx: int = 0
+    digest: bytes = b""
+    tx: int = 0
+    turn: int = -1
+    spec: "WorkflowSpec | None" = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    step_input: list[Any] | None = None  # of the step a rerun begins with
+    spent: int = 0  # tries of the body before the last resume
+    former_definition: str | None = None
+    waiters: list[Callable[["Ending"], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.digest:
+            self.digest = first_digest(self.id)
+
+    def header_map(self) -> Mapping[str, str]:
+        """The headers the run was given."""
+        return from_json(self.headers)
+
+    def timeout(self) -> float | None:
+        """The time-out of the whole run in seconds."""
+        given = self.spec.options.timeout if self.spec is not None else None
+        if self.options.timeout is not UNSET:
+            given = self.options.timeout
+        if given is None or given is UNSET:
+            return None
+        return durations.parse(given, what="timeout")
+
+    def append(
+        self,
+        type: str,
+        step: str | None = None,
+        attempt: int | None = None,
+        mark: bytes | None = None,
+        data: bytes | None = NO_DATA,
+    ) -> int:
+        """Add an event to the next commit; its index."""
+        core = self.core
+        idx = self.idx = self.idx + 1
+        if self.turn != core.turn:
+            self.turn = core.turn
+            self.tx = idx
+        at = core.clock.micros()
+        self.digest = digest = next_digest(
+            self.digest, idx, type, at, step, attempt, mark, data
+        )
+        core.batch.events.append(
+            EventRow(self.n, idx, self.tx, type, at, step, attempt, mark, digest, data)
+        )
+        return idx
+
+    def create(self, status: RunStatus, queued: bytes) -> None:
+        """Add the run itself, with its first event, to the next commit."""
+        self.status = status.value
+        self.append(_RUN_QUEUED, data=queued)
+        if status is RunStatus.RUNNING:
+            self.begin_attempt()
+        self.core.batch.runs.append(self.row())
+
+    def begin_attempt(self) -> None:
+        """Note that the body is entered (again): the event `run.started`."""
+        self.attempt += 1
+        if self.started is None:
+            self.started = self.core.clock.micros()
+        self.append(_RUN_STARTED, attempt=self.attempt, data=None)
+
+    def end(self, status: RunStatus, type: EventType, data: bytes) -> None:
+        """Add the terminal event and the run's last state to the next commit."""
+        self.status = status.value
+        self.ended = self.core.clock.micros()
+        self.wake = None
+        self.last = self.append(type.value, data=data)
+        self.tail = self.digest
+        self.update()
+
+    def update(self) -> None:
+        """Write the run's changing columns with the next commit."""
+        self.core.batch.updates.append(
+            RunUpdate(
+                self.status,
+                self.definition,
+                self.outcome,
+                self.preview,
+                self.attempt,
+                self.recoveries,
+                self.started,
+                self.ended,
+                self.wake,
+                self.reason,
+                self.last,
+                self.tail,
+                self.n,
+            )
+        )
+
+    def row(self) -> RunRow:
+        """The run as its row."""
+        return RunRow(
+            self.n,
+            self.id,
+            self.workflow,
+            self.definition,
+            self.status,
+            self.label,
+            self.parent,
+            self.parent_step,
+            self.root,
+            self.depth,
+            self.rerun_of,
+            self.from_step,
+            self.stored_options,
+            self.headers,
+            self.input,
+            self.outcome,
+            self.preview,
+            self.attempt,
+            self.recoveries,
+            self.created,
+            self.started,
+            self.ended,
+            self.wake,
+            self.reason,
+            self.last,
+            self.tail,
+        )
+
+
+def load_journal(core: "Core", row: RunRow) -> Journal:
+    """The journal of a run that is in the store."""
+    store = core.store
+    last = store.last_event(row.n)
+    parent = store.run_by_number(row.parent) if row.parent is not None else None
+    root = row.id if row.root == row.n else None
+    if root is None:
+        top = store.run_by_number(row.root)
+        root = top.id if top is not None else row.id
+    return Journal(
+        core,
+        row.n,
+        row.id,
+        row.workflow,
+        row.definition,
+        row.input,
+        row.created,
+        RunOptions.from_stored(row.options),
+        stored_options=row.options,
+        headers=row.headers,
+        label=row.label,
+        parent=row.parent,
+        parent_id=parent.id if parent is not None else None,
+        parent_step=row.parent_step,
+        root=row.root,
+        root_id=root,
+        depth=row.depth,
+        rerun_of=row.rerun_of,
+        from_step=row.from_step,
+        status=row.status,
+        outcome=row.outcome,
+        preview=row.preview,
+        attempt=row.attempt,
+        recoveries=row.recoveries,
+        started=row.started,
+        ended=row.ended,
+        wake=row.wake,
+        reason=row.reason,
+        last=row.last,
+        tail=row.tail,
+        idx=last.idx if last is not None else 0,
+        digest=last.digest if last is not None else b"",
+    )

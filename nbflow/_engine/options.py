@@ -1,0 +1,152 @@
+"""Which options hold for a step or a body: the call's, the step's, the run's, the
+workflow's, in this order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from nbflow import durations
+from nbflow._engine.retry import DEFAULT_RETRIES, RetryRules
+from nbflow.errors import InvalidOption
+from nbflow.policy import UNSET, RunOptions, StepOptions
+
+_KNOWN = frozenset(StepOptions.__dataclass_fields__) | {"kwargs"}
+_INVOKE = frozenset(
+    {
+        "run_id",
+        "headers",
+        "label",
+        "retries",
+        "retry_delay",
+        "flow_control",
+        "timeout",
+        "abandon",
+    }
+)
+
+
+NO_OPTIONS = RunOptions()
+"""Those of a run that was given none; compared by identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepPolicy:
+    """The resolved options of one step; durations in seconds.
+
+    `cache` is the greatest age of an outcome that may be used, None for no caching.
+    """
+
+    retry: RetryRules = RetryRules()
+    timeout: float | None = None
+    cache: float | None = None
+    at_most_once: bool = False
+
+
+def step_policy(
+    workflow: RunOptions,
+    run: RunOptions,
+    options: Mapping[str, Any],
+    own: StepOptions | None = None,
+) -> StepPolicy:
+    """Resolve the options of a step.
+
+    Raises:
+        InvalidOption, InvalidDuration: naming the option, its value and the rule.
+    """
+    base = StepOptions(**_retry_options(workflow.merged(run)))
+    given = StepOptions(
+        **{
+            name: _normal(name, value)
+            for name, value in options.items()
+            if _check_known(name) and name != "kwargs"
+        }
+    )
+    if own is not None:
+        base = base.merged(own)
+    final = base.merged(given)
+    _refuse_missing_parts(final)
+    cache = final.cache
+    age: float | None = None
+    if cache is True:
+        age = float("inf")
+    elif cache is not UNSET and cache is not None and cache is not False:
+        age = durations.parse(cache, what="cache")
+    timeout = final.timeout
+    return StepPolicy(
+        retry=_rules(final),
+        timeout=None
+        if timeout is UNSET or timeout is None
+        else durations.parse(timeout, what="timeout"),
+        cache=age,
+        at_most_once=final.at_most_once is True,
+    )
+
+
+def body_rules(workflow: RunOptions, run: RunOptions) -> RetryRules:
+    """How the body of a run is retried."""
+    return _rules(workflow.merged(run))
+
+
+def check_invoke_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that an invoke does not have."""
+    for name in options:
+        if name not in _INVOKE:
+            raise _unknown(name, _INVOKE, "an invoke")
+
+
+def _rules(options: RunOptions | StepOptions) -> RetryRules:
+    retries = options.retries
+    delay = options.retry_delay
+    retry_on = getattr(options, "retry_on", UNSET)
+    return RetryRules(
+        retries=DEFAULT_RETRIES if retries is UNSET else int(retries),
+        explicit=retries is not UNSET,
+        delay=None if delay is UNSET else delay,
+        retry_on=None if retry_on is UNSET else retry_on,
+    )
+
+
+def _retry_options(options: RunOptions) -> dict[str, Any]:
+    given = options.given()
+    return {key: given[key] for key in ("retries", "retry_delay") if key in given}
+
+
+def _normal(name: str, value: Any) -> Any:
+    if name == "retry_on" and isinstance(value, type):
+        return (value,)
+    return value
+
+
+def _check_known(name: str) -> bool:
+    if name not in _KNOWN:
+        raise _unknown(name, _KNOWN, "a step")
+    return True
+
+
+def _unknown(name: str, known: frozenset[str], what: str) -> InvalidOption:
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    return InvalidOption(
+        f"{name!r} is no option of {what} ({hint}). Arguments of the function go after "
+        "it, or into kwargs={…}.",
+        option=name,
+    )
+
+
+def _refuse_missing_parts(options: StepOptions) -> None:
+    """Options that the contract has and this version does not do yet."""
+    if options.process is True:
+        raise InvalidOption(
+            "process=True is not available in this version: sync functions run in a "
+            "worker thread",
+            option="process",
+            value=True,
+        )
+    if options.flow_control is not UNSET and options.flow_control is not None:
+        raise InvalidOption(
+            "flow_control= is not available in this version: limit parallel items with "
+            "ctx.map(…, limit=N)",
+            option="flow_control",
+            value=options.flow_control,
+        )

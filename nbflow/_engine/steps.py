@@ -1,0 +1,625 @@
+"""Steps that call a function: taken from the memo, or executed and recorded.
+
+The path of a step that succeeds at once is the hot one: number, fingerprint, memo
+look-up, `step.started` (written behind, it rides with the outcome), the call,
+`step.completed`, one commit, and the value goes to the body. Nothing is handed to a
+body that is not in the store.
+"""
+
+import asyncio
+import re
+import warnings
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextvars import copy_context
+from functools import partial
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from nbflow import codecs
+from nbflow._engine import capture, failure, retry
+from nbflow._engine.branches import current_step, split_key
+from nbflow._engine.memo import Recorded, Verdict
+from nbflow._engine.options import StepPolicy
+from nbflow._engine.threads import Outcome
+from nbflow._store.payload import from_json, load_value, store_parts, to_json
+from nbflow._store.payload import value_member
+from nbflow.context import StepInfo
+from nbflow.definition.source import function_hash, function_label, held_arguments
+from nbflow.errors import (
+    NonDeterminismError,
+    NotSerializable,
+    PayloadTooLarge,
+    StepError,
+    StepOutcomeUnknown,
+    StepTimeout,
+    WrongLoop,
+    step_error,
+)
+from nbflow.model import ErrorInfo, EventType, step_label
+
+if TYPE_CHECKING:
+    from nbflow._engine.run import LiveRun
+
+_STARTED = EventType.STEP_STARTED.value
+_COMPLETED = EventType.STEP_COMPLETED.value
+_FAILED = EventType.STEP_FAILED.value
+_TIMED_OUT = EventType.STEP_TIMED_OUT.value
+_RETRYING = EventType.STEP_RETRYING.value
+_CANCELED = EventType.STEP_CANCELED.value
+_SUPERSEDED = EventType.STEP_SUPERSEDED.value
+
+_OTHER_LOOP = re.compile(r"(bound to|attached to) a different (event )?loop")
+_MOST_FACTS = 4_096  # functions: cells are run again and again
+_COROUTINE = 0x80  # inspect.CO_COROUTINE
+_ATOMS = frozenset({int, str, float, bool, type(None), bytes, tuple})
+_LEAVING = (SystemExit, KeyboardInterrupt, GeneratorExit)
+
+
+class StepScope:
+    """A running attempt: where its prints, logs and progress go."""
+
+    __slots__ = ("__weakref__", "attempt", "key", "run")
+
+    def __init__(self, run: "LiveRun", key: str, attempt: int) -> None:
+        self.run = run
+        self.key = key
+        self.attempt = attempt
+
+    def line(self, text: str, level: str, source: str, replace: bool) -> None:
+        """A line of output."""
+        self.run.write_log(text, level, source, None, self, replace)
+
+    def progress(self, done: float, total: float | None, message: str | None) -> None:
+        """How far it has come."""
+        self.run.write_progress(done, total, message, self)
+
+    def info(self) -> StepInfo:
+        """What the function may know of its step."""
+        core, journal = self.run.core, self.run.journal
+        return StepInfo(
+            step_label(self.key),
+            core.step_key(journal.id, self.key),
+            self.attempt,
+            partial(core.step_dir, journal.id, self.key),
+        )
+
+
+class FunctionFacts(NamedTuple):
+    """What the engine asks of a step's function, found once per function."""
+
+    label: str
+    hash: bytes
+    is_async: bool
+    held: tuple[Any, ...]
+
+
+_facts: dict[CodeType, FunctionFacts] = {}
+
+
+def function_facts(fn: Callable[..., Any]) -> FunctionFacts:
+    """The facts of a function; remembered for plain ones, by their code."""
+    if type(fn) is not FunctionType or fn.__dict__:
+        held = held_arguments(fn)
+        is_held = held if any(held) else ()
+        return FunctionFacts(
+            function_label(fn), function_hash(fn), is_async(fn), is_held
+        )
+    facts = _facts.get(fn.__code__)
+    if facts is None:
+        if len(_facts) > _MOST_FACTS:
+            _facts.clear()
+        facts = FunctionFacts(function_label(fn), function_hash(fn), is_async(fn), ())
+        _facts[fn.__code__] = facts
+    return facts
+
+
+class StepCall:
+    """A step that was called. Awaiting it executes it or takes what is recorded."""
+
+    __slots__ = (
+        "args",
+        "arguments",
+        "fn",
+        "is_awaited",
+        "item_of",
+        "key",
+        "kwargs",
+        "mark",
+        "policy",
+        "run",
+    )
+
+    def __init__(
+        self,
+        run: "LiveRun",
+        key: str,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        policy: StepPolicy,
+        item_of: str | None = None,
+    ) -> None:
+        self.is_awaited = False
+        self.run = run
+        self.key = key
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs
+        self.policy = policy
+        self.item_of = item_of
+        # Taken now, before anything runs: another branch may change an argument.
+        self.arguments = arguments = codecs.fingerprint(args, kwargs)
+        facts = function_facts(fn)
+        if facts.held:  # a partial: what it holds are arguments, too
+            held = codecs.fingerprint((args, *facts.held), kwargs)
+            self.mark = held.mark + facts.hash
+        else:
+            self.mark = arguments.mark + facts.hash
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if self.is_awaited:
+            raise RuntimeError(
+                f"step {step_label(self.key)!r} was awaited twice: call ctx.run again "
+                "for another step, or keep the value"
+            )
+        self.is_awaited = True
+        return _perform(self).__await__()
+
+    def __del__(self) -> None:
+        if not self.is_awaited and not self.run.is_closed:
+            warnings.warn(
+                f"step {step_label(self.key)!r} was called and never awaited, so it "
+                "was not executed: write `await ctx.run(…)`",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def refuse_coroutine(id: str, fn: object) -> None:
+    """Raise for what is no function, above all a coroutine that was called already."""
+    if iscoroutine(fn):
+        fn.close()
+        raise TypeError(
+            f"step {id!r} got a coroutine object as fn: pass the function and its "
+            "arguments, as in ctx.run(id, fetch, url), so that it can be called again "
+            "on a retry"
+        )
+    if not callable(fn):
+        raise TypeError(
+            f"step {id!r} got {type(fn).__name__} as fn: pass a function; a value "
+            "needs no step"
+        )
+
+
+async def _perform(call: StepCall) -> Any:
+    run = call.run
+    run.check_open(call.key)
+    if run.memo is not None:
+        verdict, found = run.memo.match(
+            call.key,
+            call.mark,
+            known=call.arguments.known,
+            changed=run.is_changed,
+            item_of=call.item_of,
+        )
+        if found is not None:
+            if verdict is Verdict.CONFLICT:
+                _conflict(call, found)
+            if verdict is Verdict.SUPERSEDE:
+                run.supersede(call.key)
+            else:
+                if verdict is Verdict.UNSURE:
+                    _warn_unsure(call)
+                return await _reuse(call, found, verdict)
+    if call.policy.cache is not None:
+        cached = run.core.cached_outcome(call)
+        if cached is not None:
+            return await _take_cached(call, *cached)
+    return await _execute(call)
+
+
+async def take_turn(run: "LiveRun", found: Recorded, kind: str) -> dict[str, Any]:
+    """Wait for the turn of a recorded outcome; its fields."""
+    fields = from_json(found.data)
+    recorded_kind = fields.get("kind", "run")
+    if recorded_kind != kind and found.type != _CANCELED:
+        raise NonDeterminismError(
+            f"step {step_label(found.key)!r} of run {run.journal.id} is recorded as "
+            f"kind {recorded_kind!r}, the code now asks for kind {kind!r}: one id "
+            "stands for one kind of step. Give the new step another id.",
+            run_id=run.journal.id,
+            step=step_label(found.key),
+        )
+    gate = run.gate
+    if found.type == _CANCELED:
+        await run.loop.create_future()  # until the body cancels it again
+    if gate is not None and not run.is_single:
+        await run.wait_turn(gate.ask(found.key, None), found.key)
+    elif gate is not None:
+        gate.took(found.key)
+    return fields
+
+
+async def _reuse(call: StepCall, found: Recorded, verdict: Verdict) -> Any:
+    """Hand a recorded outcome over, in its turn; raise it where it is an error."""
+    run = call.run
+    if verdict is Verdict.MOVED and call.item_of is not None:
+        # The item's place in the list has changed: record the value there, too.
+        run.journal.append(_COMPLETED, call.key, None, call.mark, found.data)
+        run.core.flush_later()
+    fields = await take_turn(run, found, "run")
+    if found.type == _COMPLETED:
+        return load_value(fields, run.core.store.get_blob, run.classes(call.fn))
+    raise _recorded_error(call, fields)
+
+
+def _recorded_error(
+    call: StepCall, fields: dict[str, Any], original: BaseException | None = None
+) -> StepError:
+    stored = fields["error"]
+    return step_error(
+        ErrorInfo.from_stored(stored),
+        step_label(call.key),
+        fields.get("attempts", 1),
+        original,
+        stored.get("_attributes"),
+        tuple(stored["_args"]) if "_args" in stored else None,
+        workflow=call.run.journal.workflow,
+    )
+
+
+async def _execute(call: StepCall) -> Any:
+    run = call.run
+    core, journal, policy = run.core, run.journal, call.policy
+    run.is_live = True
+    attempt = 1
+    if run.memo is not None:
+        attempt = await _pick_up(call)
+        kept = core.take_unstored(journal.id, call.key, call.mark)
+        if kept is not None:
+            return await _complete(call, attempt, kept[0], 0.0)
+    while True:
+        journal.append(_STARTED, call.key, attempt, None, _started_data(call))
+        core.flush_later()
+        if policy.at_most_once:
+            await core.committed()
+        began = core.clock.monotonic()
+        try:
+            value, thread = await _attempt(call, attempt)
+            return await _complete(
+                call, attempt, value, core.clock.monotonic() - began
+            )
+        except asyncio.CancelledError as exc:
+            if run.is_closed or _is_requested():
+                _note_canceled(call, attempt)
+                raise
+            error: BaseException = exc
+            thread = None
+        except _LEAVING as exc:
+            run.fail_leaving(call.key, attempt, exc)
+            await run.loop.create_future()  # interrupted by the end of the run
+        except _Waiting as exc:
+            error, thread = exc.error, exc.thread
+        except Exception as exc:
+            error, thread = exc, None
+        attempt = await _after_failure(call, attempt, error, thread)
+
+
+async def _pick_up(call: StepCall) -> int:
+    """The attempt to make next, after what a former life has done."""
+    run, key = call.run, call.key
+    memo = run.memo
+    assert memo is not None
+    left = memo.partial.pop(key, None)
+    if left is None:
+        return 1
+    if left.attempt > left.failed and call.policy.at_most_once:
+        error = StepOutcomeUnknown(
+            f"step {step_label(key)!r} was running when the engine stopped, and "
+            "at_most_once=True forbids to call it again: look whether it took effect, "
+            "then handle StepOutcomeUnknown in the workflow",
+            run_id=run.journal.id,
+            step=step_label(key),
+        )
+        raise await _give_up(call, left.attempt, error)
+    if left.retry_at is not None:
+        await run.core.sleep_until(left.retry_at)
+    return left.failed + 1
+
+
+async def _complete(
+    call: StepCall, attempt: int, value: Any, duration: float
+) -> Any:
+    """Record the value and hand over what was stored."""
+    run = call.run
+    core = run.core
+    try:
+        payload = codecs.encode(value)
+        member = value_member(payload, core.store.put_blob)
+    except (NotSerializable, PayloadTooLarge) as exc:
+        core.keep_unstored(run.journal.id, call.key, call.mark, value)
+        raise exc
+    if call.args or call.kwargs:
+        _warn_changed_arguments(call)
+    data = b'{"duration":%.6f,%b}' % (duration, member)
+    idx = run.journal.append(_COMPLETED, call.key, attempt, call.mark, data)
+    if call.policy.cache is not None:
+        core.remember(call, idx)
+    if not payload.plain:
+        value = codecs.decode(
+            payload.text,
+            {part.digest: part.data for part in payload.parts}.__getitem__,
+            run.classes(call.fn),
+        )
+    if not (run.is_single and core.commit_inline()):
+        await run.settle(call.key)
+    return value
+
+
+class _Waiting(Exception):
+    """A thread ran out of its time: the error, and the work that still goes on."""
+
+    def __init__(self, error: StepTimeout, thread: Awaitable[Any]) -> None:
+        super().__init__()
+        self.error = error
+        self.thread = thread
+
+
+async def _attempt(call: StepCall, attempt: int) -> tuple[Any, None]:
+    """Call the function once."""
+    if call.run.core.stubs:
+        call.fn = _stubbed(call)
+    fn, timeout = call.fn, call.policy.timeout
+    scope = StepScope(call.run, call.key, attempt)
+    step = current_step.set(scope)
+    sink = capture.current_sink.set(scope)
+    try:
+        if timeout is not None:
+            value = await _timed(call, scope, timeout)
+        elif function_facts(fn).is_async:
+            value = await fn(*call.args, **call.kwargs)
+        else:
+            value = await _in_thread(call)
+        if type(value) not in _ATOMS and isawaitable(value):
+            value = await value
+        return value, None
+    except RuntimeError as exc:
+        if _OTHER_LOOP.search(str(exc)):
+            raise _wrong_loop(call, exc) from exc
+        raise
+    finally:
+        current_step.reset(step)
+        capture.current_sink.reset(sink)
+        capture.finish(scope)
+
+
+def _wrong_loop(call: StepCall, error: RuntimeError) -> WrongLoop:
+    return WrongLoop(
+        f"step {step_label(call.key)!r} used an async object that belongs to another "
+        f"event loop ({error}): make it with nbflow.resource(factory) and call that "
+        "in the step, so that it is made on the engine's loop",
+        run_id=call.run.journal.id,
+        step=step_label(call.key),
+    )
+
+
+def _stubbed(call: StepCall) -> Callable[..., Any]:
+    stubs = call.run.core.stubs or {}
+    label = step_label(call.key)
+    id = split_key(call.key)[1]
+    return stubs.get(label) or stubs.get(id) or call.fn
+
+
+async def _in_thread(call: StepCall) -> Any:
+    work = partial(call.fn, *call.args, **call.kwargs)
+    threads = call.run.core.threads
+    outcome = await threads.run(call.run.loop, copy_context(), work)
+    return _unwrap(call, outcome)
+
+
+def _unwrap(call: StepCall, outcome: Outcome[Any]) -> Any:
+    """A thread's value; raises its error, where a coroutine may raise such."""
+    error = outcome.error
+    if isinstance(error, StopIteration | asyncio.CancelledError):
+        raise RuntimeError(
+            f"step {step_label(call.key)!r} raised {type(error).__name__}"
+        ) from error
+    return outcome.unwrap()
+
+
+async def _timed(call: StepCall, scope: StepScope, timeout: float) -> Any:
+    fn, core = call.fn, call.run.core
+    if not is_async(fn):
+        work = partial(fn, *call.args, **call.kwargs)
+        future = core.threads.run(call.run.loop, copy_context(), work)
+        done, _ = await asyncio.wait({future}, timeout=timeout)
+        if not done:
+            raise _Waiting(_step_timeout(call, timeout), future)
+        return _unwrap(call, future.result())
+    deadline = core.loop.time() + timeout
+    try:
+        async with asyncio.timeout_at(deadline) as limit:
+            if timeout <= 0:
+                await asyncio.sleep(0)
+            value = await fn(*call.args, **call.kwargs)
+    except TimeoutError:
+        if limit.expired():
+            raise _step_timeout(call, timeout) from None
+        raise
+    if core.loop.time() > deadline:  # the function swallowed the interrupt
+        raise _step_timeout(call, timeout)
+    return value
+
+
+def _step_timeout(call: StepCall, timeout: float) -> StepTimeout:
+    return StepTimeout(
+        f"step {step_label(call.key)!r} took longer than its timeout of {timeout:g} s",
+        run_id=call.run.journal.id,
+        step=step_label(call.key),
+    )
+
+
+async def _after_failure(
+    call: StepCall,
+    attempt: int,
+    error: BaseException,
+    thread: Awaitable[Any] | None,
+) -> int:
+    """Record the failed attempt; the next one's number when it is due, or raise."""
+    run = call.run
+    core = run.core
+    decision = retry.decide(
+        retry.Failure.of(error),
+        attempt - 1,
+        call.policy.retry,
+        core.clock.random,
+        core.clock.micros(),
+    )
+    if isinstance(decision, retry.GiveUp):
+        raise await _give_up(call, attempt, error)
+    retry_at = core.clock.micros() + round(decision.delay * 1e6)
+    data = to_json(
+        {
+            "error": _details(call, error),
+            "retry_at": core.iso(retry_at),
+            "_retry_at": retry_at,
+        }
+    )
+    run.journal.append(_RETRYING, call.key, attempt, None, data)
+    core.flush_soon()
+    try:
+        if thread is not None:  # its slot is taken until it has ended
+            await asyncio.wait({asyncio.ensure_future(thread)})
+        await core.sleep_until(retry_at)
+    except asyncio.CancelledError:
+        _note_canceled(call, attempt)
+        raise
+    run.check_open(call.key)
+    return attempt + 1
+
+
+async def _give_up(
+    call: StepCall, attempt: int, error: BaseException
+) -> StepError:
+    run = call.run
+    details = _details(call, error)
+    timed_out = isinstance(error, StepTimeout)
+    fields = {"error": details, "attempts": attempt}
+    run.journal.append(
+        _TIMED_OUT if timed_out else _FAILED,
+        call.key,
+        attempt,
+        call.mark,
+        to_json(fields),
+    )
+    await run.settle(call.key)
+    raised = _recorded_error(call, fields, error)
+    raised.__cause__ = error
+    return raised
+
+
+def _details(call: StepCall, error: BaseException) -> dict[str, object]:
+    label, run_id = step_label(call.key), call.run.journal.id
+    return failure.describe(error, codecs.redact, step=label, run_id=run_id)
+
+
+def _is_requested() -> bool:
+    """Whether somebody cancelled this task, not the function itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _note_canceled(call: StepCall, attempt: int) -> None:
+    """The body cancelled the step: recorded, unless the run itself is ending."""
+    run = call.run
+    if not run.is_closed:
+        run.journal.append(_CANCELED, call.key, attempt, call.mark)
+        run.core.flush_later()
+
+
+async def _take_cached(call: StepCall, run_id: str, data: bytes) -> Any:
+    """Record an earlier run's outcome as this step's."""
+    run = call.run
+    fields = from_json(data)
+    value = load_value(fields, run.core.store.get_blob, run.classes(call.fn))
+    member = {key: fields[key] for key in ("_value", "_blob") if key in fields}
+    stored = to_json({"duration": 0.0, "cached_from": run_id} | member)
+    run.journal.append(_COMPLETED, call.key, 1, call.mark, stored)
+    await run.settle(call.key)
+    return value
+
+
+def _started_data(call: StepCall) -> bytes:
+    arguments = call.arguments
+    label = function_facts(call.fn).label
+    named = b"" if call.key.endswith(label) else b'"_fn":%b,' % _quoted(label)
+    if not call.args and not call.kwargs:
+        return b"{" + named[:-1] + b"}" if named else b"{}"
+    put = call.run.core.store.put_blob
+    text, is_inline = store_parts(
+        codecs.Payload(arguments.text, arguments.parts, False), put
+    )
+    member = b'"_args":' + text if is_inline else b'"_args_blob":"' + text + b'"'
+    return b"{" + named + member + b"}"
+
+
+def _quoted(text: str) -> bytes:
+    return to_json({"": text})[4:-1]
+
+
+def _conflict(call: StepCall, found: Recorded) -> NoReturn:
+    run = call.run
+    label = step_label(call.key)
+    recorded = run.recorded_arguments(found.key)
+    present = codecs.preview(_shown(call.args, call.kwargs))
+    raise NonDeterminismError(
+        f"step {label!r} of run {run.journal.id} is recorded with the arguments "
+        f"{recorded}, the same code now calls it with {present}: a re-entered body "
+        "must call its steps with equal arguments. Take clocks, random numbers and ids "
+        "from ctx.now(), ctx.random() and ctx.uuid(), and put what reads files or the "
+        "environment into a step.",
+        run_id=run.journal.id,
+        step=label,
+    )
+
+
+def _warn_unsure(call: StepCall) -> None:
+    call.run.write_log(
+        f"step {step_label(call.key)!r} is called with other arguments than recorded, "
+        "but some of them cannot be compared: the recorded value is used",
+        "warning",
+        "engine",
+        None,
+        None,
+    )
+
+
+def _warn_changed_arguments(call: StepCall) -> None:
+    if not call.arguments.known or all(type(arg) in _ATOMS for arg in call.args):
+        return
+    if codecs.fingerprint(call.args, call.kwargs).mark == call.arguments.mark:
+        return
+    call.run.write_log(
+        f"step {step_label(call.key)!r} changed one of its arguments in place: a "
+        "re-entered body will not see that change. Return the new value instead.",
+        "warning",
+        "engine",
+        None,
+        None,
+    )
+
+
+def _shown(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    return args[0] if len(args) == 1 and not kwargs else (args, dict(kwargs))
+
+
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Whether calling `fn` gives a coroutine: then it runs on the engine's loop."""
+    if type(fn) is FunctionType:
+        return bool(fn.__code__.co_flags & _COROUTINE)
+    return iscoroutinefunction(fn) or iscoroutinefunction(
+        getattr(fn, "__call__", None)  # noqa: B004
+    )
+
+

@@ -1,0 +1,1 @@
+"""Durable state: what is committed here is all that survives a crash."""

@@ -1,0 +1,106 @@
+"""Out-of-line values: files named by the sha256 of what they hold."""
+
+import os
+import re
+import secrets
+from hashlib import sha256
+from pathlib import Path
+
+from nbflow._store.base import Faults
+from nbflow._store.failures import from_os
+from nbflow._store.paths import make_folder
+from nbflow.errors import StoreDamaged
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Blobs:
+    """A folder of blobs. Any thread, any number of processes."""
+
+    def __init__(self, folder: Path, faults: Faults | None = None) -> None:
+        self._folder = folder
+        self._faults = faults
+        self._kept: set[str] = set()
+
+    def put(self, digest: str, data: bytes) -> None:
+        """Keep `data` under its digest; durable when this returns.
+
+        A blob that is there already is left alone when it is whole and written anew
+        when it is not. Raises StoreFull, StoreReadOnly, StoreError.
+        """
+        if digest in self._kept:
+            return
+        path = self._path(digest)
+        try:
+            if _content(path) != data:
+                self._write(path, data)
+            # Whoever renamed it may not have come to this yet.
+            sync_folder(self._folder)
+        except OSError as error:
+            raise from_os(error, path, needed=len(data)) from error
+        self._kept.add(digest)
+
+    def get(self, digest: str) -> bytes:
+        """The value of that digest. Raises StoreDamaged when it is gone or changed."""
+        path = self._path(digest)
+        try:
+            data = _content(path)
+        except OSError as error:
+            raise from_os(error, path) from error
+        if data is None:
+            raise StoreDamaged(
+                f"{path}: this stored value is missing; put the file back from a "
+                "backup, or rerun what made it"
+            )
+        if sha256(data).hexdigest() != digest:
+            raise StoreDamaged(
+                f"{path}: this stored value was changed (its content does not have "
+                "the digest it is named by); put it back, or rerun what made it"
+            )
+        return data
+
+    def _path(self, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise StoreDamaged(f"{digest[:80]!r}: is no digest of a stored value")
+        return self._folder / digest
+
+    def _write(self, path: Path, data: bytes) -> None:
+        make_folder(self._folder)
+        temporary = self._folder / f".new-{secrets.token_hex(8)}"
+        try:
+            write_synced(temporary, data)
+            if self._faults is not None:
+                self._faults("blob")
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Make a new file of this user only, and have its content on the disk."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600)
+    with open(fd, "wb", buffering=0) as file:
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
+        os.fsync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the folder's entries on the disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with open(fd, "rb") as file:
+        return file.read()

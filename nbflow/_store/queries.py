@@ -1,0 +1,211 @@
+"""The questions that every store answers, in SQL over one `_all`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nbflow._store.base import (
+    EventRow,
+    OneOrMore,
+    RunPage,
+    RunRow,
+    WorkflowRow,
+)
+from nbflow._store.cursors import make_cursor, read_cursor
+from nbflow.errors import InvalidOption
+
+RUNS = f"SELECT {', '.join(RunRow._fields)} FROM run"
+EVENTS = f"SELECT {', '.join(EventRow._fields)} FROM event"
+WORKFLOWS = f"SELECT {', '.join(WorkflowRow._fields)} FROM workflow"
+
+TREE = f"""
+WITH RECURSIVE tree(n) AS (
+  SELECT ? UNION ALL SELECT run.n FROM run JOIN tree ON run.parent = tree.n)
+{RUNS} WHERE n IN (SELECT n FROM tree) ORDER BY n"""
+CACHED = f"""{EVENTS} WHERE (run, idx) = (SELECT run, idx FROM cache WHERE key = ?)"""
+
+PAGE_LIMIT = 1000
+_Row = TypeVar("_Row")
+
+
+class Queries:
+    """Reads rows; says nothing about where the connection comes from."""
+
+    uid: str
+    path: Path | None
+    """The app's folder; None in memory."""
+
+    def _all(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """All rows of one statement: an open one would pin the WAL."""
+        raise NotImplementedError
+
+    def run(self, run_id: str) -> RunRow | None:
+        """The run of that id."""
+        return _first(self._runs("WHERE id = ?", (run_id,)))
+
+    def run_by_number(self, n: int) -> RunRow | None:
+        """The run of that number."""
+        return _first(self._runs("WHERE n = ?", (n,)))
+
+    def children(self, n: int) -> list[RunRow]:
+        """Runs that this one invoked or started, oldest first."""
+        return self._runs("WHERE parent = ? ORDER BY n", (n,))
+
+    def unfinished(self) -> list[RunRow]:
+        """Queued and running runs, oldest first."""
+        return self._runs("WHERE status IN ('queued', 'running') ORDER BY n", ())
+
+    def tree(self, root: int) -> list[RunRow]:
+        """A run and all runs below it, oldest first."""
+        return list(map(RunRow._make, self._all(TREE, (root,))))
+
+    def events(
+        self, run_n: int, after: int = 0, limit: int | None = None
+    ) -> list[EventRow]:
+        """Events with an index above `after`, in order."""
+        return self._events(
+            "WHERE run = ? AND idx > ? ORDER BY idx LIMIT ?",
+            (run_n, after, -1 if limit is None else limit),
+        )
+
+    def tail(self, run_n: int, count: int) -> list[EventRow]:
+        """The last `count` events, in order."""
+        rows = self._events(
+            "WHERE run = ? ORDER BY idx DESC LIMIT ?", (run_n, max(count, 0))
+        )
+        return rows[::-1]
+
+    def head(self, run_n: int) -> int:
+        """Index of the last event; 0 where there is none."""
+        rows = self._all("SELECT max(idx) FROM event WHERE run = ?", (run_n,))
+        return rows[0][0] or 0
+
+    def last_event(self, run_n: int) -> EventRow | None:
+        """The last event."""
+        return _first(self.tail(run_n, 1))
+
+    def cached(self, key: bytes) -> EventRow | None:
+        """The event that holds the outcome cached under this key."""
+        return _first(list(map(EventRow._make, self._all(CACHED, (key,)))))
+
+    def workflows(self) -> list[WorkflowRow]:
+        """The app's catalogue, by name."""
+        return list(map(WorkflowRow._make, self._all(f"{WORKFLOWS} ORDER BY name")))
+
+    def command(self, command_id: str) -> bytes | None:
+        """Outcome of an applied command; None when it was not applied (or pruned)."""
+        rows = self._all("SELECT outcome FROM command WHERE id = ?", (command_id,))
+        return rows[0][0] if rows else None
+
+    def counts(self) -> dict[str, int]:
+        """How many runs there are of each status."""
+        return dict(self._all("SELECT status, count(*) FROM run GROUP BY status"))
+
+    def find(self, prefix: str, limit: int = 2) -> list[str]:
+        """Ids of runs that begin with `prefix`, by id."""
+        rows = self._all(
+            "SELECT id FROM run WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
+            (prefix, prefix + "\U0010ffff", limit),
+        )
+        return [row[0] for row in rows]
+
+    def runs(
+        self,
+        *,
+        status: OneOrMore | None = None,
+        workflow: OneOrMore | None = None,
+        label: OneOrMore | None = None,
+        parent: OneOrMore | None = None,
+        since: int | None = None,
+        search: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> RunPage:
+        """Runs that pass all filters, newest first, in stable pages."""
+        if isinstance(limit, bool) or not 1 <= limit <= PAGE_LIMIT:
+            raise InvalidOption(
+                f"limit={limit!r}: a page holds 1 to {PAGE_LIMIT:,} runs",
+                option="limit",
+                value=limit,
+            )
+        wanted = _Filter()
+        wanted.one_of("status", status)
+        wanted.one_of("workflow", workflow)
+        wanted.one_of("label", label)
+        wanted.parents(parent)
+        if since is not None:
+            wanted.add("created >= ?", since)
+        if search:
+            wanted.search(search)
+        if cursor is not None:
+            wanted.add("n < ?", read_cursor(self.uid, cursor))
+        # One row more than asked tells whether another page follows.
+        rows = self._runs(
+            f"{wanted.where()} ORDER BY n DESC LIMIT ?", (*wanted.params, limit + 1)
+        )
+        page = rows[:limit]
+        more = len(rows) > limit
+        return RunPage(page, make_cursor(self.uid, page[-1].n) if more else None)
+
+    def _runs(self, rest: str, params: Sequence[object]) -> list[RunRow]:
+        return list(map(RunRow._make, self._all(f"{RUNS} {rest}", params)))
+
+    def _events(self, rest: str, params: Sequence[object]) -> list[EventRow]:
+        return list(map(EventRow._make, self._all(f"{EVENTS} {rest}", params)))
+
+
+class _Filter:
+    """Conditions on runs; texts are constants, values are parameters."""
+
+    def __init__(self) -> None:
+        self._conditions: list[str] = []
+        self.params: list[object] = []
+
+    def add(self, condition: str, *params: object) -> None:
+        self._conditions.append(condition)
+        self.params += params
+
+    def one_of(self, column: str, values: OneOrMore | None) -> None:
+        if values is None:
+            return
+        some = _texts(values)
+        if len(some) == 1:
+            self.add(f"{column} = ?", *some)
+        else:
+            # Newest first over all: an index would have to be sorted as a whole.
+            self.add(f"+{column} IN ({_marks(some)})", *some)
+
+    def parents(self, values: OneOrMore | None) -> None:
+        if values is not None:
+            some = _texts(values)
+            query = f"SELECT n FROM run WHERE id IN ({_marks(some)})"
+            self.add(f"parent IN ({query})", *some)
+
+    def search(self, text: str) -> None:
+        folded = text.casefold()
+        self.add(
+            "(instr(casefold(id), ?) OR instr(casefold(workflow), ?)"
+            " OR instr(casefold(label), ?))",
+            *(folded, folded, folded),
+        )
+
+    def where(self) -> str:
+        return f"WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
+
+
+def casefold(text: object) -> str | None:
+    """SQL function: SQLite's own `lower` knows ASCII only."""
+    return text.casefold() if isinstance(text, str) else None
+
+
+def _texts(values: OneOrMore) -> list[str]:
+    some = [values] if isinstance(values, str) else list(values)
+    return [str(value) for value in some]
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _first(rows: list[_Row]) -> _Row | None:
+    return rows[0] if rows else None

@@ -1,0 +1,71 @@
+"""`Client`: reads the store of an app and acts on its runs, from any process."""
+
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+
+from nbflow import names
+from nbflow._engine.host import Host
+from nbflow._store import paths
+from nbflow.client.access import Access
+from nbflow.client.runs import Runs
+from nbflow.client.workflows import Workflows
+from nbflow.definition.apps import default_app
+
+
+class Client:
+    """Reads an app's store and sends commands; needs no engine in its process.
+
+    Reading never makes a file. An engine of this process is called directly; one in
+    another process gets commands, durably; with none alive they wait for the next,
+    and a warning says so.
+
+    Args:
+        home: the `.nbflow` folder; the nearest one upwards if None. `NBFLOW_HOME`
+            overrides that.
+        app: the app's name; if None the only one in the home, else that of the
+            notebook or module.
+    """
+
+    def __init__(
+        self,
+        home: str | PathLike[str] | None = None,
+        app: str | None = None,
+        *,
+        _host: Host | None = None,
+    ) -> None:
+        found: Path | None = None
+        if _host is None or home is not None:
+            found = paths.find_home(home)
+        if app is not None:
+            names.check_app(app)
+        elif _host is not None:
+            app = _host.app
+        else:
+            assert found is not None
+            apps = paths.apps(found)
+            app = apps[0] if len(apps) == 1 else default_app()
+        self._access = Access(found, app, _host)
+
+    def __repr__(self) -> str:
+        return f"<Client of app {self.app!r}, {self._access.place}>"
+
+    @property
+    def app(self) -> str:
+        """The app's name."""
+        return self._access.app
+
+    @property
+    def home(self) -> Path | None:
+        """The `.nbflow` folder; None for a store in memory."""
+        return self._access.home
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The app's runs."""
+        return Runs(self._access)
+
+    @cached_property
+    def workflows(self) -> Workflows:
+        """The app's workflows."""
+        return Workflows(self._access)

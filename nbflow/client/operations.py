@@ -1,0 +1,375 @@
+"""What a client asks of runs: each as a function over an app's `Access`.
+
+An engine of this process is called directly, one in another through the inbox; with
+none alive the command is kept. `Runs` and `RunHandle` are the faces.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from nbflow import durations
+from nbflow._engine import commands, launch
+from nbflow._engine.timers import deadline
+from nbflow._store.base import OneOrMore, RunRow
+from nbflow.client import inbox, plans
+from nbflow.client.access import Access, is_ended
+from nbflow.client.fold import StepState, body_retry, fold_steps
+from nbflow.client.records import (
+    Numbers,
+    run_record,
+    step_records,
+    verify_run,
+    waiting_lines,
+)
+from nbflow.client.steps import StepList, caller_of
+from nbflow.errors import AmbiguousRunId, InvalidOption, RunActive, RunFinished
+from nbflow.model import TERMINAL_RUN, Page, Plan, Run, RunStatus, Step
+from nbflow.policy import DEFAULT_RETRIES, UNSET
+
+log = logging.getLogger("nbflow")
+
+UNFINISHED = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
+PAGE = 1_000
+_LOOK_BACK = 5_000
+"""Events of a live run that are read to say what it waits for."""
+_CHUNK = 200
+
+
+# Reading
+
+
+def get_run(access: Access, run_id: str) -> Run:
+    """The record of a run."""
+    return _record(access, access.find_row(run_id))
+
+
+def list_runs(access: Access, **filters: Any) -> Page[Run]:
+    """One page of records, newest first."""
+    access.settle()
+    reader = access.reader()
+    if reader is None:
+        return Page()
+    if filters.get("since") is not None:
+        filters["since"] = moment(access, filters["since"], "since")
+    page = reader.runs(**filters)
+    numbers = Numbers(reader)
+    return Page((_record(access, row, numbers) for row in page.rows), page.cursor)
+
+
+def find_run_id(access: Access, prefix: str) -> str:
+    """The id of the one run that begins so.
+
+    Raises:
+        RunNotFound, AmbiguousRunId: none does, or several.
+    """
+    reader = access.reader()
+    found = [] if reader is None else list(reader.find(prefix, 6))
+    if prefix in found:
+        return prefix
+    if len(found) > 1:
+        shown = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+        raise AmbiguousRunId(
+            f"{prefix!r} is the beginning of several runs of app {access.app!r}: "
+            f"{shown}. Give more of it.",
+            run_id=prefix,
+        )
+    return found[0] if found else access.find_row(prefix).id
+
+
+def list_steps(access: Access, run_id: str) -> list[Step]:
+    """The steps of a run; a `StepList`, which also takes names."""
+    row = access.find_row(run_id)
+    store = access.store()
+    events = store.events(row.n)
+    row = access.find_row(run_id)  # not older than its events
+    spec = access.spec(row.workflow)
+    fn = None if spec is None else spec.fn
+    classes = access.classes(row.workflow)
+    records = step_records(
+        row,
+        [event for event in events if row.last is None or event.idx <= row.last],
+        store,
+        classes=classes,
+        caller=caller_of(row, fn, store, classes),
+    )
+    return StepList(row, records)
+
+
+def _record(access: Access, row: RunRow, numbers: Numbers | None = None) -> Run:
+    spec = access.spec(row.workflow)
+    retries = UNSET if spec is None else spec.options.retries
+    return run_record(
+        row,
+        access.store(),
+        access.app,
+        classes=access.classes(row.workflow),
+        waiting=() if is_ended(row) else _waiting(access, row),
+        numbers=numbers,
+        retries=DEFAULT_RETRIES if retries is UNSET else int(retries),
+    )
+
+
+def _waiting(access: Access, row: RunRow) -> list[str]:
+    events = access.store().tail(row.n, _LOOK_BACK)
+    steps = fold_steps(events).values()
+    lines = waiting_lines(row, steps, body_retry(events), access.micros())
+    if not access.executes(row):
+        lines.insert(0, "nobody executes it: its engine is gone")
+    return lines
+
+
+def moment(access: Access, value: object, what: str) -> int:
+    """A time in microseconds: an aware datetime, or a duration before now.
+
+    Raises:
+        InvalidDuration: a naive datetime, or neither.
+    """
+    if isinstance(value, datetime):
+        return deadline(value, what=what)
+    seconds = durations.parse(value, what=what)
+    return access.micros() - round(seconds * 1e6)
+
+
+# Cancel
+
+
+def cancel(access: Access, run_ids: Sequence[str], reason: str | None) -> list[str]:
+    """Cancel runs; the ids of those that were still going on.
+
+    Raises:
+        RunNotFound: one of them is not there, and none was canceled.
+    """
+    rows = {run_id: access.find_row(run_id) for run_id in run_ids}
+    live = [run_id for run_id, row in rows.items() if not is_ended(row)]
+    if not live:
+        return []
+    host = access.host()
+    if host is not None:
+        return list(host.call(commands.cancel, host.core, live, reason, "user"))
+    command = {"kind": "cancel", "run_ids": live, "reason": reason}
+    outcome = inbox.send(access, [command])
+    return [] if outcome is None else list(outcome[0])
+
+
+def select_unfinished(
+    access: Access,
+    status: OneOrMore | None,
+    workflow: OneOrMore | None,
+    label: OneOrMore | None,
+    since: object,
+) -> list[str]:
+    """Ids of the unfinished runs that pass all filters."""
+    wanted = [status] if isinstance(status, str) else list(status or UNFINISHED)
+    known = {str(each) for each in RunStatus}
+    for each in wanted:
+        if str(each) not in known:
+            raise InvalidOption(
+                f"status={str(each)!r} is unknown: give one of {', '.join(known)}",
+                option="status",
+                value=each,
+            )
+    open_ones = [str(each) for each in wanted if str(each) in UNFINISHED]
+    if not open_ones:
+        return []
+    rows = _all_rows(
+        access,
+        status=open_ones,
+        workflow=workflow,
+        label=label,
+        since=None if since is None else moment(access, since, "since"),
+    )
+    return [row.id for row in rows]
+
+
+def _all_rows(access: Access, **filters: Any) -> list[RunRow]:
+    access.settle()
+    reader = access.reader()
+    if reader is None:
+        return []
+    rows: list[RunRow] = []
+    cursor = None
+    while True:
+        page = reader.runs(limit=PAGE, cursor=cursor, **filters)
+        rows += page.rows
+        cursor = page.cursor
+        if cursor is None:
+            return rows
+
+
+# Resume
+
+
+def plan_resume(
+    access: Access, run_id: str, refresh: str | Iterable[str] | None
+) -> tuple[RunRow, plans.Decision]:
+    """What a resume of the run would do.
+
+    Raises:
+        RunActive, RunFinished: there is nothing to resume.
+        StepNotFound: `refresh` names a step that it does not have.
+    """
+    row = access.find_row(run_id)
+    if row.status in (RunStatus.COMPLETED, RunStatus.SKIPPED):
+        raise RunFinished(
+            f"run {row.id!r} of {row.workflow!r} is {row.status}, there is nothing "
+            "left to do: use rerun for a new run of it",
+            run_id=row.id,
+            workflow=row.workflow,
+        )
+    if access.host() is not None and not is_ended(row) and access.executes(row):
+        raise RunActive(
+            f"run {row.id!r} of {row.workflow!r} is {row.status}: only a failed or "
+            "canceled run can be resumed. Cancel it first, or wait for its end.",
+            run_id=row.id,
+            workflow=row.workflow,
+        )
+    store = access.store()
+    events = store.events(row.n)
+    verify_run(row, events)
+    spec = access.spec(row.workflow)
+    fn = None if spec is None else spec.fn
+    return row, plans.decide(row, events, fn, _last_completed(access, row), refresh)
+
+
+def _last_completed(access: Access, row: RunRow) -> list[StepState]:
+    """The steps of the workflow's last completed run."""
+    store = access.store()
+    page = store.runs(status=RunStatus.COMPLETED.value, workflow=row.workflow, limit=1)
+    if not page.rows:
+        return []
+    return list(fold_steps(store.events(page.rows[0].n)).values())
+
+
+def resume(access: Access, run_id: str, refresh: str | Iterable[str] | None) -> Plan:
+    """Go on in place with a run; says first what that means."""
+    row, decision = plan_resume(access, run_id, refresh)
+    log.info("%s", plans.describe(row, decision.plan))
+    host = access.host()
+    if host is not None:
+        host.call(
+            commands.resume,
+            host.core,
+            run_id,
+            decision.refresh or None,
+            decision.stale or None,
+        )
+    else:
+        command = {
+            "kind": "resume",
+            "run_id": run_id,
+            "refresh": decision.refresh or None,
+            "stale": decision.stale or None,
+        }
+        inbox.send(access, [command])
+    return decision.plan
+
+
+# Rerun
+
+
+def rerun(access: Access, run_id: str, given: Mapping[str, Any]) -> tuple[str, bool]:
+    """Start a new run of an old one's workflow.
+
+    Args:
+        access: the app.
+        run_id: the old run.
+        given: `from_step`, `input` and `step_input`, as far as they were given.
+
+    Returns:
+        The new run's id, and whether it is recorded already.
+
+    Raises:
+        StepNotFound: the run has no step `from_step`.
+        InvalidOption: `step_input` is no list, or comes without `from_step`.
+    """
+    row = access.find_row(run_id)
+    _check_rerun(access, row, given)
+    new_id = access.new_run_id()
+    command: dict[str, Any] = {"kind": "rerun", "run_id": run_id, "new_run_id": new_id}
+    if given.get("from_step") is not None:
+        command["from_step"] = str(given["from_step"])
+    host = access.host()
+    values = {key: given[key] for key in ("input", "step_input") if key in given}
+    if host is not None:
+        store = host.store
+        for key, value in values.items():
+            command[key] = inbox.stored_tree(value, store.put_blob)
+        return str(host.call(launch.rerun, host.core, command)), True
+    for key, value in values.items():
+        command[key] = inbox.stored_value(access, value)
+    return new_id, inbox.send(access, [command]) is not None
+
+
+def _check_rerun(access: Access, row: RunRow, given: Mapping[str, Any]) -> None:
+    from_step, step_input = given.get("from_step"), given.get("step_input")
+    if step_input is not None and not isinstance(step_input, list | tuple):
+        raise InvalidOption(
+            f"step_input={step_input!r} is no list: give the list of the positional "
+            "arguments of the step",
+            option="step_input",
+            value=step_input,
+        )
+    if step_input is not None and from_step is None:
+        raise InvalidOption(
+            "step_input= goes with from_step= only: say which step gets it",
+            option="step_input",
+            value=step_input,
+        )
+    if from_step is not None:
+        states = fold_steps(access.store().events(row.n)).values()
+        known = [state.label for state in states]
+        if from_step not in known:
+            raise plans.unknown_step(row, str(from_step), known)
+
+
+# Delete
+
+
+def delete(access: Access, run_ids: Sequence[str]) -> int:
+    """Delete ended runs; how many.
+
+    Raises:
+        RunNotFound: one of them is not there.
+        RunActive: one of them has not ended. Nothing is deleted then.
+    """
+    for run_id in run_ids:
+        launch.refuse_live(access.find_row(run_id))
+    deleted = 0
+    unique = list(dict.fromkeys(run_ids))
+    for first in range(0, len(unique), _CHUNK):
+        some = unique[first : first + _CHUNK]
+        host = access.host()
+        if host is not None:
+            deleted += host.call(commands.delete, host.core, some)
+        else:
+            outcome = inbox.send(access, [{"kind": "delete", "run_ids": some}])
+            deleted += 0 if outcome is None else int(outcome[0])
+    return deleted
+
+
+def prunable(
+    access: Access,
+    older_than: timedelta | float | str | None,
+    keep: int | None,
+    status: OneOrMore | None,
+) -> list[str]:
+    """Ids of the ended runs that pass all criteria; none without a criterion."""
+    if older_than is None and keep is None and status is None:
+        return []
+    if keep is not None and (isinstance(keep, bool) or keep < 0):
+        raise InvalidOption(
+            f"keep={keep!r} is not allowed: give a whole number of 0 or more runs",
+            option="keep",
+            value=keep,
+        )
+    ended = sorted(str(each) for each in TERMINAL_RUN)
+    given = [status] if isinstance(status, str) else list(status or ended)
+    wanted = [str(each) for each in given if str(each) in ended]
+    rows = _all_rows(access, status=wanted) if wanted else []
+    rows = rows[keep or 0 :]
+    if older_than is not None:
+        before = moment(access, older_than, "older_than")
+        rows = [row for row in rows if row.ended is not None and row.ended < before]
+    return [row.id for row in rows]

@@ -1,0 +1,225 @@
+"""Waiting for the end of a run: in this process through a ticket, else by looking.
+
+`Watch.look` decides without waiting; `wait` and `wait_async` sleep between two looks.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
+
+import anyio
+
+from nbflow._engine.ending import Ending
+from nbflow._engine.host import Host, Ticket
+from nbflow._engine.launch import read_ending
+from nbflow._store.base import RunRow
+from nbflow.client.access import Access, is_ended
+from nbflow.client.notices import warn
+from nbflow.errors import EngineNotInherited, RunNotFound, StoreError
+from nbflow.model import RunStatus
+
+POLL = 0.02
+"""Seconds between two looks at a store that another process writes."""
+_SLICE = 0.25
+"""Seconds after which a wait looks whether its engine is still there."""
+_GRACE = 4
+"""Looks at a run that nobody executes before the user is told."""
+
+
+class Watch:
+    """Looks for the end of one run.
+
+    Args:
+        access: the app.
+        run_id: the run.
+        ticket: what this process's engine gave for it.
+        host: that engine.
+        is_recorded: False for a run that a kept command is to start.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        run_id: str,
+        ticket: Ticket | None = None,
+        host: Host | None = None,
+        is_recorded: bool = True,
+    ) -> None:
+        self.access = access
+        self.run_id = run_id
+        self.ticket = ticket
+        self.is_recorded = is_recorded
+        self._host = host
+        self._unexecuted = 0
+        self._is_told = False
+
+    def wait(self, timeout: float | None) -> Ending | None:
+        """Block until the run has ended; None when `timeout` seconds have passed."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            state = self.look()
+            if isinstance(state, Ending):
+                return state
+            left = _SLICE if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                return None
+            if state is None:
+                time.sleep(min(left, POLL))
+            else:
+                with suppress(TimeoutError):
+                    state.result(min(left, _SLICE))
+
+    async def wait_async(self) -> Ending:
+        """Wait on asyncio or trio without blocking the loop."""
+        while True:
+            state = self.look()
+            if isinstance(state, Ending):
+                return state
+            if state is None:
+                await anyio.sleep(POLL)
+            else:
+                await _done(state)
+
+    def look(self) -> "Ending | Future[None] | None":
+        """The end, or the future that is done then, or None: look again soon.
+
+        Raises:
+            NbflowError: the run was refused, is not there, or its engine has stopped
+                and none goes on with it.
+        """
+        if self.ticket is not None:
+            return self._look_at_ticket(self.ticket)
+        row = self._row()
+        if row is None:
+            return None
+        if is_ended(row):
+            return self._read(row)
+        host = self.access.host()
+        self._check_executed(row)
+        if host is None:
+            return None
+        self._host = host
+        self.ticket = host.follow(self.run_id)
+        return self.ticket.future()
+
+    def _look_at_ticket(self, ticket: Ticket) -> "Ending | Future[None] | None":
+        ending = ticket.ending
+        if ending is not None:
+            if ending.status is RunStatus.COMPLETED or not self._is_resumed():
+                return ending
+            self.ticket = None
+            return None
+        if ticket.error is not None:
+            return self._look_after(ticket.error)
+        if self._host is not None:
+            self._refuse_fork(self._host)
+            if not self._host.is_closed and self._unexecuted_here(self._host):
+                self._tell_unexecuted()
+        return ticket.future()
+
+    def _look_after(self, error: BaseException) -> Ending | None:
+        """The ticket has failed: the run may have ended, or go on elsewhere."""
+        if not isinstance(error, StoreError):
+            raise error
+        row = self._row()
+        if row is not None and is_ended(row):
+            return self._read(row)
+        host = self.access.host()
+        if host is not None and host is not self._host:
+            self.ticket = None
+            return None
+        if host is None and self.access.holder() is not None:
+            self.ticket = None
+            return None
+        raise error
+
+    def _row(self) -> RunRow | None:
+        if self.is_recorded:
+            return self.access.find_row(self.run_id)
+        row = self.access.look_up(self.run_id)
+        if row is not None:
+            self.is_recorded = True
+        return row
+
+    def _read(self, row: RunRow) -> Ending:
+        store = self.access.store()
+        return read_ending(store, row, self.access.classes(row.workflow))
+
+    def _is_resumed(self) -> bool:
+        """Whether the run goes on after an end that was no completion."""
+        try:
+            row = self._row()
+        except RunNotFound:  # deleted since
+            return False
+        return row is not None and not is_ended(row)
+
+    def _refuse_fork(self, host: Host) -> None:
+        try:
+            host.check()
+        except EngineNotInherited:
+            raise
+        except StoreError:  # the ticket will be told
+            return
+
+    def _check_executed(self, row: RunRow) -> None:
+        if not self._is_told and not self.access.executes(row):
+            self._unexecuted += 1
+            if self.access.host() is None or self._unexecuted > _GRACE:
+                self._tell_unexecuted()
+
+    def _unexecuted_here(self, host: Host) -> bool:
+        """Whether this process's engine has left the run alone for a while."""
+        core = host.core
+        if self.run_id in core.live or self.run_id in core.waiting:
+            self._unexecuted = 0
+            return False
+        self._unexecuted += 1
+        return self._unexecuted > _GRACE
+
+    def _tell_unexecuted(self) -> None:
+        if self._is_told:
+            return
+        self._is_told = True
+        app = self.access.app
+        if self.access.is_served():
+            warn(
+                f"run {self.run_id} of app {app!r} is unfinished and nobody executes "
+                f"it: client.runs.resume({self.run_id!r}) goes on with it. Still "
+                "waiting."
+            )
+        else:
+            warn(
+                f"no engine serves app {app!r}, so run {self.run_id} does not go on: "
+                "start one (nbflow.Engine, nbflow serve). Still waiting."
+            )
+
+
+async def _done(future: "Future[None]") -> None:
+    """Wait for a future of another thread, at most a moment.
+
+    Not through `asyncio.wrap_future`: cancelling that would cancel it for everybody.
+    """
+    event = anyio.Event()
+    wake = _waker()
+
+    def tell(_: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            wake(event.set)
+
+    future.add_done_callback(tell)
+    with anyio.move_on_after(_SLICE):
+        await event.wait()
+
+
+def _waker() -> Callable[[Callable[[], Any]], object]:
+    """What calls something on the running loop, from another thread."""
+    try:
+        return asyncio.get_running_loop().call_soon_threadsafe
+    except RuntimeError:
+        token = sys.modules["trio"].lowlevel.current_trio_token()
+        wake: Callable[[Callable[[], Any]], object] = token.run_sync_soon
+        return wake

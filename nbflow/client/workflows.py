@@ -1,0 +1,381 @@
+"""`client.workflows`: the workflows of an app, and how runs of them are started."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
+
+from nbflow import codecs, durations, names
+from nbflow._engine import launch
+from nbflow._engine.core import Core
+from nbflow._engine.host import Host
+from nbflow._engine.invokes import unknown_workflow
+from nbflow._engine.timers import deadline
+from nbflow._store.base import WorkflowRow
+from nbflow.client import inbox
+from nbflow.client.access import Access
+from nbflow.client.handle import RunHandle
+from nbflow.definition.spec import WorkflowSpec
+from nbflow.errors import InvalidOption, WorkflowNotFound
+from nbflow.model import from_micros
+from nbflow.policy import FlowControl, RetryDelay, RunOptions
+
+# `Workflows.list` hides the type inside of that class.
+Handles: TypeAlias = list[RunHandle[Any]]
+Rows: TypeAlias = list[WorkflowRow]
+
+
+class WaitResult(NamedTuple):
+    """What `invoke(…, wait="result")` gives."""
+
+    run_id: str
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowInfo:
+    """A workflow as the app's catalogue has it."""
+
+    name: str
+    app: str
+    definition: str | None = None
+    input_schema: dict[str, Any] | None = field(default=None, hash=False, repr=False)
+    output_schema: dict[str, Any] | None = field(default=None, hash=False, repr=False)
+    source: str | None = field(default=None, repr=False)
+    updated_at: datetime | None = None
+
+
+class Workflows:
+    """The workflows of one app."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def __repr__(self) -> str:
+        return f"<workflows of app {self._access.app!r}>"
+
+    def list(self) -> list[WorkflowInfo]:
+        """Every workflow that an engine of the app has served, by name."""
+        known = {row.name: _from_row(self._access.app, row) for row in self._rows()}
+        host = self._access.host()
+        if host is not None:
+            specs = host.known_specs()
+            known |= {spec.name: _from_spec(self._access.app, spec) for spec in specs}
+        return [known[name] for name in sorted(known)]
+
+    def get(self, name: str) -> WorkflowInfo:
+        """One workflow.
+
+        Raises:
+            WorkflowNotFound: names the known ones, nearest first.
+        """
+        for info in self.list():
+            if info.name == name:
+                return info
+        raise self._unknown(name)
+
+    @overload
+    def invoke(
+        self,
+        name: str,
+        *,
+        input: Any = None,
+        wait: None = None,
+        run_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        label: str | None = None,
+        retries: int | None = None,
+        retry_delay: RetryDelay | None = None,
+        timeout: Any = None,
+        flow_control: FlowControl | None = None,
+        delay: Any = None,
+        not_before: datetime | None = None,
+    ) -> RunHandle[Any]: ...
+    @overload
+    def invoke(
+        self,
+        name: str,
+        *,
+        input: Any = None,
+        wait: Literal["result"],
+        run_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        label: str | None = None,
+        retries: int | None = None,
+        retry_delay: RetryDelay | None = None,
+        timeout: Any = None,
+        flow_control: FlowControl | None = None,
+        delay: Any = None,
+        not_before: datetime | None = None,
+    ) -> WaitResult: ...
+    def invoke(
+        self,
+        name: str,
+        *,
+        input: Any = None,
+        wait: Literal["result"] | None = None,
+        run_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        label: str | None = None,
+        retries: int | None = None,
+        retry_delay: RetryDelay | None = None,
+        timeout: Any = None,
+        flow_control: FlowControl | None = None,
+        delay: Any = None,
+        not_before: datetime | None = None,
+    ) -> RunHandle[Any] | WaitResult:
+        """Start a run by name; it is durable when this returns.
+
+        An engine in another process starts it; with none alive it is kept until one
+        starts, which a warning says.
+
+        Args:
+            name: the workflow.
+            input: a mapping of its fields, or the payload it takes whole.
+            wait: "result" blocks for the result.
+            run_id: the run's id; an existing run of it is attached, taken or resumed.
+            headers: text to text, seen as `ctx.headers`.
+            label: what lists of runs show and filter by.
+            retries: tries after the first.
+            retry_delay: between tries.
+            timeout: of the whole run.
+            flow_control: not available in this version.
+            delay: a duration to wait before it starts.
+            not_before: an aware datetime before which it does not start.
+
+        Raises:
+            WorkflowNotFound: names the known ones, nearest first.
+            InvalidInput, RunIdConflict, InvalidOption: naming value and rule; no run
+                is recorded.
+        """
+        if wait not in (None, "result"):
+            raise InvalidOption(
+                f"wait={wait!r} is unknown: use 'result' to block, or None",
+                option="wait",
+                value=wait,
+            )
+        if run_id is not None:
+            names.check_run_id(run_id)
+        _refuse_flow_control(flow_control)
+        if wait is not None:
+            self._access.refuse_loop(f"invoke({name!r}, wait={wait!r})")
+        common = _Common(
+            headers,
+            label,
+            _options(retries, retry_delay, timeout),
+            self._wake(delay, not_before),
+        )
+        host = self._access.host()
+        if host is not None:
+            handle = self._invoke_here(host, name, input, run_id, common)
+        else:
+            handle = self._send(name, [input], [run_id], common)[0]
+        if wait is None:
+            return handle
+        return WaitResult(handle.run_id, handle.result())
+
+    def invoke_many(
+        self,
+        name: str,
+        inputs: Iterable[Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        label: str | None = None,
+        retries: int | None = None,
+        retry_delay: RetryDelay | None = None,
+        timeout: Any = None,
+    ) -> Handles:
+        """Start a run for each input, all of them in one commit.
+
+        Raises:
+            WorkflowNotFound, InvalidInput, InvalidOption: as `invoke`; no run is
+                recorded then.
+        """
+        common = _Common(headers, label, _options(retries, retry_delay, timeout), None)
+        host = self._access.host()
+        if host is None:
+            some = [*inputs]
+            return self._send(name, some, [None] * len(some), common)
+        spec = self._spec(host, name)
+        values = [spec.inputs.validate_payload(each) for each in inputs]
+        ids = host.call(_start_all, host.core, spec, values, common)
+        return [
+            RunHandle(id, access=self._access, workflow=spec.name, host=host)
+            for id in ids
+        ]
+
+    def _invoke_here(
+        self, host: Host, name: str, input: Any, run_id: str | None, common: "_Common"
+    ) -> RunHandle[Any]:
+        spec = self._spec(host, name)
+        ticket = host.invoke(
+            spec,
+            spec.inputs.validate_payload(input),
+            run_id=run_id,
+            headers=common.headers,
+            label=common.label,
+            options=common.options,
+            wake=common.wake,
+        )
+        host.call(_nothing)  # posted after it: both are committed when this returns
+        if ticket.error is not None:
+            raise ticket.error
+        return RunHandle(
+            ticket.run_id,
+            access=self._access,
+            host=host,
+            ticket=ticket,
+            workflow=spec.name,
+        )
+
+    def _send(
+        self,
+        name: str,
+        inputs: Sequence[Any],
+        ids: Sequence[str | None],
+        common: "_Common",
+    ) -> Handles:
+        """Ask the engine of another process, or the one that comes."""
+        if all(row.name != name for row in self._rows()):
+            raise self._unknown(name)
+        access = self._access
+        run_ids = [id or access.new_run_id() for id in ids]
+        commands = [
+            common.command()
+            | {
+                "workflow": name,
+                "run_id": id,
+                "input": inbox.stored_value(access, input),
+            }
+            for id, input in zip(run_ids, inputs, strict=True)
+        ]
+        outcome = inbox.send(access, commands)
+        return [
+            RunHandle(id, access=access, workflow=name, is_recorded=outcome is not None)
+            for id in run_ids
+        ]
+
+    def _spec(self, host: Host, name: str) -> WorkflowSpec:
+        spec = host.find_spec(name)
+        if spec is None:
+            raise self._unknown(name)
+        return spec
+
+    def _rows(self) -> Rows:
+        reader = self._access.reader()
+        return [] if reader is None else reader.workflows()
+
+    def _unknown(self, name: str) -> WorkflowNotFound:
+        access = self._access
+        if access.host() is None and access.reader() is None:
+            return WorkflowNotFound(
+                f"there is no workflow {name!r} in app {access.app!r}: nothing of that "
+                f"app was ever stored ({access.place}). Start an engine that serves "
+                "it, or give the client another home= or app=.",
+                workflow=name,
+            )
+        return unknown_workflow(name, access.app, [info.name for info in self.list()])
+
+    def _wake(self, delay: Any, not_before: datetime | None) -> int | None:
+        if delay is not None and not_before is not None:
+            raise InvalidOption(
+                "delay= and not_before= both say when the run may start: give one",
+                option="delay",
+                value=delay,
+            )
+        if not_before is not None:
+            return deadline(not_before, what="not_before")
+        if delay is None:
+            return None
+        seconds = durations.parse(delay, what="delay")
+        return self._access.micros() + round(seconds * 1e6)
+
+
+class _Common(NamedTuple):
+    """What the runs of one call share."""
+
+    headers: Mapping[str, str] | None
+    label: str | None
+    options: RunOptions | None
+    wake: int | None
+
+    def command(self) -> dict[str, Any]:
+        """The fields of a command."""
+        if self.headers:
+            launch.check_headers(self.headers)
+        if self.label is not None:
+            names.check_label(self.label)
+        stored = None if self.options is None else self.options.to_stored()
+        fields = {
+            "kind": "invoke",
+            "headers": dict(self.headers) if self.headers else None,
+            "label": self.label,
+            "options": None if stored is None else codecs.parse(stored),
+            "wake": self.wake,
+        }
+        return {key: value for key, value in fields.items() if value is not None}
+
+
+def _start_all(
+    core: Core, spec: WorkflowSpec, values: list[dict[str, Any]], common: _Common
+) -> list[str]:
+    """On the engine's loop: all in one turn, so all in one commit."""
+    ids = []
+    for each in values:
+        journal = launch.new_journal(
+            core,
+            spec,
+            each,
+            headers=common.headers,
+            label=common.label,
+            options=common.options,
+        )
+        launch.begin(core, journal, common.wake)
+        ids.append(journal.id)
+    return ids
+
+
+def _options(
+    retries: int | None, retry_delay: RetryDelay | None, timeout: Any
+) -> RunOptions | None:
+    given = {"retries": retries, "retry_delay": retry_delay, "timeout": timeout}
+    given = {name: value for name, value in given.items() if value is not None}
+    return RunOptions(**given) if given else None
+
+
+def _refuse_flow_control(value: object) -> None:
+    """Silently ignoring a limit would be worse."""
+    if value is not None:
+        raise InvalidOption(
+            "flow_control= is not available in this version: limit parallel items with "
+            "ctx.map(…, limit=N)",
+            option="flow_control",
+            value=value,
+        )
+
+
+def _from_row(app: str, row: WorkflowRow) -> WorkflowInfo:
+    return WorkflowInfo(
+        row.name,
+        app,
+        row.definition,
+        None if row.input_schema is None else codecs.parse(row.input_schema),
+        None if row.output_schema is None else codecs.parse(row.output_schema),
+        row.source,
+        None if row.at is None else from_micros(row.at),
+    )
+
+
+def _from_spec(app: str, spec: WorkflowSpec) -> WorkflowInfo:
+    return WorkflowInfo(
+        spec.name,
+        app,
+        spec.definition,
+        spec.inputs.input_schema,
+        spec.inputs.output_schema,
+        spec.source,
+    )
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,146 @@
+"""Stored forms of the datetime family and its time zones."""
+
+import re
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from nbflow.codecs._text import Node
+from nbflow.codecs._walk import (
+    Missing,
+    Reader,
+    Refusal,
+    Writer,
+    damaged,
+    decodes,
+    encodes,
+    int_of,
+    list_of,
+    text_of,
+)
+
+_ZONE = re.compile(r"[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,3}")
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@encodes(datetime)
+def _write_datetime(writer: Writer, value: datetime) -> Node:
+    writer.tagged = True
+    naive = value.replace(tzinfo=None, fold=0)
+    return _stamp(writer, "$datetime", naive.isoformat(), value)
+
+
+@encodes(time)
+def _write_time(writer: Writer, value: time) -> Node:
+    writer.tagged = True
+    naive = value.replace(tzinfo=None, fold=0)
+    return _stamp(writer, "$time", naive.isoformat(), value)
+
+
+def _stamp(writer: Writer, tag: str, text: str, value: datetime | time) -> Node:
+    node: dict[str, Node] = {tag: text}
+    if value.tzinfo is not None:
+        try:
+            node["tz"] = writer.node(value.tzinfo)
+        except Refusal as refusal:
+            refusal.inside(value, ".tzinfo")
+            raise
+    if value.fold:
+        node["fold"] = 1
+    return node
+
+
+@decodes("$datetime")
+def _read_datetime(reader: Reader, node: Node) -> datetime:
+    text = text_of(node["$datetime"])
+    naive = datetime.fromisoformat(text)
+    if naive.tzinfo is not None:
+        damaged("a date has its time zone in the wrong place")
+    return naive.replace(tzinfo=_zone(reader, node, "datetime", text), fold=_fold(node))
+
+
+@decodes("$time")
+def _read_time(reader: Reader, node: Node) -> time:
+    text = text_of(node["$time"])
+    naive = time.fromisoformat(text)
+    return naive.replace(tzinfo=_zone(reader, node, "time", text), fold=_fold(node))
+
+
+def _fold(node: Node) -> int:
+    fold = int_of(node.get("fold", 0))
+    if fold not in (0, 1):
+        damaged("a time has an unknown fold")
+    return fold
+
+
+def _zone(reader: Reader, node: Node, kind: str, text: str) -> tzinfo | None:
+    if "tz" not in node:
+        return None
+    zone: Any = reader.read(node["tz"])
+    if isinstance(zone, tzinfo):
+        return zone
+    raise Missing(f"datetime.{kind}", (text, zone))
+
+
+@encodes(date)
+def _write_date(writer: Writer, value: date) -> Node:
+    writer.tagged = True
+    return {"$date": value.isoformat()}
+
+
+@decodes("$date")
+def _read_date(reader: Reader, node: Node) -> date:
+    return date.fromisoformat(text_of(node["$date"]))
+
+
+@encodes(timedelta)
+def _write_timedelta(writer: Writer, value: timedelta) -> Node:
+    writer.tagged = True
+    return {"$timedelta": [value.days, value.seconds, value.microseconds]}
+
+
+@decodes("$timedelta")
+def _read_timedelta(reader: Reader, node: Node) -> timedelta:
+    days, seconds, microseconds = (int_of(n) for n in list_of(node["$timedelta"]))
+    return timedelta(days, seconds, microseconds)
+
+
+@encodes(timezone)
+def _write_timezone(writer: Writer, value: timezone) -> Node:
+    writer.tagged = True
+    if value is UTC:
+        return {"$timezone": None}
+    offset = value.utcoffset(None) // _MICROSECOND
+    name = value.tzname(None)
+    if name == timezone(value.utcoffset(None)).tzname(None):
+        return {"$timezone": offset}
+    return {"$timezone": offset, "name": writer.node(name)}
+
+
+@decodes("$timezone")
+def _read_timezone(reader: Reader, node: Node) -> timezone:
+    if node["$timezone"] is None:
+        return UTC
+    offset = timedelta(microseconds=int_of(node["$timezone"]))
+    if "name" in node:
+        return timezone(offset, text_of(reader.read(node["name"])))
+    return timezone(offset)
+
+
+@encodes(ZoneInfo)
+def _write_zone(writer: Writer, value: ZoneInfo) -> Node:
+    writer.tagged = True
+    if value.key is None or not _ZONE.fullmatch(value.key):
+        raise Refusal("is a time zone without a name in the zone database", value)
+    return {"$zone": value.key}
+
+
+@decodes("$zone")
+def _read_zone(reader: Reader, node: Node) -> ZoneInfo:
+    key = text_of(node["$zone"])
+    if not _ZONE.fullmatch(key):
+        damaged("a time zone has an impossible name")
+    try:
+        return ZoneInfo(key)
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        raise Missing("zoneinfo.ZoneInfo", key) from None
