@@ -498,4 +498,4 @@ def current() -> Context:
     can be called as a plain function.
     """
     context = current_context.get()
-    return Context(_OutsideScope()) if context is None else context  # type: ignore[arg-type]
+    return Context(_OutsideScope()) if context is None else context

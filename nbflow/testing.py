@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 from uuid import UUID
 
 from nbflow._engine import steps
@@ -24,7 +24,7 @@ from nbflow.client import Client, RunHandle
 from nbflow.context import Context, InvokeOutcome, RunFacts, StepInfo, current_context
 from nbflow.engine import Engine
 from nbflow.model import from_micros
-from nbflow.workflows import RunKeywords, Workflow, start_run
+from nbflow.workflows import Workflow, start_run
 
 __all__ = ["TestEngine", "VirtualClock", "crash", "inline"]
 
@@ -101,8 +101,7 @@ class TestEngine:
         self.serve(workflow)
         values = workflow.spec.inputs.validate_call(args, kwargs)
         assert engine._host is not None
-        run = cast(RunKeywords, workflow._run)
-        return start_run(engine._host, workflow.spec, values, run)
+        return start_run(engine._host, workflow.spec, values, workflow._run)
 
     def crash(self) -> None:
         """Kill the engine and start another one on what was committed."""
@@ -169,7 +168,7 @@ class _InlineScope:
     """Implements `context.Scope` by doing things at once."""
 
     def __init__(self, facts: Mapping[str, Any], depth: int = 0) -> None:
-        plain = {
+        plain: dict[str, Any] = {
             "run_id": "r-inline",
             "workflow": "inline",
             "app": "inline",

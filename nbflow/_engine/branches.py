@@ -93,7 +93,7 @@ def split_key(key: str) -> tuple[str, str]:
 
 def install(loop: asyncio.AbstractEventLoop) -> None:
     """Give `loop` the task factory that names the branches of runs."""
-    loop.set_task_factory(make_task)
+    loop.set_task_factory(make_task)  # type: ignore[arg-type]
 
 
 def make_task(

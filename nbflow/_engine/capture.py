@@ -151,6 +151,8 @@ _bars: "weakref.WeakKeyDictionary[Any, weakref.ref[Sink]]" = weakref.WeakKeyDict
 
 def finish(sink: Sink) -> None:
     """Hand `sink` the lines that had no end yet, and forget it. Call it once."""
+    if not _said:
+        return  # the common case: nobody has anything unfinished
     with _lock:
         said = _said.pop(sink, None)
     if said is not None:

@@ -6,6 +6,7 @@ file is removed; a crash between repeats nothing.
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,13 @@ def apply_inbox(core: "Core", path: Path) -> None:
         if core.store.command(id) is None:
             outcome = to_json(apply(core, command))
             core.batch.commands.append(CommandRow(id, core.clock.micros(), outcome))
-    core.after(lambda: [file.unlink(missing_ok=True) for file in files] and None)
+    core.after(partial(_remove, files))
     core.flush_soon()
+
+
+def _remove(files: list[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
 
 
 def apply(core: "Core", command: Mapping[str, Any]) -> dict[str, Any]:

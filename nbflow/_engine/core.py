@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ LAZY = 0.005
 """Seconds after which records that nobody waits for are committed on their own."""
 RECOVERIES = 5
 """Crashes without a new outcome after which a run is given up."""
-_INLINE = 8
+_INLINE = 16
 """Commits that one run may make before other work gets its turn."""
 _PAUSE = 1.0
 """Seconds between tries to commit on a full disk."""
@@ -123,7 +124,9 @@ class Core:
 
     def flush_later(self) -> None:
         """Commit within a few milliseconds, with whatever comes till then."""
-        if self._lazy is None:
+        if self.clock.virtual:
+            self.flush_soon()  # waiting would move time
+        elif self._lazy is None:
             self._lazy = self.loop.call_later(LAZY, self._flush_lazy)
 
     def commit_inline(self) -> bool:
@@ -141,7 +144,7 @@ class Core:
     async def committed(self) -> None:
         """Wait until what was appended so far is durable."""
         future = self.loop.create_future()
-        self.after(lambda: future.done() or future.set_result(None))
+        self.after(partial(_set_done, future))
         self.flush_soon()
         await future
 
@@ -322,7 +325,7 @@ class Core:
             waiter(ending)
         tickets = self.tickets.pop(journal.id, None)
         if tickets:
-            self.after(lambda: [ticket(ending) for ticket in tickets] and None)
+            self.after(partial(_tell, tickets, ending))
         self.flush_soon()
 
     def _rest(self) -> None:
@@ -584,6 +587,16 @@ class Core:
             capture.uninstall()
             if self.on_activity is not None:
                 self.on_activity(False)
+
+
+def _set_done(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _tell(waiters: list[Waiter], ending: Ending) -> None:
+    for waiter in waiters:
+        waiter(ending)
 
 
 class Timer:

@@ -15,6 +15,7 @@ from itertools import groupby
 from math import isfinite
 from typing import Any
 
+from nbflow._rebuild import plain_attributes
 from nbflow.errors import MESSAGE_LIMIT, _Interrupt
 
 FRAME_LIMIT = 20
@@ -190,8 +191,8 @@ def _attributes(error: BaseException, redact: Redact) -> dict[str, object]:
     """The error's own small, plain attributes: `status_code` and the like."""
     attributes: dict[str, object] = {}
     room = _ATTRIBUTES_LIMIT
-    for name, value in list(_quiet(lambda: vars(error), {}).items()):
-        if not isinstance(name, str) or name.startswith("_"):
+    for name, value in _quiet(lambda: plain_attributes(error), {}).items():
+        if name.startswith("_") and name != "__notes__":
             continue
         plain = _plain(value, redact)
         size = _size([name, plain])

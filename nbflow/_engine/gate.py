@@ -108,6 +108,12 @@ class Gate:
 
     def deliver(self, outcomes: list[tuple[str, "asyncio.Future[Any]", Any]]) -> None:
         """Hand over the live outcomes of one commit, behind all earlier ones."""
+        if not self._groups and not self._is_spacing:
+            for _, future, value in outcomes:
+                if not future.done():
+                    future.set_result(value)
+            self._begin_spacing()
+            return
         group = _Group(-1, ())
         for key, future, value in outcomes:
             group.asked[key] = (future, value)
@@ -151,6 +157,9 @@ class Gate:
                 asked[0].set_result(asked[1])
         if self._is_single() and not self._groups:
             return
+        self._begin_spacing()
+
+    def _begin_spacing(self) -> None:
         self._is_spacing = True
         self._turns = 0
         self._loop.call_soon(self._space)

@@ -155,6 +155,11 @@ class Host:
         """Whether it was closed or has stopped."""
         return self._is_closing or self.core.stopped is not None
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the engine's thread still runs."""
+        return self._thread.is_alive()
+
     def open_reader(self) -> ReaderStore:
         """A read-only view of the engine's store."""
         if isinstance(self.store, MemoryStore):

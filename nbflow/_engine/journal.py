@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nbflow._engine.ending import Ending
     from nbflow.definition.spec import WorkflowSpec
 
+_new = tuple.__new__
 _RUN_STARTED = EventType.RUN_STARTED.value
 _RUN_QUEUED = EventType.RUN_QUEUED.value
 
@@ -104,9 +105,8 @@ class Journal:
         self.digest = digest = next_digest(
             self.digest, idx, type, at, step, attempt, mark, data
         )
-        core.batch.events.append(
-            EventRow(self.n, idx, self.tx, type, at, step, attempt, mark, digest, data)
-        )
+        row = (self.n, idx, self.tx, type, at, step, attempt, mark, digest, data)
+        core.batch.events.append(_new(EventRow, row))  # half the price of a call
         return idx
 
     def create(self, status: RunStatus, queued: bytes) -> None:

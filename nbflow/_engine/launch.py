@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from nbflow._engine.core import Core
 
 _UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)
-_PREVIEW = 80
+_PREVIEW = 80  # characters
+_SMALL = 200  # bytes
 
 
 def resolve(core: "Core", target: Target | str) -> WorkflowSpec:
@@ -111,13 +112,16 @@ def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 def queued_data(journal: Journal) -> bytes:
     """What `run.queued` says."""
-    fields = {
-        "workflow": journal.workflow,
-        "input_preview": codecs.preview(journal.values, _PREVIEW),
-        "label": journal.label,
-        "parent": journal.parent_id,
-        "not_before": journal.wake and journal.core.iso(journal.wake),
-    }
+    fields: dict[str, Any] = {"workflow": journal.workflow}
+    if journal.label is not None:
+        fields["label"] = journal.label
+    if journal.parent_id is not None:
+        fields["parent"] = journal.parent_id
+    if journal.wake is not None:
+        fields["not_before"] = journal.core.iso(journal.wake)
+    if len(journal.input) <= _SMALL:  # readers make the preview of a small input
+        return to_json(fields)[:-1] + b',"_input":' + journal.input + b"}"
+    fields["input_preview"] = codecs.preview(journal.values, _PREVIEW)
     return to_json(fields)
 
 

@@ -7,9 +7,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from nbflow import durations
-from nbflow._engine.retry import DEFAULT_RETRIES, RetryRules
+from nbflow._engine.retry import RetryRules
 from nbflow.errors import InvalidOption
-from nbflow.policy import UNSET, RunOptions, StepOptions
+from nbflow.policy import DEFAULT_RETRIES, UNSET, RunOptions, StepOptions
 
 _KNOWN = frozenset(StepOptions.__dataclass_fields__) | {"kwargs"}
 _INVOKE = frozenset(

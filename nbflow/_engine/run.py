@@ -354,15 +354,14 @@ class LiveRun:
             )
         branch = current_branch.get()
         if branch is None or branch.run is not self or not self._on_loop():
-            self._refuse_place(id)
+            raise self._wrong_place(id)
         self.check_open(id)
         return branch
 
-    def _refuse_place(self, id: str) -> None:
-        if self.is_closed:
-            self.check_open(id)
+    def _wrong_place(self, id: str) -> ContextClosed:
+        self.check_open(id)
         sync = "" if self.spec.is_async else " Make the workflow an `async def`."
-        raise ContextClosed(
+        return ContextClosed(
             f"step {id!r} was called outside the body of run {self.journal.id}: ctx "
             "belongs to the workflow's body and the tasks it starts, not to threads "
             f"or other runs.{sync}",

@@ -22,7 +22,7 @@ from nbflow._engine.branches import current_step, split_key
 from nbflow._engine.memo import Recorded, Verdict
 from nbflow._engine.options import StepPolicy
 from nbflow._engine.threads import Outcome
-from nbflow._store.payload import from_json, load_value, store_parts, to_json
+from nbflow._store.payload import INLINE_LIMIT, from_json, load_value, store_parts, to_json
 from nbflow._store.payload import value_member
 from nbflow.context import StepInfo
 from nbflow.definition.source import function_hash, function_label, held_arguments
@@ -164,6 +164,9 @@ class StepCall:
                 "for another step, or keep the value"
             )
         self.is_awaited = True
+        run = self.run
+        if run.memo is None and self.policy.cache is None and not run.is_closed:
+            return _execute(self).__await__()  # a first life has nothing to look up
         return _perform(self).__await__()
 
     def __del__(self) -> None:
@@ -278,7 +281,9 @@ async def _execute(call: StepCall) -> Any:
         attempt = await _pick_up(call)
         kept = core.take_unstored(journal.id, call.key, call.mark)
         if kept is not None:
-            return await _complete(call, attempt, kept[0], 0.0)
+            value = _record_value(call, attempt, kept[0], 0.0)
+            await run.settle(call.key)
+            return value
     while True:
         journal.append(_STARTED, call.key, attempt, None, _started_data(call))
         core.flush_later()
@@ -286,16 +291,19 @@ async def _execute(call: StepCall) -> Any:
             await core.committed()
         began = core.clock.monotonic()
         try:
-            value, thread = await _attempt(call, attempt)
-            return await _complete(
+            value = await _attempt(call, attempt)
+            value = _record_value(
                 call, attempt, value, core.clock.monotonic() - began
             )
+            if not (run.is_single and core.commit_inline()):
+                await run.settle(call.key)
+            return value
         except asyncio.CancelledError as exc:
             if run.is_closed or _is_requested():
                 _note_canceled(call, attempt)
                 raise
             error: BaseException = exc
-            thread = None
+            thread: Awaitable[Any] | None = None
         except _LEAVING as exc:
             run.fail_leaving(call.key, attempt, exc)
             await run.loop.create_future()  # interrupted by the end of the run
@@ -328,15 +336,18 @@ async def _pick_up(call: StepCall) -> int:
     return left.failed + 1
 
 
-async def _complete(
+def _record_value(
     call: StepCall, attempt: int, value: Any, duration: float
 ) -> Any:
-    """Record the value and hand over what was stored."""
+    """Append the outcome; the value as it was stored."""
     run = call.run
     core = run.core
     try:
         payload = codecs.encode(value)
-        member = value_member(payload, core.store.put_blob)
+        if payload.plain and len(payload.text) <= INLINE_LIMIT:
+            member = b'"_value":' + payload.text
+        else:
+            member = value_member(payload, core.store.put_blob)
     except (NotSerializable, PayloadTooLarge) as exc:
         core.keep_unstored(run.journal.id, call.key, call.mark, value)
         raise exc
@@ -352,8 +363,6 @@ async def _complete(
             {part.digest: part.data for part in payload.parts}.__getitem__,
             run.classes(call.fn),
         )
-    if not (run.is_single and core.commit_inline()):
-        await run.settle(call.key)
     return value
 
 
@@ -366,7 +375,7 @@ class _Waiting(Exception):
         self.thread = thread
 
 
-async def _attempt(call: StepCall, attempt: int) -> tuple[Any, None]:
+async def _attempt(call: StepCall, attempt: int) -> Any:
     """Call the function once."""
     if call.run.core.stubs:
         call.fn = _stubbed(call)
@@ -383,7 +392,7 @@ async def _attempt(call: StepCall, attempt: int) -> tuple[Any, None]:
             value = await _in_thread(call)
         if type(value) not in _ATOMS and isawaitable(value):
             value = await value
-        return value, None
+        return value
     except RuntimeError as exc:
         if _OTHER_LOOP.search(str(exc)):
             raise _wrong_loop(call, exc) from exc

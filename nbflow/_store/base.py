@@ -113,6 +113,18 @@ class CacheRow(NamedTuple):
     at: int
 
 
+class HeadMark(NamedTuple):
+    """The last event that was committed, noted outside of the database.
+
+    A database that lacks it has lost its end (SQLite drops a damaged tail of its log
+    without a word) or is an older copy.
+    """
+
+    run: int
+    idx: int
+    digest: str
+
+
 class RunPage(NamedTuple):
     """Some runs, newest first; `cursor` is None when these are the last."""
 

@@ -20,12 +20,12 @@ def read_cursor(uid: str, cursor: str) -> int:
     body = _decode(cursor)
     if len(body) != 21 or body[:1] != _VERSION or _check(body[:17]) != body[17:]:
         raise InvalidCursor(
-            f"cursor {cursor[:60]!r}: is not a cursor of runs.list; pass the .cursor "
-            "of a page unchanged, or None for the first page"
+            f"cursor {str(cursor)[:60]!r}: is not a cursor of runs.list; pass the "
+            ".cursor of a page unchanged, or None for the first page"
         )
     if body[1:9] != _mark(uid):
         raise InvalidCursor(
-            f"cursor {cursor[:60]!r}: belongs to another store (or this one was "
+            f"cursor {str(cursor)[:60]!r}: belongs to another store (or this one was "
             "replaced); begin again with cursor=None"
         )
     return int.from_bytes(body[9:17], "big")

@@ -12,9 +12,10 @@ import os
 import socket
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from nbflow._store.base import HeadMark
 from nbflow._store.failures import from_os
 from nbflow._store.inherit import register
 from nbflow._store.paths import LOCK, check_file, make_app
@@ -37,6 +38,7 @@ class Holder:
     since: int | None = None
     epoch: int | None = None
     uid: str | None = None
+    latest: HeadMark | None = None
 
     @property
     def since_time(self) -> dt.datetime | None:
@@ -82,9 +84,15 @@ class EngineLock:
         self._write(self._me)
         register(self)
 
-    def mark(self, *, uid: str, epoch: int) -> None:
-        """Write down which store is served, and under which epoch."""
-        self._me = Holder(**{**asdict(self._me), "uid": uid, "epoch": epoch})
+    def mark(self, *, uid: str, epoch: int, latest: HeadMark | None = None) -> None:
+        """Write down which store is served, under which epoch and how far it got.
+
+        To be repeated now and then: the next engine reads it as `former`, and
+        `writer.lacks(former.latest)` tells whether history was lost.
+        """
+        self._me = replace(
+            self._me, uid=uid, epoch=epoch, latest=latest or self._me.latest
+        )
         self._write(self._me)
 
     def is_held(self) -> bool:
@@ -98,7 +106,10 @@ class EngineLock:
                 f"{self._path}: is held by the process that this one was forked from"
             )
         if self._fd >= 0:
-            self._write(Holder(uid=self._me.uid, epoch=self._me.epoch))
+            gone = dict.fromkeys(
+                ("pid", "host", "boot", "started", "notebook", "since")
+            )
+            self._write(replace(self._me, **gone))
             os.close(self._fd)
             self._fd = -1
 
@@ -189,8 +200,11 @@ def busy(path: Path) -> EngineBusy:
 def _read(path: Path) -> Holder:
     try:
         fields = json.loads(path.read_bytes() or b"{}")
-        return Holder(**{k: fields.get(k) for k in Holder.__dataclass_fields__})
-    except (OSError, ValueError, AttributeError):
+        known = {k: fields.get(k) for k in Holder.__dataclass_fields__}
+        if known["latest"]:
+            known["latest"] = HeadMark(*known["latest"])
+        return Holder(**known)
+    except (OSError, ValueError, AttributeError, TypeError):
         return Holder()
 
 

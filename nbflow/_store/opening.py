@@ -91,7 +91,7 @@ def create(path: Path, now: int | None = None) -> None:
     """Make a new store's database. Raises StoreFull, StoreReadOnly, StoreDamaged."""
     for left in ("-wal", "-journal"):
         # SQLite would replay it into the new database.
-        if os.path.lexists(f"{path}{left}"):
+        if has_content(Path(f"{path}{left}")):
             raise StoreDamaged(
                 f"{path}: is missing, but its {path.name}{left} is still there: put "
                 "the database back, or move that file away to begin anew"
@@ -112,6 +112,14 @@ def create(path: Path, now: int | None = None) -> None:
     finally:
         for end in ("", "-wal", "-shm", "-journal"):
             Path(f"{temporary}{end}").unlink(missing_ok=True)
+
+
+def has_content(path: Path) -> bool:
+    """Whether a companion file is there and not empty, as a reader may leave it."""
+    try:
+        return path.lstat().st_size > 0
+    except OSError:
+        return False
 
 
 def _create(path: Path, now: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from nbflow._store.base import (
     EventRow,
+    HeadMark,
     OneOrMore,
     RunPage,
     RunRow,
@@ -83,6 +84,16 @@ class Queries:
     def last_event(self, run_n: int) -> EventRow | None:
         """The last event."""
         return _first(self.tail(run_n, 1))
+
+    def lacks(self, mark: HeadMark) -> bool:
+        """Whether an event that was committed is gone, its run not being deleted."""
+        for event in self.events(mark.run, mark.idx - 1, 1):
+            if event.idx == mark.idx:
+                return event.digest.hex() != mark.digest
+        if self.run_by_number(mark.run) is not None:
+            return True
+        high: int = self._all("SELECT high FROM store")[0][0]
+        return mark.run > high
 
     def cached(self, key: bytes) -> EventRow | None:
         """The event that holds the outcome cached under this key."""

@@ -134,7 +134,7 @@ class SqliteReader(Queries):
         """
         if primary(error) not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             return False
-        if os.path.lexists(f"{self._file}-wal"):
+        if opening.has_content(Path(f"{self._file}-wal")):
             raise StoreReadOnly(
                 f"{self._file}: can only be read by its owner as long as its -wal file "
                 "is there and this user may not write to the folder"

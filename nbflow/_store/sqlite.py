@@ -22,12 +22,13 @@ import random
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from nbflow._store import opening
 from nbflow._store.ballast import Ballast
-from nbflow._store.base import Batch, Faults
+from nbflow._store.base import Batch, EventRow, Faults, HeadMark
 from nbflow._store.blobs import Blobs
 from nbflow._store.failures import FSYNC_FAILED, from_os, from_sqlite, primary
 from nbflow._store.inherit import leak, register
@@ -121,6 +122,7 @@ class SqliteWriter(Queries):
         self._faults = faults
         self._dead: tuple[type[StoreError], str] | None = None
         self._committing = False
+        self._last: EventRow | None = None
         self._commits = 0
         self._wal_size = 0
         make_app(app_dir)
@@ -164,6 +166,8 @@ class SqliteWriter(Queries):
         wal = os.fstat(self._wal_fd)
         if (file.st_dev, file.st_ino) != self._identity or not wal.st_nlink:
             raise self._replaced()
+        if batch.events:
+            self._last = batch.events[-1]
         self._commits += 1 + (len(batch.events) >> 4)
         if self._commits >= BUSY_FRAMES or wal.st_size - self._wal_size >= BUSY_WAL:
             self._checkpoint("PASSIVE")
@@ -187,6 +191,11 @@ class SqliteWriter(Queries):
             self._checkpoint("TRUNCATE")
         elif self._commits >= IDLE_FRAMES:
             self._checkpoint("PASSIVE")
+
+    def mark(self) -> HeadMark | None:
+        """The last event that this writer committed, for the lock's file."""
+        event = self._last
+        return event and HeadMark(event.run, event.idx, event.digest.hex())
 
     def release_ballast(self) -> bool:
         """Give the reserved space back. False when it was gone."""
@@ -385,13 +394,18 @@ class SqliteWriter(Queries):
         """A new connection; opened first, so that closing the old deletes nothing."""
         if self._is_replaced():
             raise self._replaced()
-        old = self._connection
+        old, cursor = self._connection, self._cursor
         try:
             self._connect()
             self._cursor.execute(SELECT_EPOCH).fetchall()
         except sqlite3.Error as error:
             found = from_sqlite(error, self._file)
             raise self._die(type(found), str(found)) from error
+        with suppress(sqlite3.Error):
+            # Else it would live on, and keep the write lock, until it is collected.
+            if old.in_transaction:
+                old.rollback()
+            cursor.close()
         old.close()
 
     def _roll_back(self) -> None:

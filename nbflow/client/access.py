@@ -133,8 +133,8 @@ class Access:
         if any(host.thread_id == me for host in hosts.opened()):
             raise WrongLoop(
                 f"{what} waits, and was called on the engine's own event loop, which "
-                "it would block for ever: inside a workflow use `await ctx.invoke(…)`, or "
-                "`await` the handle"
+                "it would block for ever: inside a workflow use "
+                "`await ctx.invoke(…)`, or `await` the handle"
             )
 
     # What is stored

@@ -316,7 +316,9 @@ class RunHandle(Generic[T]):
         row = self._access.look_up(self.run_id)
         if row is None:
             self._raise_refusal()
-            return "queued, not recorded yet" if self._is_pending() else "unknown"
+            if not self._watch.is_recorded:
+                return "queued: the engine that is to start it is not there yet"
+            return "queued" if self._is_pending() else "unknown"
         self._workflow = row.workflow
         run = operations.get_run(self._access, self.run_id)
         line = str(run.status)

@@ -16,12 +16,12 @@ from nbflow._store.base import OneOrMore, RunRow
 from nbflow.client import inbox, plans
 from nbflow.client.access import Access, is_ended
 from nbflow.client.fold import StepState, body_retry, fold_steps
+from nbflow.client.reasons import waiting_lines
 from nbflow.client.records import (
     Numbers,
     run_record,
     step_records,
     verify_run,
-    waiting_lines,
 )
 from nbflow.client.steps import StepList, caller_of
 from nbflow.errors import AmbiguousRunId, InvalidOption, RunActive, RunFinished

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, Protocol
 from uuid import UUID
 
-from nbflow import codecs, durations
+from nbflow import codecs
 from nbflow._engine.history import load_arguments
 from nbflow._store.base import EventRow, RunRow
 from nbflow._store.chain import first_digest, next_digest
@@ -20,7 +20,6 @@ from nbflow.client.fold import Fields, StepState, TryState, fold_steps
 from nbflow.errors import NbflowError, StoreDamaged
 from nbflow.model import (
     EVENT_DATA,
-    TERMINAL_RUN,
     Attempt,
     ErrorInfo,
     EventType,
@@ -30,7 +29,6 @@ from nbflow.model import (
     RunStatus,
     Step,
     StepKind,
-    StepStatus,
     from_micros,
     step_label,
 )
@@ -38,8 +36,6 @@ from nbflow.policy import DEFAULT_RETRIES, UNSET, RunOptions
 
 Classes = Mapping[str, type]
 PREVIEW = 120
-_SHOWN_REASONS = 20
-_DAY = 24 * 3600 * 1_000_000
 
 
 class Queries(Protocol):
@@ -129,8 +125,8 @@ class Chain:
         named = f" of step {step!r}" if step is not None else ""
         return StoreDamaged(
             f"run {self._run_id!r}: event {event.idx} ({event.type}{named}) was "
-            f"changed outside of nbflow: {what}. Restore the store from a backup, or rerun "
-            "the run.",
+            f"changed outside of nbflow: {what}. Restore the store from a backup, or "
+            "rerun the run.",
             run_id=self._run_id,
             step=step,
         )
@@ -421,65 +417,6 @@ def _public_key(uid: str, run_id: str, key: str) -> str:
     return sha256(f"{uid}\0{run_id}\0{key}".encode()).hexdigest()[:32]
 
 
-def waiting_lines(
-    row: RunRow, steps: Iterable[StepState], body_due: int | None, now: int
-) -> list[str]:
-    """What a live run waits for, one line a reason, with until-when."""
-    if row.status in TERMINAL_RUN:
-        return []
-    if row.status == RunStatus.QUEUED and row.wake is not None:
-        return [f"not before {_clock(row.wake, now)}"]
-    lines = []
-    if body_due is not None:
-        lines.append(f"retrying the body {_in(body_due, now)}")
-    for state in steps:
-        line = _WAITING[state.status](state, now) if state.status in _WAITING else None
-        if line is not None:
-            lines.append(line)
-    if len(lines) > _SHOWN_REASONS:
-        more = len(lines) - _SHOWN_REASONS
-        lines[_SHOWN_REASONS:] = [f"and {more} more"]
-    return lines
-
-
-def _sleeping(state: StepState, now: int) -> str:
-    until = "" if state.until is None else f" until {_clock(state.until, now)}"
-    return f"sleeping{until} (step {state.label!r})"
-
-
-def _waiting(state: StepState, now: int) -> str:
-    what = "an answer" if state.kind == StepKind.ASK else f"event {state.event!r}"
-    until = "" if state.until is None else f" until {_clock(state.until, now)}"
-    return f"waiting for {what}{until} (step {state.label!r})"
-
-
-def _invoking(state: StepState, now: int) -> str:
-    until = "" if state.until is None else f" until {_clock(state.until, now)}"
-    return f"invoking child {state.child}{until} (step {state.label!r})"
-
-
-def _retrying(state: StepState, now: int) -> str:
-    return f"retrying {state.label} {_in(state.until or now, now)}"
-
-
-_WAITING: Mapping[StepStatus, Callable[[StepState, int], str]] = {
-    StepStatus.SLEEPING: _sleeping,
-    StepStatus.WAITING: _waiting,
-    StepStatus.INVOKING: _invoking,
-    StepStatus.RETRYING: _retrying,
-}
-
-
-def _clock(micros: int, now: int) -> str:
-    moment = from_micros(micros)
-    pattern = "%H:%M:%S UTC" if abs(micros - now) < _DAY else "%Y-%m-%d %H:%M:%S UTC"
-    return moment.strftime(pattern)
-
-
-def _in(due: int, now: int) -> str:
-    return f"in {durations.show((due - now) / 1e6)}" if due > now else "now"
-
-
 # Events
 
 
@@ -495,6 +432,8 @@ def event_record(
         data["error"] = public(data["error"])
     if kind is EventType.DATA:
         data["data"] = load_value(fields, queries.get_blob, classes)
+    elif kind is EventType.RUN_QUEUED and "_input" in fields:
+        data["input_preview"] = value_preview(fields["_input"])
     elif kind is EventType.RUN_STARTED:
         data["attempt"] = row.attempt
     elif kind is EventType.STEP_STARTED:

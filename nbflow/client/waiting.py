@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -19,14 +20,14 @@ from nbflow._engine.launch import read_ending
 from nbflow._store.base import RunRow
 from nbflow.client.access import Access, is_ended
 from nbflow.client.notices import warn
-from nbflow.errors import EngineNotInherited, RunNotFound, StoreError
+from nbflow.errors import EngineClosed, EngineNotInherited, RunNotFound, StoreError
 from nbflow.model import RunStatus
 
 POLL = 0.02
 """Seconds between two looks at a store that another process writes."""
 _SLICE = 0.25
 """Seconds after which a wait looks whether its engine is still there."""
-_GRACE = 4
+_GRACE = 2
 """Looks at a run that nobody executes before the user is told."""
 
 
@@ -116,8 +117,16 @@ class Watch:
         if ticket.error is not None:
             return self._look_after(ticket.error)
         if self._host is not None:
-            self._refuse_fork(self._host)
-            if not self._host.is_closed and self._unexecuted_here(self._host):
+            host = self._host
+            self._refuse_fork(host)
+            if host.is_closed and not host._thread.is_alive() and not ticket.is_done:
+                return self._look_after(
+                    EngineClosed(
+                        f"the engine of app {host.app!r} has ended before run "
+                        f"{self.run_id} did: open another one, then resume the run"
+                    )
+                )
+            if not host.is_closed and self._unexecuted_here(host):
                 self._tell_unexecuted()
         return ticket.future()
 
@@ -132,7 +141,8 @@ class Watch:
         if host is not None and host is not self._host:
             self.ticket = None
             return None
-        if host is None and self.access.holder() is not None:
+        holder = self.access.holder() if host is None else None
+        if holder is not None and holder.pid != os.getpid():
             self.ticket = None
             return None
         raise error

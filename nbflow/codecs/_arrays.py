@@ -1,5 +1,6 @@
 """Stored forms of numpy's arrays and scalars: npy, without pickles."""
 
+import ast
 import base64
 import io
 import math
@@ -83,19 +84,14 @@ def _read_array(reader: Reader, node: Node) -> object:
 
 def npy(value: Any) -> bytes:
     """An array as npy; `Refusal` if its type would not be read back as it is."""
-    numpy = library("numpy", "numpy.ndarray")
     if value.dtype.hasobject or value.dtype.metadata is not None:
         raise Refusal(f"is an array of {value.dtype}, which does not read back", value)
-    # A long header needs the second version; left to choose, numpy warns about it.
-    version = (1, 0) if value.dtype.names is None else (2, 0)
-    file = io.BytesIO()
     try:
-        numpy.lib.format.write_array(file, value, version, allow_pickle=False)
+        data = _dump(value)
     except (ValueError, TypeError) as error:
         raise Refusal(
             f"is an array of {value.dtype}, which npy cannot hold", value
         ) from error
-    data = file.getvalue()
     if value.dtype.kind not in _NUMBERS:
         _check(value, data)
     return data
@@ -114,31 +110,56 @@ def _check(value: Any, data: bytes) -> None:
         raise Refusal(f"is an array of {value.dtype}, which does not read back", value)
 
 
+def _dump(value: Any) -> bytes:
+    write = library("numpy", "numpy.ndarray").lib.format.write_array
+    # Left to choose the version, numpy warns when it cannot be the first.
+    for version in ((1, 0), (3, 0)):
+        file = io.BytesIO()
+        try:
+            write(file, value, version, allow_pickle=False)
+        except ValueError:
+            if version == (3, 0):
+                raise
+        else:
+            break
+    return file.getvalue()
+
+
 def from_npy(data: bytes | memoryview) -> Any:
-    """The array of an npy text; ValueError or StoreDamaged for anything else."""
+    """The array of an npy file's content; ValueError or StoreDamaged if it is none."""
     numpy = library("numpy", "numpy.ndarray")
-    layout = numpy.lib.format
-    file = io.BytesIO(data)
-    version = layout.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        damaged("an array is in an unknown version of npy")
-    read_header = (
-        layout.read_array_header_1_0
-        if version == (1, 0)
-        else layout.read_array_header_2_0
-    )
-    shape, fortran, dtype = read_header(file, max_header_size=_HEADER_LIMIT)
-    count = math.prod(shape)
-    start = file.tell()
-    # Before anything is allocated: a header may claim any size.
-    if dtype.hasobject or min(shape, default=0) < 0:
+    header, start = _header(data)
+    shape, order = header["shape"], "F" if header["fortran_order"] is True else "C"
+    dtype = numpy.lib.format.descr_to_dtype(header["descr"])
+    if type(shape) is not tuple or min(map(int_of, shape), default=0) < 0:
+        damaged("an array has an impossible shape")
+    if dtype.hasobject:
         damaged("an array claims to hold objects")
+    count = math.prod(shape)
+    # Before anything is allocated: a header may claim any size.
     if count * dtype.itemsize != len(data) - start or (count and not dtype.itemsize):
         damaged("an array is not as long as it says")
     if not count:
-        return numpy.empty(shape, dtype, order="F" if fortran else "C")
+        return numpy.empty(shape, dtype, order=order)
     array = numpy.frombuffer(bytearray(memoryview(data)[start:]), dtype)
-    return array.reshape(shape, order="F" if fortran else "C")
+    return array.reshape(shape, order=order)
+
+
+def _header(data: bytes | memoryview) -> tuple[dict[str, Any], int]:
+    """The header of an npy file and where its data starts."""
+    start = bytes(data[:12])
+    if start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
+        damaged("an array is not in npy's format")
+    width = 2 if start[6] == 1 else 4
+    length = int.from_bytes(start[8 : 8 + width], "little")
+    if length > _HEADER_LIMIT:
+        damaged("an array has too long a header")
+    end = 8 + width + length
+    text = bytes(data[8 + width : end]).decode("utf-8" if start[6] == 3 else "latin-1")
+    header = ast.literal_eval(text.strip())  # literals only: it runs no code
+    if type(header) is not dict:
+        damaged("an array has no header")
+    return header, end
 
 
 def _write_dtype(writer: Writer, value: Any) -> Node:

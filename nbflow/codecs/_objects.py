@@ -172,7 +172,13 @@ def state_of(value: object) -> dict[str, Any]:
     for name, member in _slots(kind).items():
         with suppress(AttributeError):  # never set
             state[name] = member.__get__(value)
-    return state | {
+    return state | attributes_of(value)
+
+
+def attributes_of(value: object) -> dict[str, Any]:
+    """What the object holds outside of slots, but for the caches of its properties."""
+    kind = type(value)
+    return {
         name: item
         for name, item in _attributes(value).items()
         if not isinstance(_static(kind, name), cached_property)
@@ -278,7 +284,7 @@ _MODEL_PARTS = {
 
 def _write_model(writer: Writer, value: Any) -> Node:
     name = findable(writer, value)
-    state = state_of(value)
+    state = attributes_of(value)
     node = {"$model": name, "fields": _write_state(writer, value, state)}
     fields_set = sorted(value.__pydantic_fields_set__)
     if fields_set != sorted(state):

@@ -208,7 +208,8 @@ def _show_model(line: _Line, value: Any) -> None:
         for name, field in type(value).__pydantic_fields__.items()
         if field.repr is False
     }
-    pairs = (pair for pair in objects.state_of(value).items() if pair[0] not in hidden)
+    state = objects.attributes_of(value)
+    pairs = (pair for pair in state.items() if pair[0] not in hidden)
     line.named(type(value).__name__, pairs)
 
 

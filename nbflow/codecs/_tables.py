@@ -179,9 +179,12 @@ def arrow_table(data: bytes) -> Any:
         damaged(f"pyarrow {_OLDEST_PYARROW} or newer is needed to read Arrow safely")
     if _EXTENSION in data:
         damaged("an Arrow table names an extension type")
-    table = _open(data).read_all()
-    # Arrow trusts offsets unless asked not to.
-    table.validate(full=True)
+    try:
+        table = _open(data).read_all()
+        # Arrow trusts offsets unless asked not to.
+        table.validate(full=True)
+    except OSError as error:  # what it says of damage; nothing is read from a disk
+        damaged(f"an Arrow table ({error})")
     return table
 
 

@@ -100,7 +100,6 @@ class Sub(np.ndarray):
         (np.arange(3).view(Sub), "value"),
         (np.ma.masked_array([1, 2], [True, False]), "value"),
         (np.zeros(2, [("a", "O")]), "value"),
-        (np.zeros(2, [("\u65e5", "i4")]), "value"),
         (np.zeros(2, np.dtype("i4", metadata={"unit": "m"})), "value"),
     ],
 )

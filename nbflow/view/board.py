@@ -1,0 +1,338 @@
+"""What a run's events say so far, kept up to date event by event.
+
+A `Board` takes a live stream of thousands of steps at a constant price each: steps of
+one call site (items of a map, branches of a function, a call in a loop) are counted
+as a family. `rows` draws it. Neighbour: `client.runs.steps` has the full records.
+"""
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbflow.model import (
+    RUN_STATUS_AFTER,
+    STEP_STATUS_AFTER,
+    TERMINAL_EVENTS,
+    TERMINAL_STEP,
+    EventType,
+    Run,
+    RunEvent,
+    RunStatus,
+    Step,
+    StepKind,
+    StepStatus,
+)
+
+HIDDEN = frozenset({StepKind.NOW, StepKind.RANDOM, StepKind.UUID})
+"""Kinds of steps that are recorded, but no work anybody waits for."""
+
+_WAITS = frozenset({StepStatus.SLEEPING, StepStatus.WAITING, StepStatus.INVOKING})
+_ITEM = re.compile(r"\[[^\[\]]*\]")
+_TASK = re.compile(r"~\d+")
+_NUMBER = re.compile(r":\d+(?=/|\Z)")
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is shown of one step."""
+
+    name: str
+    kind: str = "run"
+    status: StepStatus = StepStatus.QUEUED
+    attempt: int = 0
+    started: dt.datetime | None = None
+    ended: dt.datetime | None = None
+    duration: float | None = None
+    until: dt.datetime | None = None
+    error: str | None = None
+    preview: str | None = None
+    event: str | None = None
+    question: str | None = None
+    child: str | None = None
+    target: str | None = None
+    cached_from: str | None = None
+    is_stale: bool = False
+    done: float | None = None
+    total: float | None = None
+    note: str | None = None
+    interrupted: StepStatus | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has no outcome yet."""
+        return self.status not in TERMINAL_STEP
+
+
+@dataclass(slots=True)
+class Family:
+    """The steps of one call site."""
+
+    name: str
+    members: dict[str, Facts] = field(default_factory=dict)
+    counts: Counter[StepStatus] = field(default_factory=Counter)
+    open: dict[str, Facts] = field(default_factory=dict)
+    failed: dict[str, Facts] = field(default_factory=dict)
+    progress: Facts | None = None  # of the map itself, where it tells its total
+
+
+def family_name(step: str) -> str:
+    """What steps of one call site have in common: "ask[17]" and "ask[18]" are "ask"."""
+    return _NUMBER.sub("", _TASK.sub("", _ITEM.sub("", step))) or step
+
+
+class Board:
+    """One run as its events tell it.
+
+    Args:
+        run: the record, for what the events do not say; may be None.
+        run_id: the run, where there is no record.
+    """
+
+    def __init__(self, run: Run | None = None, run_id: str = "") -> None:
+        self.run_id = run.run_id if run is not None else run_id
+        self.workflow = run.workflow if run is not None else ""
+        self.status = run.status if run is not None else RunStatus.QUEUED
+        self.label = run.label if run is not None else None
+        self.attempt = 1
+        self.queued: dt.datetime | None = None
+        self.started: dt.datetime | None = None
+        self.ended: dt.datetime | None = None
+        self.duration: float | None = None
+        self.error: str | None = None
+        self.reason: str | None = None
+        self.retry_at: dt.datetime | None = None
+        self.not_before: dt.datetime | None = None
+        self.progress: Facts | None = None
+        self.steps: dict[str, Facts] = {}
+        self.families: dict[str, Family] = {}
+        self.counts: Counter[StepStatus] = Counter()
+        self.children: dict[str, Board] = {}
+        self.life = 1
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the present life of the run is over."""
+        return self.ended is not None
+
+    def apply(self, event: RunEvent) -> None:
+        """Take the next event."""
+        if event.type is EventType.PROGRESS:
+            self._take_progress(event)
+        elif event.step is not None:
+            self._take_step(event)
+        elif event.type in RUN_STATUS_AFTER or event.type is EventType.RUN_RETRYING:
+            self._take_run(event)
+
+    def add(self, step: Step) -> None:
+        """Take a step from its record, as it stands."""
+        if step.kind in HIDDEN:
+            return
+        facts = self._facts(step.name)
+        facts.kind = step.kind
+        facts.attempt = len(step.attempts)
+        facts.started, facts.ended = step.started_at, step.ended_at
+        facts.duration = step.duration
+        facts.until = step.due_at
+        if facts.until is None and step.attempts:
+            facts.until = step.attempts[-1].retry_at
+        last = step.attempts[-1].error if step.attempts else None
+        error = step.error or (last if step.status is StepStatus.RETRYING else None)
+        facts.error = None if error is None else first_line(str(error))
+        facts.preview = step.preview
+        facts.event, facts.child = step.event, step.child_run_id
+        facts.cached_from, facts.is_stale = step.cached_from, step.stale
+        self._set(facts, step.status)
+
+    def _facts(self, name: str) -> Facts:
+        facts = self.steps.get(name)
+        if facts is None:
+            facts = self.steps[name] = Facts(name)
+            family = self.families.setdefault(
+                family_name(name), Family(family_name(name))
+            )
+            family.members[name] = facts
+            family.counts[facts.status] += 1
+            family.open[name] = facts
+            self.counts[facts.status] += 1
+        return facts
+
+    def _set(self, facts: Facts, status: StepStatus) -> None:
+        family = self.families[family_name(facts.name)]
+        for counts in (family.counts, self.counts):
+            counts[facts.status] -= 1
+            counts[status] += 1
+        facts.status = status
+        family.open.pop(facts.name, None)
+        family.failed.pop(facts.name, None)
+        if status not in TERMINAL_STEP:
+            family.open[facts.name] = facts
+        elif status in (StepStatus.FAILED, StepStatus.TIMED_OUT):
+            family.failed[facts.name] = facts
+
+    def _take_step(self, event: RunEvent) -> None:
+        status = STEP_STATUS_AFTER.get(event.type)
+        superseded = event.type is EventType.STEP_SUPERSEDED
+        if superseded:
+            status = StepStatus.QUEUED
+        if status is None or event.step is None:
+            return
+        data = event.data
+        if data.get("kind") in HIDDEN:
+            return
+        facts = self._facts(event.step)
+        facts.kind = str(data.get("kind") or _kind_of(status) or facts.kind)
+        facts.interrupted = None
+        if superseded or (not facts.is_open and status not in TERMINAL_STEP):
+            facts.started = facts.duration = facts.preview = None
+            facts.cached_from, facts.is_stale, facts.error = None, False, None
+        if event.attempt is not None:
+            facts.attempt = event.attempt
+        if facts.started is None and status is not StepStatus.QUEUED:
+            facts.started = event.timestamp
+        _note(facts, status, data)
+        if status in TERMINAL_STEP:
+            facts.ended = event.timestamp
+            if facts.duration is None and facts.started is not None:
+                facts.duration = (facts.ended - facts.started).total_seconds()
+        else:
+            facts.ended = None
+        self._set(facts, status)
+
+    def _take_run(self, event: RunEvent) -> None:
+        data = event.data
+        status = RUN_STATUS_AFTER.get(event.type)
+        if status is not None:
+            self.status = status
+        if event.type is EventType.RUN_QUEUED:
+            self.queued = event.timestamp
+            self.workflow = str(data.get("workflow") or self.workflow)
+            self.not_before = moment(data.get("not_before"))
+        elif event.type is EventType.RUN_STARTED:
+            self.started = self.started or event.timestamp
+            self.attempt = event.attempt or self.attempt
+            self.retry_at = None
+        elif event.type is EventType.RUN_RETRYING:
+            self.retry_at = moment(data.get("retry_at"))
+            self.error = error_line(data.get("error"))
+            for facts in self._open():
+                if facts.status in (StepStatus.RUNNING, StepStatus.RETRYING):
+                    self._set(facts, StepStatus.QUEUED)
+        elif event.type is EventType.RUN_RESUMED:
+            self._resume(event)
+        elif event.type in TERMINAL_EVENTS:
+            self._end(event)
+
+    def _resume(self, event: RunEvent) -> None:
+        self.life += 1
+        self.started = event.timestamp
+        self.ended = self.duration = self.error = self.reason = self.retry_at = None
+        for facts in self.steps.values():
+            if facts.interrupted is not None:
+                is_waiting = facts.interrupted in _WAITS
+                self._set(facts, facts.interrupted if is_waiting else StepStatus.QUEUED)
+                facts.interrupted = facts.ended = None
+        stale = event.data.get("stale")
+        for name in stale if isinstance(stale, list) else ():
+            if name in self.steps:
+                self.steps[name].is_stale = True
+
+    def _end(self, event: RunEvent) -> None:
+        self.ended = event.timestamp
+        self.retry_at = None
+        duration = event.data.get("duration")
+        if isinstance(duration, int | float):
+            self.duration = float(duration)
+        elif self.started is not None:
+            self.duration = (self.ended - self.started).total_seconds()
+        self.error = error_line(event.data.get("error"))
+        reason = event.data.get("reason")
+        self.reason = None if reason is None else first_line(str(reason))
+        for facts in self._open():
+            facts.interrupted, facts.ended = facts.status, event.timestamp
+            self._set(facts, StepStatus.CANCELED)
+
+    def _take_progress(self, event: RunEvent) -> None:
+        if event.step is None:
+            facts = self.progress = self.progress or Facts("")
+        elif event.step in self.steps or event.step not in self.families:
+            facts = self._facts(event.step)
+        else:  # a map tells how many items it has
+            family = self.families[event.step]
+            facts = family.progress = family.progress or Facts(event.step)
+        facts.done = _float(event.data.get("done"))
+        facts.total = _float(event.data.get("total"))
+        message = event.data.get("message")
+        facts.note = None if message is None else first_line(str(message))
+
+    def _open(self) -> list[Facts]:
+        return [f for family in self.families.values() for f in family.open.values()]
+
+
+def first_line(text: str) -> str:
+    """The first line of a text that is not blank."""
+    return next((each for each in text.splitlines() if each.strip()), "")
+
+
+def error_line(error: object) -> str | None:
+    """An error of an event's data in one line; None for None."""
+    if error is None:
+        return None
+    if isinstance(error, Mapping):
+        message = first_line(str(error.get("message") or ""))
+        kind = str(error.get("type") or "error")
+        return f"{kind}: {message}" if message else kind
+    return first_line(str(error))
+
+
+def moment(value: object) -> dt.datetime | None:
+    """A time of an event's data; None where there is none."""
+    if isinstance(value, dt.datetime):
+        return value
+    if isinstance(value, str):
+        try:
+            return dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    return None
+
+
+def _note(facts: Facts, status: StepStatus, data: Mapping[str, Any]) -> None:
+    """Keep what the event of a step says beside its status."""
+    facts.until = None
+    if status is StepStatus.RUNNING:
+        facts.done = facts.total = facts.note = None
+    elif status is StepStatus.RETRYING:
+        facts.until = moment(data.get("retry_at"))
+        facts.error = error_line(data.get("error"))
+    elif status in _WAITS:
+        facts.until = moment(data.get("until"))
+        facts.event = data.get("event")
+        facts.question = data.get("question")
+        facts.target = data.get("workflow") or facts.target
+    elif status is StepStatus.COMPLETED:
+        facts.error = None
+        facts.preview = data.get("preview")
+        facts.cached_from = data.get("cached_from")
+        facts.duration = _float(data.get("duration"))
+    elif status is StepStatus.FAILED:
+        facts.error = error_line(data.get("error"))
+        facts.duration = None
+    elif status is StepStatus.TIMED_OUT:
+        facts.error = error_line(data.get("error")) or "timed out"
+    facts.child = data.get("child_run_id") or facts.child
+
+
+def _kind_of(status: StepStatus) -> str | None:
+    kinds = {
+        StepStatus.SLEEPING: "sleep",
+        StepStatus.WAITING: "wait",
+        StepStatus.INVOKING: "invoke",
+    }
+    return kinds.get(status)
+
+
+def _float(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

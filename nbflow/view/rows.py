@@ -1,0 +1,320 @@
+"""A run on the screen: its header and one row a step, many alike folded into one.
+
+Pure functions of a `Board` and the time; `words.paint` cuts and colours their lines.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from nbflow import durations
+from nbflow.model import TERMINAL_STEP, RunStatus, StepStatus
+from nbflow.view.board import Board, Facts, Family
+from nbflow.view.text import Line, Span, cells, cut, line, pad
+from nbflow.view.words import Look, badge, bar, mark, number, plural, took, until, word
+
+FOLD = 4
+"""From so many steps of one call site on, they are one row."""
+
+_NAME = 32
+_SHOWN_MEMBERS = 3
+_FAILED = (StepStatus.FAILED, StepStatus.TIMED_OUT)
+_TOLD = (
+    StepStatus.RUNNING,
+    StepStatus.RETRYING,
+    StepStatus.SLEEPING,
+    StepStatus.WAITING,
+    StepStatus.INVOKING,
+    StepStatus.QUEUED,
+    StepStatus.FAILED,
+    StepStatus.TIMED_OUT,
+    StepStatus.CANCELED,
+)
+
+
+class Row(NamedTuple):
+    """A line of a run's tree, and how much it matters where there is no room."""
+
+    line: Line
+    status: str
+    depth: int = 0
+    is_urgent: bool = False
+
+
+class _Entry(NamedTuple):
+    """What becomes one row: a step, or a family of them."""
+
+    sign: str
+    name: str
+    time: str
+    detail: Line
+    depth: int
+    urgent: bool
+
+
+def run_line(board: Board, look: Look, now: dt.datetime) -> Line:
+    """The header of a run: workflow, id, status, how long, how far."""
+    facts = [word(board.status), *_run_facts(board, now)]
+    parts: list[Span | str] = [
+        badge(board.status, look),
+        " ",
+        Span(board.workflow or "run", "strong"),
+        "  ",
+        Span(short_id(board.run_id, 40), "dim"),
+        "  ",
+    ]
+    for place, fact in enumerate(facts):
+        if place:
+            parts.append(Span(look.dot(), "dim"))
+        parts.append(fact)
+    return line(*parts)
+
+
+def run_rows(
+    board: Board,
+    look: Look,
+    now: dt.datetime,
+    *,
+    fold: int = FOLD,
+    width: int | None = None,
+) -> list[Row]:
+    """The rows of a run's steps and of its child runs, in order of appearance.
+
+    Args:
+        board: the run.
+        look: what the terminal can show.
+        now: the present time.
+        fold: from so many steps of one call site on, they are one row.
+        width: that of the screen, for the columns; the lines may be longer.
+    """
+    entries = list(_entries(board, look, now, fold, 1, width or 100))
+    room = min(_NAME, max((width or 100) // 3, 8))
+    names = [cells(entry.name) + 2 * entry.depth for entry in entries]
+    column = min(max(names, default=0), room + 2)
+    times = max((cells(entry.time) for entry in entries), default=0)
+    return [_row(entry, column, times, look) for entry in entries]
+
+
+def summary(board: Board, look: Look) -> Line:
+    """How many steps there are of each status: "8 done, 2 running"."""
+    return _counts(board.counts, look)
+
+
+def shorten(rows: list[Row], height: int, look: Look) -> list[Line]:
+    """At most `height` lines: what goes on or failed first, then the latest."""
+    if len(rows) <= height:
+        return [row.line for row in rows]
+    if height <= 0:
+        return []
+    urgent = [place for place, row in enumerate(rows) if row.is_urgent]
+    others = [place for place, row in enumerate(rows) if not row.is_urgent]
+    room = height - 1
+    kept = set(urgent[-room:] if room else ())
+    left = room - len(kept)
+    kept.update(others[-left:] if left > 0 else ())
+    hidden = [row for place, row in enumerate(rows) if place not in kept]
+    told: dict[str, int] = {}
+    for row in hidden:
+        told[mark(row.status).word] = told.get(mark(row.status).word, 0) + 1
+    words = ", ".join(f"{count:,} {name}" for name, count in told.items())
+    dots = "⋯" if look.unicode else "..."
+    more = line(Span(f"  {dots} {plural(len(hidden), 'more row')} ({words})", "dim"))
+    return [more, *(row.line for place, row in enumerate(rows) if place in kept)]
+
+
+def short_id(run_id: str, limit: int = 26) -> str:
+    """A run's id, which users may have made long."""
+    return cut(run_id, limit)
+
+
+def _run_facts(board: Board, now: dt.datetime) -> Iterable[Span]:
+    if board.duration is not None:
+        yield Span(took(board.duration))
+    elif board.started is not None:
+        yield Span(took(max((now - board.started).total_seconds(), 0)))
+    elif board.not_before is not None:
+        yield Span(f"starts {until(board.not_before, now)}", "rest")
+    if board.attempt > 1:
+        yield Span(f"try {board.attempt}", "again")
+    if board.retry_at is not None:
+        yield Span(f"next try {until(board.retry_at, now)}", "again")
+    if board.progress is not None and not board.is_ended:
+        yield Span(_progress_text(board.progress))
+    total = sum(board.counts.values())
+    if total:
+        done = board.counts[StepStatus.COMPLETED]
+        text = plural(total, "step") if done == total else f"{done:,}/{total:,} steps"
+        yield Span(text)
+    if board.reason and board.status is not RunStatus.COMPLETED:
+        yield Span(board.reason, "dim")
+
+
+def _entries(
+    board: Board, look: Look, now: dt.datetime, fold: int, depth: int, width: int
+) -> Iterable[_Entry]:
+    for family in list(board.families.values()):
+        if len(family.members) >= fold:
+            yield _family_entry(family, look, now, depth, width)
+            for facts in _remarkable(family):
+                yield _step_entry(facts, look, now, depth + 1, width)
+            continue
+        for facts in list(family.members.values()):
+            yield _step_entry(facts, look, now, depth, width)
+            child = board.children.get(facts.child or "")
+            if child is not None and (not child.is_ended or facts.status in _FAILED):
+                yield from _entries(child, look, now, fold, depth + 1, width)
+
+
+def _step_entry(
+    facts: Facts, look: Look, now: dt.datetime, depth: int, width: int
+) -> _Entry:
+    seconds = facts.duration
+    if facts.is_open and facts.started is not None:
+        seconds = max((now - facts.started).total_seconds(), 0)
+    if facts.status is StepStatus.QUEUED:
+        seconds = None
+    urgent = facts.is_open or facts.status in _FAILED
+    detail = line(*_joined(_step_facts(facts, look, now, width), look))
+    return _Entry(str(facts.status), facts.name, took(seconds), detail, depth, urgent)
+
+
+def _step_facts(
+    facts: Facts, look: Look, now: dt.datetime, width: int
+) -> Iterable[Line]:
+    status = facts.status
+    if status is StepStatus.RUNNING and facts.done is not None:
+        yield _progress(facts, look, width)
+    if status is StepStatus.RETRYING and facts.until is not None:
+        text = f"try {facts.attempt + 1} {until(facts.until, now)}"
+        yield (Span(text, "again"),)
+    elif facts.attempt > 1:
+        tries = f"try {facts.attempt}" if facts.is_open else f"{facts.attempt} tries"
+        yield (Span(tries, "again"),)
+    if status is StepStatus.SLEEPING:
+        wakes = "sleeping" if facts.until is None else until(facts.until, now)
+        yield (Span(f"wakes {wakes}" if facts.until else wakes, "rest"),)
+    if status is StepStatus.WAITING:
+        what = facts.question or (f"event {facts.event!r}" if facts.event else "")
+        ends = f", ends {until(facts.until, now)}" if facts.until else ""
+        yield (Span(f"waits for {what or 'an answer'}{ends}", "warn"),)
+    if status is StepStatus.INVOKING and facts.child:
+        target = f"{facts.target} " if facts.target else ""
+        yield (Span(target), Span(short_id(facts.child), "dim"))
+    if status in (StepStatus.QUEUED, StepStatus.CANCELED):
+        yield (word(status),)
+    if facts.cached_from:
+        yield (Span(f"cached from {facts.cached_from}", "rest"),)
+    if facts.is_stale:
+        yield (Span("stale", "warn"),)
+    if facts.error and status is not StepStatus.COMPLETED:
+        yield (Span(facts.error, "bad" if status in _FAILED else "warn"),)
+    elif status is StepStatus.COMPLETED and facts.preview not in (None, "None", "null"):
+        yield (Span(facts.preview or "", "dim"),)
+
+
+def _progress(facts: Facts, look: Look, width: int) -> Line:
+    if not facts.total:
+        return (Span(_progress_text(facts)),)
+    size = 16 if width >= 72 else 8
+    drawn = bar(facts.done or 0, facts.total, size, look)
+    return (*drawn, Span(f" {_progress_text(facts)}"))
+
+
+def _progress_text(facts: Facts) -> str:
+    done = number(facts.done or 0)
+    text = f"{done}/{number(facts.total)}" if facts.total else done
+    return f"{text} {facts.note}" if facts.note else text
+
+
+def _family_entry(
+    family: Family, look: Look, now: dt.datetime, depth: int, width: int
+) -> _Entry:
+    counts = family.counts
+    total = len(family.members)
+    if family.progress is not None and family.progress.total:
+        total = max(total, int(family.progress.total))
+    done = counts[StepStatus.COMPLETED]
+    status = _family_status(family, done >= total)
+    size = 16 if width >= 72 else 8
+    parts: list[Line] = []
+    if status not in TERMINAL_STEP:
+        parts.append((*bar(done, total, size, look), Span(" ")))
+    parts.append((Span(f"{done:,}/{total:,} done"),))
+    others = _counts({s: n for s, n in counts.items() if s in _TOLD}, look)
+    if others:
+        parts.append((Span(", "), *others))
+    times = [facts.started for facts in family.members.values() if facts.started]
+    seconds: float | None = None
+    if times:
+        ends = [facts.ended for facts in family.members.values() if facts.ended]
+        last = now if family.open or not ends else max(ends)
+        seconds = max((last - min(times)).total_seconds(), 0)
+    name = family.name if total < 1000 or not look.unicode else family.name
+    urgent = bool(family.open or family.failed)
+    return _Entry(str(status), name, took(seconds), line(*parts), depth, urgent)
+
+
+def _family_status(family: Family, is_complete: bool) -> StepStatus:
+    """The most telling status: what runs, then what waits, then what failed."""
+    counts = family.counts
+    for status in _TOLD[:6]:
+        if counts[status]:
+            return status
+    for status in (*_FAILED, StepStatus.CANCELED):
+        if counts[status]:
+            return status
+    return StepStatus.COMPLETED if is_complete else StepStatus.RUNNING
+
+
+def _remarkable(family: Family) -> list[Facts]:
+    """The few members of a folded family worth a row of their own."""
+    found = list(family.failed.values())[:_SHOWN_MEMBERS]
+    if len(found) < _SHOWN_MEMBERS and family.counts[StepStatus.RETRYING]:
+        found += [f for f in family.open.values() if f.status is StepStatus.RETRYING]
+    return found[:_SHOWN_MEMBERS]
+
+
+def _counts(counts: Mapping[StepStatus, int], look: Look) -> Line:
+    parts: list[Span] = []
+    for status in (StepStatus.COMPLETED, *_TOLD):
+        if counts.get(status):
+            if parts:
+                parts.append(Span(", "))
+            found = mark(status)
+            name = "done" if status is StepStatus.COMPLETED else found.word
+            role = "" if status is StepStatus.COMPLETED else found.role
+            parts.append(Span(f"{counts[status]:,} {name}", role))
+    return tuple(parts)
+
+
+def _joined(lines: Iterable[Line], look: Look) -> Iterable[Line]:
+    for place, each in enumerate(lines):
+        if place:
+            yield (Span(look.dot(), "dim"),)
+        yield each
+
+
+def _row(entry: _Entry, column: int, times: int, look: Look) -> Row:
+    indent = "  " * entry.depth
+    room = max(column - 2 * entry.depth, 4)
+    name = pad(cut(entry.name, room, look.end), room)
+    made = line(
+        indent,
+        badge(entry.sign, look),
+        " ",
+        Span(name, "" if entry.urgent else "dim"),
+        "  ",
+        Span(pad(entry.time, times, right=True), "dim"),
+        "  ",
+        entry.detail,
+    )
+    return Row(made, entry.sign, entry.depth, entry.urgent)
+
+
+def elapsed(board: Board, now: dt.datetime) -> str:
+    """How long the run has been going on, or took."""
+    if board.duration is not None:
+        return durations.show(board.duration)
+    if board.started is None:
+        return ""
+    return durations.show(max((now - board.started).total_seconds(), 0))

@@ -1,0 +1,262 @@
+"""Lists and single records as lines: runs, one run's facts, events, a plan."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+
+from nbflow.model import EVENT_DATA, EventType, Plan, Run, RunEvent, RunStatus
+from nbflow.model import RUN_STATUS_AFTER, STEP_STATUS_AFTER
+from nbflow.view.board import error_line, first_line, moment
+from nbflow.view.text import Line, Span, cells, line, pad
+from nbflow.view.words import (
+    Look,
+    ago,
+    badge,
+    clock,
+    date,
+    mark,
+    number,
+    plural,
+    took,
+    until,
+    word,
+)
+
+_LEVELS = {"debug": "dim", "info": "", "warning": "warn", "error": "bad"}
+
+
+def table(rows: Sequence[Sequence[Line]], *, right: Sequence[int] = ()) -> list[Line]:
+    """Rows as lines with aligned columns; `right`: columns that end together."""
+    widths = [
+        max((sum(cells(span.text) for span in row[column]) for row in rows), default=0)
+        for column in range(len(rows[0]) if rows else 0)
+    ]
+    lines = []
+    for row in rows:
+        parts: list[Span | Line] = []
+        for column, cell in enumerate(row):
+            blanks = widths[column] - sum(cells(span.text) for span in cell)
+            fill = Span(" " * blanks)
+            is_last = column == len(row) - 1
+            parts += [fill, cell] if column in right else [cell]
+            if not is_last:
+                parts.append(Span("  " if column in right else f"{fill.text}  "))
+        lines.append(line(*parts))
+    return lines
+
+
+def runs_table(runs: Iterable[Run], look: Look, now: dt.datetime) -> list[Line]:
+    """One line a run, newest first: status, workflow, id, when, how long, why."""
+    listed = list(runs)
+    apps = {run.app for run in listed}
+    return table(
+        [_run_cells(run, look, now, len(apps) > 1) for run in listed], right=(4,)
+    )
+
+
+def run_brief(run: Run, look: Look, now: dt.datetime) -> Line:
+    """A run in one line, for lists of a few."""
+    return line(
+        badge(run.status, look),
+        f" {run.workflow}  ",
+        Span(run.run_id, "dim"),
+        "  ",
+        word(run.status),
+        "  ",
+        Span(_when(run, now), "dim"),
+    )
+
+
+def run_facts(run: Run, look: Look, now: dt.datetime) -> list[Line]:
+    """What is known of one run beside its steps, one fact a line."""
+    facts = list(_facts_of(run, now))
+    width = max((cells(name) for name, _ in facts), default=0)
+    return [
+        line("  ", Span(pad(name, width), "dim"), "  ", fact) for name, fact in facts
+    ]
+
+
+def event_line(event: RunEvent, look: Look, now: dt.datetime) -> Line:
+    """An event as people read it: time, number, what happened, what it says."""
+    status = STEP_STATUS_AFTER.get(event.type) or RUN_STATUS_AFTER.get(event.type)
+    sign = badge(status, look) if status is not None else Span(" ")
+    local = event.timestamp.astimezone()
+    at = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+    if local.date() != now.astimezone().date():
+        at = f"{date(event.timestamp, now)} {at}"
+    return line(
+        Span(at, "dim"),
+        Span(f" {event.index:>4}  ", "dim"),
+        sign,
+        " ",
+        said(event, now),
+    )
+
+
+def said(event: RunEvent, now: dt.datetime) -> Line:
+    """What an event tells, without its time: "fetch completed in 1.2 s"."""
+    subject = event.step or "run"
+    if event.type is EventType.LOG:
+        level = str(event.data.get("level") or "info")
+        where = f"{event.step}: " if event.step else ""
+        text = str(event.data.get("message") or "")
+        return line(Span(where, "dim"), Span(text, _LEVELS.get(level, "")))
+    if event.type is EventType.PROGRESS:
+        return line(subject, Span(f"  {_progress(event)}", "dim"))
+    if event.type is EventType.DATA:
+        return line(
+            subject,
+            Span(f"  data {event.data.get('name')}: ", "dim"),
+            _cut_text(str(event.data.get("data"))),
+        )
+    status = STEP_STATUS_AFTER.get(event.type) or RUN_STATUS_AFTER.get(event.type)
+    verb = event.type.value.partition(".")[2].replace("_", " ")
+    role = mark(status).role if status is not None else "again"
+    if event.type is EventType.STEP_INVOKING:
+        verb = "invokes"
+    tries = f" (try {event.attempt})" if (event.attempt or 1) > 1 else ""
+    details = list(_details(event, now))
+    tail = f"  {', '.join(details)}" if details else ""
+    return line(
+        Span(subject, "strong"), " ", Span(verb, role), tries, Span(tail, "dim")
+    )
+
+
+def plan_line(plan: Plan) -> Line:
+    """What a resume will do: "keeps 6 steps, runs 6, 1 stale, about 40 s"."""
+    parts = [f"keeps {plural(len(plan.kept) + len(plan.stale), 'step')}"]
+    parts.append(f"runs {len(plan.to_run):,}" if plan.to_run else "runs what follows")
+    if plan.stale:
+        parts.append(f"{len(plan.stale):,} stale")
+    if plan.duration is not None:
+        parts.append(f"about {took(plan.duration)} last time")
+    return line(", ".join(parts))
+
+
+def plan_lines(plan: Plan, look: Look) -> list[Line]:
+    """A plan with the names of its steps."""
+    lines = [plan_line(plan)]
+    for title, names, role in (
+        ("kept", plan.kept, "good"),
+        ("stale", plan.stale, "warn"),
+        ("to run", plan.to_run, "busy"),
+    ):
+        lines += [
+            line("  ", Span(pad(title if not place else "", 6), role), "  ", name)
+            for place, name in enumerate(names)
+        ]
+    return lines
+
+
+def _run_cells(run: Run, look: Look, now: dt.datetime, is_mixed: bool) -> list[Line]:
+    name = f"{run.app}/{run.workflow}" if is_mixed else run.workflow
+    child = ("↳ " if look.unicode else "> ") if run.parent else ""
+    return [
+        line(badge(run.status, look), " ", word(run.status)),
+        line(Span(child, "dim"), Span(name, "strong")),
+        line(run.run_id),
+        line(Span(_when(run, now), "dim")),
+        line(Span(took(_lasted(run, now)), "dim")),
+        line(*_why(run)),
+    ]
+
+
+def _when(run: Run, now: dt.datetime) -> str:
+    return "" if run.queued_at is None else ago(run.queued_at, now)
+
+
+def _lasted(run: Run, now: dt.datetime) -> float | None:
+    if run.duration is not None or run.started_at is None:
+        return run.duration
+    return max((now - run.started_at).total_seconds(), 0)
+
+
+def _why(run: Run) -> Iterable[Span]:
+    """What matters most of a run in a list."""
+    if run.label:
+        yield Span(f"[{run.label}] ", "strong")
+    if run.error is not None:
+        yield Span(first_line(str(run.error)), "bad")
+    elif run.waiting:
+        more = f" (+{len(run.waiting) - 1})" if len(run.waiting) > 1 else ""
+        yield Span(f"{run.waiting[0]}{more}", "warn")
+    elif run.cancel_reason or run.skip_reason:
+        yield Span(first_line(run.cancel_reason or run.skip_reason or ""), "dim")
+    elif run.status is RunStatus.COMPLETED and run.preview not in (None, "None"):
+        yield Span(first_line(run.preview or ""), "dim")
+
+
+def _facts_of(run: Run, now: dt.datetime) -> Iterable[tuple[str, Line]]:
+    yield "app", line(run.app)
+    if run.label:
+        yield "label", line(run.label)
+    if run.queued_at is not None:
+        yield "begun", line(f"{clock(run.queued_at, now)} ({ago(run.queued_at, now)})")
+    if run.duration is not None:
+        yield "took", line(took(run.duration))
+    if run.not_before is not None and run.started_at is None:
+        yield "starts", line(until(run.not_before, now))
+    if run.attempt > 1:
+        yield "tries", line(f"{run.attempt} of {run.retries + 1}")
+    if run.recoveries:
+        yield "recovered", line(plural(run.recoveries, "time"))
+    if run.parent:
+        step = f" (step {run.parent_step})" if run.parent_step else ""
+        yield "parent", line(run.parent, Span(step, "dim"))
+    if run.rerun_of:
+        start = f" from step {run.from_step}" if run.from_step else ""
+        yield "rerun of", line(run.rerun_of, Span(start, "dim"))
+    for name, value in run.headers.items():
+        yield "header", line(f"{name}: {value}")
+    for reason in run.waiting:
+        yield "waits", line(Span(reason, "warn"))
+    if run.cancel_reason or run.skip_reason:
+        yield "reason", line(run.cancel_reason or run.skip_reason or "")
+    if run.status is RunStatus.COMPLETED and run.preview is not None:
+        yield "result", line(first_line(run.preview))
+
+
+def _progress(event: RunEvent) -> str:
+    done, total = event.data.get("done"), event.data.get("total")
+    text = number(done) if isinstance(done, int | float) else "?"
+    if isinstance(total, int | float):
+        text = f"{text}/{number(total)}"
+    message = event.data.get("message")
+    return f"{text} {message}" if message else text
+
+
+def _details(event: RunEvent, now: dt.datetime) -> Iterable[str]:
+    """What an event carries, in words; in the order of its type's fields."""
+    for name in EVENT_DATA.get(event.type, ()):
+        value = event.data.get(name)
+        if value is None or value == [] or value == {}:
+            continue
+        if name == "error":
+            yield error_line(value) or ""
+        elif name == "duration" and isinstance(value, int | float):
+            yield f"took {took(float(value))}"
+        elif name in ("retry_at", "until", "not_before"):
+            when = moment(value)
+            yield f"{_WHEN[name]} {clock(when, now) if when else value}"
+        elif name in ("kept", "stale") and isinstance(value, list):
+            yield f"{name} {', '.join(map(str, value[:8]))}"
+        elif name == "preview":
+            if value not in ("None", "null"):
+                yield _cut_text(str(value))
+        elif name in _BARE:
+            yield _cut_text(str(value))
+        elif name == "recoveries" and not value:
+            continue
+        elif name == "definition_changed":
+            if value:
+                yield "the code has changed"
+        elif name != "kind" and not (name == "attempt" and value == 1):
+            yield f"{name.replace('_', ' ')} {_cut_text(str(value))}"
+
+
+_WHEN = {"retry_at": "next try at", "until": "until", "not_before": "not before"}
+_BARE = ("workflow", "reason", "child_run_id", "question", "input_preview")
+
+
+def _cut_text(text: str) -> str:
+    text = first_line(text)
+    return text if len(text) <= 120 else f"{text[:119]}…"
