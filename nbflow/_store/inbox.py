@@ -4,6 +4,7 @@ A command exists from the moment its file has its name, and its id is kept by th
 in the transaction that applies it; so a crash anywhere loses none and repeats none.
 """
 
+import errno
 import json
 import os
 import re
@@ -94,13 +95,22 @@ def remove(files: list[Path]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    if not stat.S_ISREG(path.lstat().st_mode):
-        return None
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        data = file.read(LARGEST + 1)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        command = json.loads(data) if len(data) <= LARGEST else None
+        fd = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a symbolic link
+            return None
+        raise
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
+            return None
+        data = os.read(fd, found.st_size)
+    finally:
+        os.close(fd)
+    try:
+        command = json.loads(data)
     except (ValueError, RecursionError):
         return None
     return command if isinstance(command, dict) else None

@@ -60,7 +60,7 @@ BUSY_TRIES = 25
 """Waits of SQLite's busy time-out (0.2 s) before a locked database is an error."""
 IDLE_FRAMES = 1000
 """Commits after which an idle engine checkpoints."""
-BUSY_FRAMES = 1000
+BUSY_FRAMES = 2000
 BUSY_WAL = 4 * MIB
 """Commits or bytes of growth after which an engine that is never idle does."""
 LARGE_WAL = 4 * MIB
@@ -227,7 +227,7 @@ class SqliteWriter(Queries):
 
     def after_fork(self) -> None:
         """In a forked child: this writer is its parent's."""
-        leak((self._connection, self._cursor))
+        self._connection.close()
         self._die(
             EngineNotInherited,
             f"{self._file}: the engine runs in the process that this one was forked "

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 
 from nbflow.codecs._classes import Unresolved, class_name, type_name
 from nbflow.codecs._coding import LIMIT, parse, revive
-from nbflow.codecs._text import Node, canonical, count_plain, dumps, plain_text
+from nbflow.codecs._text import (
+    Node,
+    atoms_text,
+    canonical,
+    count_plain,
+    dumps,
+    is_canonical,
+    plain_text,
+)
 from nbflow.codecs._walk import (
     ARGUMENT_ENCODERS,
     Encoder,
@@ -21,8 +29,6 @@ from nbflow.codecs._walk import (
 )
 
 MARK_BYTES = 10
-# Two are the object of all arguments and the one of the keyword arguments.
-_OUTER_BRACES = 2
 
 
 class Arguments(NamedTuple):
@@ -55,20 +61,19 @@ def fingerprint(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
     """
     if not args and not kwargs:
         return _NONE
+    if not kwargs:
+        text = atoms_text(args)
+        if text is not None and len(text) < LIMIT:
+            text = b'{"args":' + text + b',"kwargs":{}}'
+            return Arguments(_mark(text), True, text, ())
     keywords = kwargs if type(kwargs) is dict else dict(kwargs)
     whole = {"args": list(args), "kwargs": keywords}
     if count_plain(whole) >= 0:
         text = plain_text(whole)
         if text is not None and len(text) <= LIMIT:
-            return Arguments(_mark(_in_order(text, whole)), True, text, ())
+            ordered = text if is_canonical(whole) else dumps(canonical(whole))
+            return Arguments(_mark(ordered), True, text, ())
     return _walk_arguments(args, keywords)
-
-
-def _in_order(text: bytes, whole: dict[str, Any]) -> bytes:
-    """The text of plain arguments with the keys of all dicts in one order."""
-    if text.count(b"{") == _OUTER_BRACES and len(whole["kwargs"]) < 2:
-        return text
-    return dumps(canonical(whole))
 
 
 def _walk_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:

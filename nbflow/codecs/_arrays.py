@@ -26,6 +26,7 @@ from nbflow.codecs._walk import (
 
 _NUMBERS = "biufc"
 _MOMENTS = "mM"
+_DTYPES = frozenset("biufcmMSUO")
 # Letters, not sizes: `longlong` and `int64` are different types of one size.
 _SCALAR_LETTERS = frozenset("?bBhHiIlLqQpPefdgFDG")
 _HEADER_LIMIT = 64 * 1024
@@ -165,14 +166,17 @@ def _header(data: bytes | memoryview) -> tuple[dict[str, Any], int]:
 def _write_dtype(writer: Writer, value: Any) -> Node:
     writer.tagged = True
     numpy = library("numpy", "numpy.dtype")
-    if value.kind not in _NUMBERS + _MOMENTS + "SUO" or numpy.dtype(value.str) != value:
+    if value.kind not in _DTYPES or numpy.dtype(value.str) != value:
         raise Refusal(f"is the dtype {value}, which has no stored form", value)
     return {"$dtype": value.str}
 
 
 @decodes("$dtype")
 def _read_dtype(_reader: Reader, node: Node) -> object:
-    return library("numpy", "numpy.dtype").dtype(text_of(node["$dtype"]))
+    dtype = library("numpy", "numpy.dtype").dtype(text_of(node["$dtype"]))
+    if dtype.kind not in _DTYPES:
+        damaged("a dtype is of an unknown kind")
+    return dtype
 
 
 def _write_scalar(writer: Writer, value: Any) -> Node:

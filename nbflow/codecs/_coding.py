@@ -17,6 +17,7 @@ from nbflow.errors import (
     NotSerializable,
     PayloadTooLarge,
     StoreDamaged,
+    StoreError,
 )
 
 LIMIT = 64 * 1024 * 1024
@@ -161,7 +162,7 @@ def revive(
         return tree
     try:
         return Reader(load, classes).read(tree)
-    except (NbflowError, OSError):
+    except (StoreError, OSError):  # of `load`, or a more precise word than ours
         raise
     except Exception as error:
         raise _unreadable(error) from error

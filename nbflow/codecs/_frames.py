@@ -29,6 +29,7 @@ _PLAIN_INDEXES = (
     "CategoricalIndex",
     "IntervalIndex",
 )
+_UNITS = frozenset({"s", "ms", "us", "ns"})
 
 
 def _find(kind: type) -> Encoder | None:
@@ -263,8 +264,8 @@ def _read_moment(reader: Reader, node: Node) -> object:
     pandas = library("pandas", f"pandas.{kind}")
     numpy = library("numpy", f"pandas.{kind}")
     unit = text_of(node["unit"])
-    if unit not in {"s", "ms", "us", "ns"}:
-        damaged("a moment has an unknown unit")
+    if unit not in _UNITS or kind not in {"Timestamp", "Timedelta"}:
+        damaged("a moment is of an unknown kind")
     value = int_of(node["value"])
     if kind == "Timedelta":
         return pandas.Timedelta(numpy.timedelta64(value, unit))

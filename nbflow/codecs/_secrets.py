@@ -33,7 +33,6 @@ class Secret:
                 f"Secret({name!r}): give the name of an environment variable"
             )
         self._name = name
-        _masker.add(name)
 
     @property
     def name(self) -> str:
@@ -48,6 +47,7 @@ class Secret:
                 f"the environment variable {self._name} is not set, and a Secret is"
                 " read from it: set it in the process that runs the workflow"
             )
+        _masker.add(self._name)
         return value
 
     def __repr__(self) -> str:
@@ -64,7 +64,7 @@ class Secret:
 
 
 class _Masker:
-    """Keeps the pattern of all secret values for as long as the environment is equal."""
+    """Keeps the pattern of all secret values while the environment stays equal."""
 
     def __init__(self) -> None:
         self._added: set[str] = set()
@@ -84,12 +84,13 @@ class _Masker:
         if present is None:
             present = dict(os.environ)
         if present != self._seen:
-            self._seen = dict(present)
+            seen = dict(present)
             self._pattern = _compile(
                 value
                 for name, value in os.environ.items()
                 if name in self._added or name.upper().endswith(_SUFFIXES)
             )
+            self._seen = seen
         return self._pattern
 
 
@@ -112,7 +113,7 @@ def redact(text: str) -> str:
     """The text with the values of secret environment variables masked.
 
     Secret are variables whose name ends in KEY, TOKEN, SECRET or PASSWORD, and those
-    a `Secret` names; values shorter than 6 characters are left alone.
+    a `Secret` was read from; values shorter than 6 characters are left alone.
     """
     pattern = _masker.pattern()
     return text if pattern is None else pattern.sub(MASK, text)

@@ -139,6 +139,37 @@ def _check_nesting(tree: Node) -> None:
     )
 
 
+def atoms_text(values: tuple[Any, ...]) -> bytes | None:
+    """The text of a list of these values if none of them is a container or odd."""
+    for value in values:
+        kind = type(value)
+        if kind is str or kind is bool or value is None:
+            continue
+        if kind is int:
+            if -INT_MAX <= value <= INT_MAX:
+                continue
+        elif kind is float and value - value == 0.0:
+            continue
+        return None
+    try:
+        return to_json(values, ensure_ascii=True)
+    except PydanticSerializationError:  # a lone surrogate
+        return None
+
+
+def is_canonical(value: Any) -> bool:
+    """Whether all dicts of a plain value have their keys in order already."""
+    if type(value) is dict:
+        if len(value) > 1 and list(value) != sorted(value):
+            return False
+        value = value.values()
+    for item in value:
+        kind = type(item)
+        if (kind is dict or kind is list) and not is_canonical(item):
+            return False
+    return True
+
+
 def canonical(node: Node) -> Node:
     """The same tree with the entries of all dicts in one order, for digests."""
     if type(node) is list:

@@ -222,7 +222,9 @@ def test_every_resume_says_first_what_it_will_do(serve, failing, caplog):
     assert handle.status is RunStatus.FAILED
     with caplog.at_level(logging.INFO, "nbflow"):
         handle.resume().result(10)
-    assert f"resume {handle.run_id} of 'flaky': kept double, to run shaky" in caplog.text
+    assert (
+        f"resume {handle.run_id} of 'flaky': kept double, to run shaky" in caplog.text
+    )
 
 
 def test_a_timeout_of_the_workflow_has_its_own_type(serve):
@@ -238,7 +240,7 @@ def test_a_canceled_run_raises_with_its_reason(serve):
     with pytest.raises(RunCanceled, match="was canceled: enough"):
         handle.result(10)
     assert handle.run.cancel_reason == "enough"
-    assert handle.steps["pause"].status is StepStatus.CANCELED if handle.steps else True
+    assert all(step.status is StepStatus.CANCELED for step in handle.steps)
 
 
 def test_a_result_that_takes_too_long_raises_the_builtin_timeout(serve):
@@ -356,7 +358,9 @@ def test_a_run_is_awaited_on_asyncio(serve):
     client = serve(numbers, endless).client
 
     async def main():
-        handles = [client.workflows.invoke("numbers", input={"n": i}) for i in range(20)]
+        handles = [
+            client.workflows.invoke("numbers", input={"n": i}) for i in range(20)
+        ]
         results = await asyncio.gather(*handles)
         assert [result[0] for result in results] == [2 * i for i in range(20)]
         sleeper = client.workflows.invoke("endless")
@@ -419,5 +423,5 @@ def test_a_run_left_waiting_by_a_new_engine_is_said_once(serve):
     handle = serve(endless, recover=False).client.runs.handle(run_id)
     with pytest.warns(UserWarning, match="nobody executes") as caught:
         with pytest.raises(TimeoutError):
-            handle.result(2)
+            handle.result(1)
     assert len(caught) == 1

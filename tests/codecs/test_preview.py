@@ -53,8 +53,8 @@ class Loud:
         raise AssertionError("code of the value's class ran")
 
     __str__ = __repr__
-    __len__ = __repr__  # type: ignore[assignment]
-    __iter__ = __repr__  # type: ignore[assignment]
+    __len__ = __repr__
+    __iter__ = __repr__
 
     def __getattr__(self, name: str) -> object:
         raise AssertionError(f"code of the value's class ran for {name}")
@@ -62,7 +62,7 @@ class Loud:
 
 class LoudList(list):  # type: ignore[type-arg]
     __repr__ = Loud.__repr__
-    __iter__ = Loud.__iter__
+    __iter__ = Loud.__iter__  # type: ignore[assignment]
 
 
 class LoudError(Exception):

@@ -109,9 +109,9 @@ def test_a_variable_that_takes_the_place_of_another_is_seen(
     assert redact("tweet-tweet") == "***"
 
 
-def test_a_named_secret_is_masked_whatever_its_name(
+def test_a_secret_that_was_read_is_masked_whatever_its_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PLAIN_NAME", "tweet-tweet")
-    Secret("PLAIN_NAME")
+    Secret("PLAIN_NAME").get()
     assert redact("tweet-tweet") == "***"

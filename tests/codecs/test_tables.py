@@ -104,7 +104,7 @@ def test_arrow_values_read_back(value: Any, again: Any) -> None:
         assert read.schema.equals(value.schema, check_metadata=True)
 
 
-class Loud(pa.ExtensionType):
+class Loud(pa.ExtensionType):  # type: ignore[misc]
     """An extension type as some libraries register: reading it runs its code."""
 
     seen: list[str] = []  # noqa: RUF012 - shared on purpose

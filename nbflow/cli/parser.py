@@ -1,0 +1,213 @@
+"""The arguments of all commands."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+_TARGET = "notebook.ipynb[::workflow], file.py[::workflow] or package.module[:workflow]"
+_RUN = "a run's id, or the beginning of it"
+_EPILOG = """\
+examples:
+  nbflow run notebooks/quickstart.ipynb            run the notebook's workflow
+  nbflow run flows.py::ingest -i day=2026-01-31    with an input
+  nbflow runs --status failed                      what went wrong
+  nbflow show r-01k                                a run and its steps
+  nbflow resume r-01k flows.py                     go on where it stopped
+
+exit codes: 0 completed, 1 failed or canceled, 2 usage
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and what was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"nbflow: {message}. `{self.prog} --help` tells more.\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        from difflib import get_close_matches
+
+        known = [str(choice) for choice in action.choices]
+        near = get_close_matches(str(value), known, n=1, cutoff=0.5)
+        what = "command" if action.dest == "command" else action.metavar or action.dest
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        self.exit(2, f"nbflow: there is no {what} {value!r}: {hint}\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    # With its metavar, so that help shows one line a command.
+    parser = _Parser(
+        prog="nbflow",
+        description="Durable workflows for notebooks and scripts.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, help="show nbflow's version")
+    _add_place(parser, home=None, app=None)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, title="commands"
+    )
+    for name, text, add in (
+        ("run", "run a workflow of a notebook, file or module", _add_run),
+        ("runs", "list runs, newest first", _add_runs),
+        ("show", "show a run and its steps", _add_show),
+        ("events", "print a run's events", _add_events),
+        ("cancel", "cancel runs", _add_cancel),
+        ("resume", "go on with a failed, canceled or interrupted run", _add_resume),
+        ("rerun", "run again, from the start or from a step", _add_rerun),
+        ("doctor", "check the stores of this home", _add_doctor),
+    ):
+        _add_command(commands, name, text, add)
+    return parser
+
+
+def _add_command(
+    commands: Any, name: str, text: str, add: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    description = f"{text[:1].upper()}{text[1:]}."
+    parser = commands.add_parser(
+        name, help=text, description=description, allow_abbrev=False
+    )
+    add(parser)
+    # Given before the command, it must not be overwritten by a default here.
+    _add_place(parser, home=argparse.SUPPRESS, app=argparse.SUPPRESS)
+
+
+def _add_place(parser: argparse.ArgumentParser, *, home: Any, app: Any) -> None:
+    parser.add_argument(
+        "--home",
+        metavar="DIR",
+        default=home,
+        help="the .nbflow folder (default: NBFLOW_HOME, else the nearest upwards)",
+    )
+    parser.add_argument("--app", metavar="NAME", default=app, help="the app")
+
+
+def _add_json(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--json", action="store_true", help=text)
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-i",
+        dest="fields",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="a field of the input: text as it is, other types as JSON; wins over "
+        "--input",
+    )
+    parser.add_argument(
+        "--input",
+        metavar="JSON|@FILE|-",
+        help="the whole input as JSON, from a file, or from standard input",
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="TARGET", help=_TARGET)
+    _add_input(parser)
+    parser.add_argument("--run-id", metavar="ID", help="an existing run is taken up")
+    parser.add_argument("--label", metavar="TEXT", help="shown in lists of runs")
+    _add_json(parser, "one event as JSON a line on standard error")
+    parser.add_argument(
+        "--plan", action="store_true", help="only list what is executed, and why"
+    )
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    from nbflow.model import RunStatus
+
+    statuses = [str(each) for each in RunStatus]
+    parser.add_argument(
+        "--status",
+        metavar="STATUS",
+        action="append",
+        choices=statuses,
+        help=f"{', '.join(statuses)}; may be repeated",
+    )
+    parser.add_argument("--workflow", metavar="NAME", action="append")
+    parser.add_argument("--label", metavar="TEXT", action="append")
+    parser.add_argument(
+        "--since", metavar="DURATION", help='made since then: "2h", "1d"'
+    )
+    parser.add_argument(
+        "--search", metavar="TEXT", help="part of an id, workflow or label"
+    )
+    parser.add_argument(
+        "--limit", metavar="N", type=int, default=20, help="so many (default: 20)"
+    )
+    _add_json(parser, "a JSON array")
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument(
+        "--all", action="store_true", help="a row for each step, however many"
+    )
+    _add_json(parser, "a JSON array of the run with its steps")
+
+
+def _add_events(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument(
+        "--follow", "-f", action="store_true", help="go on until the run has ended"
+    )
+    parser.add_argument(
+        "--tail", metavar="N", type=int, help="begin with the last N events"
+    )
+    _add_json(parser, "a JSON array; with --follow one event a line")
+
+
+def _add_cancel(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", help=_RUN)
+    parser.add_argument("--reason", metavar="TEXT", help="recorded with the run")
+
+
+def _add_resume(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument(
+        "target", metavar="TARGET", nargs="?", help=f"where its workflow is: {_TARGET}"
+    )
+    parser.add_argument("--plan", action="store_true", help="only say what it would do")
+    parser.add_argument(
+        "--refresh",
+        metavar="STEPS|stale",
+        action="append",
+        default=[],
+        help="execute these finished steps afresh (comma-separated), or all stale ones",
+    )
+    _add_json(parser, "one event as JSON a line on standard error")
+
+
+def _add_rerun(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument(
+        "target", metavar="TARGET", nargs="?", help=f"where its workflow is: {_TARGET}"
+    )
+    parser.add_argument(
+        "--from-step", metavar="STEP", help="keep everything before this step"
+    )
+    _add_input(parser)
+    _add_json(parser, "one event as JSON a line on standard error")
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    _add_json(parser, "a JSON array of the findings")
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __init__(self, option_strings: Any, dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> None:
+        from nbflow import __version__
+
+        print(f"nbflow {__version__}")
+        parser.exit(0)

@@ -1,0 +1,78 @@
+"""Where runs are: the home, its apps, and a run by the beginning of its id."""
+
+import argparse
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbflow
+from nbflow._store import paths
+from nbflow.cli import failures
+from nbflow.errors import AmbiguousRunId, RunNotFound, StoreError
+
+
+def home_of(options: argparse.Namespace) -> Path:
+    """The `.nbflow` folder of the command; it need not exist."""
+    return paths.find_home(options.home)
+
+
+def clients(options: argparse.Namespace) -> Iterator[nbflow.Client]:
+    """A client for each app of the home, or for the one that was named."""
+    home = home_of(options)
+    known = paths.apps(home)
+    if options.app is not None:
+        nbflow.Client(home, options.app)  # refuses what is no app's name
+        if options.app not in known:
+            there = f"its apps: {', '.join(known)}" if known else "it has none"
+            raise failures.Usage(f"there is no app {options.app!r} in {home}: {there}")
+        known = [options.app]
+    for app in known:
+        yield nbflow.Client(home, app)
+
+
+def find_run(options: argparse.Namespace, prefix: str) -> tuple[nbflow.Client, str]:
+    """The run whose id begins so, searched over all apps, and a client of its app.
+
+    Raises:
+        RunNotFound, AmbiguousRunId: naming what was looked through, or what fits.
+    """
+    found: list[tuple[nbflow.Client, str]] = []
+    several: list[str] = []
+    unread: list[str] = []
+    for client in clients(options):
+        try:
+            found.append((client, client.runs.find(prefix)))
+        except RunNotFound:
+            continue
+        except AmbiguousRunId as error:
+            several.append(str(error))
+        except StoreError as error:
+            unread.append(f"app {client.app!r} could not be read: {error}")
+    exact = [pair for pair in found if pair[1] == prefix]
+    if len(exact) == 1:
+        return exact[0]
+    if several:
+        raise AmbiguousRunId(several[0], run_id=prefix)
+    if len(found) > 1:
+        shown = ", ".join(f"{run_id} (app {client.app})" for client, run_id in found)
+        raise AmbiguousRunId(
+            f"{prefix!r} is the beginning of several runs: {shown}. Give more of it, "
+            "or --app.",
+            run_id=prefix,
+        )
+    if found:
+        return found[0]
+    for each in unread:
+        failures.tell(each)
+    where = f"app {options.app!r} of " if options.app else ""
+    raise RunNotFound(
+        f"there is no run {prefix!r} in {where}{home_of(options)}: `nbflow runs` lists "
+        "those there are; --home names another folder",
+        run_id=prefix,
+    )
+
+
+def command_line(options: argparse.Namespace, *words: str) -> str:
+    """A command to type, for the same home as this one."""
+    place = [] if options.home is None else ["--home", str(options.home)]
+    return shlex.join(["nbflow", *place, *words])

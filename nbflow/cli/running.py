@@ -1,0 +1,381 @@
+"""`nbflow run`, `resume` and `rerun`: execute a run here and follow it to its end."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import nbflow
+from nbflow.cli import failures, following, inputs, output, places
+from nbflow.cli.displays import Display, make_display
+from nbflow.errors import NotebookError, RunCanceled, RunFailed, StoreError
+from nbflow.model import RunStatus, safe_text
+from nbflow.view import Look, plan_line, plan_lines, plural
+
+Handle = Any
+_LIVE = (RunStatus.QUEUED, RunStatus.RUNNING)
+
+
+class _Job:
+    """What a command starts, and what it says of it.
+
+    Attributes:
+        client: of the app that the run is in.
+        start: starts the run and returns its handle.
+        known: the run's id, where it exists already.
+        target: what `resume` needs to find the workflow again.
+    """
+
+    def __init__(self, options: argparse.Namespace, target: str | None) -> None:
+        self.options = options
+        self.target = target
+        self.display: Display = make_display(options.json)
+        self.client: nbflow.Client
+        self.start: Callable[[], Handle]
+        self.known: str | None = None
+        self.is_ours = True
+
+    def resume_command(self, run_id: str) -> str:
+        """The command that goes on with the run."""
+        words = ["resume", run_id]
+        return places.command_line(
+            self.options, *words, *([self.target] if self.target else [])
+        )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a workflow of a target."""
+    if options.plan:
+        return _print_plan(options)
+    job = _Job(options, options.target)
+    with following.interrupts() as asked:
+        with following.own_output(job.display, is_json=options.json):
+            try:
+                loaded = _load(options.target, job.display)
+                if asked.count:
+                    raise KeyboardInterrupt
+                payload = inputs.read_input(
+                    options.fields, options.input, loaded.workflow.input_schema
+                )
+                app = options.app or _app_of(loaded)
+                engine = _open(options, app, loaded, job, asked)
+            except BaseException:
+                job.display.close(None)
+                raise
+            if engine is None:
+                job.display.close(None)
+                return _stopped_waiting()
+            job.client = engine.client
+            job.known = options.run_id
+            job.start = lambda: engine.client.workflows.invoke(
+                loaded.workflow.name,
+                input=payload,
+                run_id=options.run_id,
+                label=options.label,
+            )
+            with engine:
+                ended = _execute(job, asked)
+        return _tell_end(job, *ended)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Go on with a run, here or in the engine that serves its app."""
+    client, run_id = places.find_run(options, options.run)
+    refresh = _refresh(options.refresh)
+    if options.plan:
+        if options.target:
+            _load_quietly(options.target, client.app)
+        plan = client.runs.resume(run_id, refresh=refresh, plan=True)
+        if options.json:
+            output.write_json(plan)
+        else:
+            output.write_lines(plan_lines(plan, Look()))
+        return 0
+
+    def start(job: _Job) -> Handle:
+        record = job.client.runs.get(run_id)
+        if record.status in _LIVE and not job.is_ours:
+            return job.client.runs.handle(run_id)  # somebody is at it: look on
+        plan = job.client.runs.resume(run_id, refresh=refresh, plan=True)
+        job.display.note(f"nbflow: {_text(plan_line(plan))}")
+        return job.client.runs.resume(run_id, refresh=refresh)
+
+    return _take_up(options, client, run_id, start)
+
+
+def rerun(options: argparse.Namespace) -> int:
+    """A new run of an old one's workflow."""
+    client, run_id = places.find_run(options, options.run)
+
+    def start(job: _Job) -> Handle:
+        more: dict[str, Any] = {}
+        if options.fields or options.input is not None:
+            name = job.client.runs.get(run_id).workflow
+            schema = job.client.workflows.get(name).input_schema or {}
+            more["input"] = inputs.read_input(options.fields, options.input, schema)
+        return job.client.runs.rerun(run_id, from_step=options.from_step, **more)
+
+    return _take_up(options, client, None, start)
+
+
+def _take_up(
+    options: argparse.Namespace,
+    client: nbflow.Client,
+    known: str | None,
+    start: Callable[[_Job], Handle],
+) -> int:
+    """Start something in the run's app: in this process when a target is given.
+
+    An engine that is alive does it itself, else this process becomes it.
+    """
+    job = _Job(options, options.target)
+    job.known = known
+    job.start = lambda: start(job)
+    with following.interrupts() as asked:
+        with following.own_output(job.display, is_json=options.json):
+            try:
+                engine = _engine_for(options, client, job)
+            except BaseException:
+                job.display.close(None)
+                raise
+            if engine is None:
+                job.client, job.is_ours = client, False
+                ended = _execute(job, asked)
+            else:
+                job.client = engine.client
+                with engine:
+                    ended = _execute(job, asked)
+        return _tell_end(job, *ended)
+
+
+def _engine_for(
+    options: argparse.Namespace, client: nbflow.Client, job: _Job
+) -> nbflow.Engine | None:
+    """An engine of this process for an app that has none; None where one is alive."""
+    if options.target is None:
+        if client._access.is_served():
+            return None
+        raise failures.Usage(
+            f"no engine serves app {client.app!r}, so this process has to run it: name "
+            "the notebook or module of its workflow, as in "
+            f"`{places.command_line(options, options.command, options.run, 'TARGET')}`"
+        )
+    loaded = _load(options.target, job.display)
+    engine = nbflow.Engine(
+        client.home, client.app, list(loaded.workflows.values()), recover=False
+    )
+    try:
+        return engine.start()
+    except nbflow.EngineBusy as error:
+        job.display.note(
+            f"nbflow: process {error.pid or '?'} serves app {client.app!r} already and "
+            "does it with its own code"
+        )
+        return None
+
+
+def _open(
+    options: argparse.Namespace,
+    app: str,
+    loaded: Any,
+    job: _Job,
+    asked: following.Interrupts,
+) -> nbflow.Engine | None:
+    home = places.home_of(options)
+    engine = following.wait_for_engine(
+        lambda: nbflow.Engine(
+            home, app, list(loaded.workflows.values()), recover=False
+        ),
+        job.display,
+        asked,
+    )
+    if engine is not None:
+        _tell_unfinished(job, engine.client, options.run_id)
+    return engine
+
+
+def _execute(job: _Job, asked: following.Interrupts) -> tuple[str | None, Any]:
+    """Start the run and follow it; its id and its outcome (None: it was left)."""
+    display = job.display
+    try:
+        known = 0
+        if job.known is not None:
+            known = _last_index(job.client, job.known)
+        handle = job.start()
+        feed = following.Feed(job.client, handle.run_id, known)
+        outcome = following.Outcome(handle)
+
+        def leave() -> None:
+            display.close(feed.board)
+            if job.is_ours:
+                failures.tell(f"left at once: {job.resume_command(handle.run_id)}")
+
+        asked.on_second = leave
+        is_ended = following.follow(
+            feed, outcome, display, asked, lambda: _cancel(job, handle)
+        )
+        display.close(feed.board)
+    except BaseException:
+        display.close(None)
+        raise
+    return handle.run_id, outcome if is_ended else None
+
+
+def _cancel(job: _Job, handle: Handle) -> bool:
+    """The first Ctrl-C; whether to go on following."""
+    if not job.is_ours:
+        return False
+    job.display.note("nbflow: canceling; Ctrl-C once more leaves at once")
+    handle.cancel("interrupted")
+    return True
+
+
+def _tell_end(job: _Job, run_id: str | None, outcome: Any) -> int:
+    """Print the result, or what went wrong and how to go on; the exit code."""
+    assert run_id is not None
+    show = places.command_line(job.options, "show", run_id)
+    is_quiet = job.options.json
+    if outcome is None:
+        failures.tell(f"run {run_id} goes on in its own process: {show}")
+        return 1
+    error = outcome.error
+    if error is None:
+        output.write_json(outcome.value)
+        if not is_quiet:
+            _hint(f"look closer: {show}")
+        return 0
+    if isinstance(error, RunFailed | RunCanceled):
+        if not is_quiet:
+            _tell_failure(error, run_id)
+            _hint(f"go on:       {job.resume_command(run_id)}")
+            _hint(f"look closer: {show}")
+        return 1
+    if isinstance(error, StoreError) and not is_quiet:
+        failures.tell(str(error))
+        _hint(f"go on:       {job.resume_command(run_id)}")
+        return 1
+    raise error
+
+
+def _tell_failure(error: RunFailed | RunCanceled, run_id: str) -> None:
+    if isinstance(error, RunCanceled):
+        failures.tell(f"run {run_id} was canceled; finished steps are kept")
+        return
+    info = error.error
+    if info is None:
+        failures.tell(str(error))
+        return
+    if info.traceback:
+        _hint(safe_text(info.traceback.rstrip(), multiline=True))
+    step = f" in step {info.step!r}" if info.step else ""
+    failures.tell(f"run {run_id} failed{step}: {info}")
+
+
+def _hint(text: str) -> None:
+    import sys
+
+    output.put(sys.stderr, text + "\n")
+
+
+def _tell_unfinished(job: _Job, client: nbflow.Client, run_id: str | None) -> None:
+    """Name what a killed process has left behind."""
+    page = client.runs.list(status=_LIVE, limit=100)
+    left = [each for each in page if each.parent is None and each.run_id != run_id]
+    if not left:
+        return
+    first = job.resume_command(left[0].run_id)
+    more = f" (and {len(left) - 1} more: nbflow runs)" if len(left) > 1 else ""
+    verb = "waits" if len(left) == 1 else "wait"
+    job.display.note(
+        f"nbflow: {plural(len(left), 'run')} of an earlier process {verb}: {first}{more}"
+    )
+
+
+def _last_index(client: nbflow.Client, run_id: str) -> int:
+    try:
+        events = client.runs.events(run_id)
+    except nbflow.RunNotFound:
+        return 0
+    return events[-1].index if events else 0
+
+
+def _load(target: str, display: Display) -> Any:
+    from nbflow.notebook import load_target
+
+    try:
+        loaded = load_target(target)
+    except NotebookError as error:
+        cause = error.__cause__
+        if cause is not None and isinstance(cause, Exception):
+            display.note(failures.user_frames(cause))
+        raise
+    for warning in loaded.warnings:
+        display.note(f"nbflow: {warning}")
+    return loaded
+
+
+def _load_quietly(target: str, app: str) -> Mapping[str, Any]:
+    """Make a target's workflows known in this process, for a plan."""
+    import contextlib
+    import io
+
+    from nbflow.definition import registry
+    from nbflow.notebook import load_target
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        loaded = load_target(target)
+    for workflow in loaded.workflows.values():
+        registry._defined.setdefault((app, workflow.name), workflow.spec)
+    return loaded.workflows
+
+
+def _app_of(loaded: Any) -> str:
+    from nbflow.definition.apps import LIMIT, app_name
+
+    end = "-run"
+    return app_name(loaded.stem)[: LIMIT - len(end)] + end
+
+
+def _refresh(given: list[str]) -> list[str] | str | None:
+    names = [name.strip() for text in given for name in text.split(",") if name.strip()]
+    if "stale" in names and len(names) > 1:
+        raise failures.Usage("--refresh takes step names or the word stale, not both")
+    return "stale" if names == ["stale"] else names or None
+
+
+def _print_plan(options: argparse.Namespace) -> int:
+    """List what of a target would be executed, and why; run nothing of the workflow."""
+    import contextlib
+    import sys
+
+    from nbflow.notebook import load_target
+
+    with contextlib.redirect_stdout(sys.stderr):
+        loaded = load_target(options.target)
+    if options.json:
+        output.write_json(
+            {
+                "target": options.target,
+                "workflow": loaded.workflow.name,
+                "app": options.app or _app_of(loaded),
+                "cells": loaded.plan,
+                "input_schema": loaded.workflow.input_schema,
+            }
+        )
+        return 0
+    app = options.app or _app_of(loaded)
+    output.write(safe_text(f"runs workflow {loaded.workflow.name!r} in app {app!r}\n"[:-1]))
+    output.write("\n")
+    for each in loaded.plan:
+        output.write(f"  {safe_text(each)}\n")
+    for warning in loaded.warnings:
+        failures.tell(warning)
+    return 0
+
+
+def _stopped_waiting() -> int:
+    failures.tell("stopped waiting; nothing was started")
+    return 1
+
+
+def _text(spans: Any) -> str:
+    return "".join(span.text for span in spans)

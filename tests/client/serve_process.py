@@ -1,0 +1,27 @@
+"""An engine in a process of its own, for the tests beside it: `… HOME`."""
+
+import sys
+
+from nbflow import Context, Engine, workflow
+
+
+@workflow(retries=0)
+async def nap(ctx: Context, seconds: float = 0.01) -> float:
+    await ctx.sleep("pause", seconds)
+    return seconds
+
+
+@workflow(retries=0)
+async def fail(ctx: Context, x: int) -> None:
+    raise ValueError(f"no {x}")
+
+
+@workflow(retries=0)
+async def size(ctx: Context, data: bytes) -> int:
+    return await ctx.run(len, data)
+
+
+if __name__ == "__main__":
+    with Engine(sys.argv[1], "t", [nap, fail, size], "process"):
+        print("ready", flush=True)
+        sys.stdin.read()
