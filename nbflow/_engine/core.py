@@ -555,6 +555,8 @@ class Core:
 
     def note_late(self, run_id: str, exc: BaseException) -> None:
         """Code of an ended run raised something: nobody else will hear of it."""
+        if self.stopped is not None or isinstance(exc, GeneratorExit):
+            return  # the engine itself is going
         log.warning(
             f"nbflow: code of run {run_id}, which has ended, raised "
             f"{type(exc).__name__}: {exc}"

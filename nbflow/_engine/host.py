@@ -20,6 +20,7 @@ from nbflow._engine import commands, launch
 from nbflow._engine.clock import Clock
 from nbflow._engine.core import Core
 from nbflow._engine.ending import Ending
+from nbflow._engine.watch import Watch
 from nbflow._store.base import ReaderStore, WriterStore
 from nbflow._store.memory import MemoryStore
 from nbflow._store.reader import SqliteReader
@@ -317,7 +318,9 @@ class Host:
         self.core.stubs = self._stubs
         self.core.on_commit = self._committed
         self.core.on_stop = self._core_stopped
-        self.core.on_activity = _Activity().set
+        activity = _Activity(Watch(self.core))
+        if not self.clock.virtual:
+            self.core.on_activity = activity.set
         self.loop.set_exception_handler(self._unhandled)
         self.loop.call_soon(self._begin)
         while not self.loop.is_closed():
@@ -461,12 +464,15 @@ class Host:
 
 
 class _Activity:
-    """Lowers the interpreter's switch interval while runs are active."""
+    """While runs are active: a short switch interval, and a watch on the loop."""
 
-    _former: float | None = None
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._former: float | None = None
 
     def set(self, is_active: bool) -> None:
         """Runs have become active, or none is any more."""
+        self._watch.set(is_active)
         if os.environ.get("NBFLOW_SWITCH_INTERVAL") == "0":
             return
         if is_active and self._former is None:

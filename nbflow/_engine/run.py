@@ -162,7 +162,7 @@ class LiveRun:
     def _raised(self, exc: BaseException) -> None:
         """The body ended badly: try again, or fail."""
         if self.is_closed:
-            if not isinstance(exc, asyncio.CancelledError):
+            if failure.control(exc) is None:
                 self.core.note_late(self.journal.id, exc)
             return
         control = failure.control(exc)

@@ -413,6 +413,11 @@ def _wrong_loop(call: StepCall, error: RuntimeError) -> WrongLoop:
     )
 
 
+def attempt_code() -> CodeType:
+    """The code of a running attempt: a frame of it holds the step's scope."""
+    return _attempt.__code__
+
+
 def _stubbed(call: StepCall) -> Callable[..., Any]:
     stubs = call.run.core.stubs or {}
     label = step_label(call.key)

@@ -11,6 +11,8 @@ from nbflow._store.failures import from_os
 from nbflow._store.paths import make_folder
 from nbflow.errors import StoreDamaged
 
+REMEMBERED = 10_000
+"""Digests known to be on the disk, which a repeated put need not look at."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -38,6 +40,8 @@ class Blobs:
             sync_folder(self._folder)
         except OSError as error:
             raise from_os(error, path, needed=len(data)) from error
+        if len(self._kept) >= REMEMBERED:
+            self._kept.clear()
         self._kept.add(digest)
 
     def get(self, digest: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
@@ -32,6 +33,7 @@ class _Shared:
         self.connection = sqlite3.connect(
             ":memory:", isolation_level=None, check_same_thread=False
         )
+        weakref.finalize(self, self.connection.close)
         opening.prepare(self.connection)
         opening.fill(self.connection, now)
 

@@ -84,7 +84,6 @@ _CERTAIN = (
     sqlite3.SQLITE_RANGE,
 )
 """Errors after which nothing can have been committed."""
-_LET_GO = (EngineClosed, EngineNotInherited, StoreReplaced)
 
 
 class _Fenced(Exception):
@@ -214,20 +213,23 @@ class SqliteWriter(Queries):
 
     def close(self) -> None:
         """Close, with all that was committed in the one database file."""
-        if self._dead is not None and self._dead[0] in _LET_GO:
-            return
-        if self._is_replaced():
-            self._replaced()
-            return
-        if self._dead is None:
+        if self._dead is None and not self._is_replaced():
             self._checkpoint("TRUNCATE")
+        kind = None if self._dead is None else self._dead[0]
+        if kind is EngineClosed:
+            return
+        if kind not in (None, EngineFenced) or self._is_replaced():
+            # Closing checkpoints: never into files that are another's, nor on a disk
+            # that failed, whose next sync could confirm what it has lost.
+            leak((self._connection, self._cursor))
+            return
         self._die(EngineClosed, f"{self._file}: this engine was closed; open a new one")
         self._connection.close()
         os.close(self._wal_fd)
 
     def after_fork(self) -> None:
         """In a forked child: this writer is its parent's."""
-        self._connection.close()
+        leak((self._connection, self._cursor))
         self._die(
             EngineNotInherited,
             f"{self._file}: the engine runs in the process that this one was forked "
@@ -458,7 +460,7 @@ class SqliteWriter(Queries):
         return (file.st_dev, file.st_ino, wal.st_ino) != mine
 
     def _replaced(self) -> StoreError:
-        # Closed, it would delete the files of the one that is there now.
+        # Closed, also by being collected, it would delete the new one's files.
         leak(self._connection)
         return self._die(
             StoreReplaced,

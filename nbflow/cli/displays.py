@@ -121,6 +121,7 @@ class Lines:
         self._tokens = self._BURST
         self._refilled = self._printed = time.monotonic()
         self._left_out = 0
+        self._has_begun = False
 
     def note(self, text: str) -> None:
         """Print the text."""
@@ -129,6 +130,9 @@ class Lines:
     def take(self, events: Sequence[RunEvent], board: Board) -> None:
         """Print what matters of the events."""
         self._refill()
+        if not self._has_begun:
+            self._has_begun = True
+            self._print(run_line(board, self._look, _now()))
         for event in events:
             if event.type is EventType.LOG:
                 if event.data.get("level") != "debug":

@@ -59,4 +59,3 @@ def user_frames(error: BaseException) -> str:
     head = ["Traceback (most recent call last):\n"] if shown else []
     last = traceback.format_exception_only(error)
     return "".join([*head, *traceback.format_list(shown), *last]).rstrip("\n")
-

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO, cast
 
-import nbflow
 from nbflow.cli.displays import Display
-from nbflow.errors import NbflowError, RunNotFound, StoreError
+from nbflow.client import Client, RunHandle
+from nbflow.engine import Engine
+from nbflow.errors import EngineBusy, RunNotFound, StoreError
 from nbflow.model import RunEvent
 from nbflow.view import Board
 
@@ -30,7 +31,7 @@ class Feed:
         known: index of the last event that is old news and not to be told again.
     """
 
-    def __init__(self, client: nbflow.Client, run_id: str, known: int = 0) -> None:
+    def __init__(self, client: Client, run_id: str, known: int = 0) -> None:
         self._client = client
         self._known = known
         self._offsets: dict[str, str] = {}
@@ -71,7 +72,7 @@ class Feed:
 class Outcome:
     """The result of a handle, waited for in a thread of its own."""
 
-    def __init__(self, handle: "nbflow.RunHandle[Any]") -> None:
+    def __init__(self, handle: RunHandle[Any]) -> None:
         self.value: Any = None
         self.error: BaseException | None = None
         self._handle = handle
@@ -171,8 +172,8 @@ def own_output(display: Display, *, is_json: bool) -> Iterator[None]:
     kept = _divert()
     try:
         if isinstance(display, Tree):
-            sys.stdout = Above(display, err)  # type: ignore[assignment]
-            sys.stderr = Above(display, err)  # type: ignore[assignment]
+            sys.stdout = cast(TextIO, Above(display, err))
+            sys.stderr = cast(TextIO, Above(display, err))
         elif is_json:
             with open(os.devnull, "w", encoding="utf-8") as nowhere:
                 sys.stdout = nowhere
@@ -182,6 +183,7 @@ def own_output(display: Display, *, is_json: bool) -> Iterator[None]:
             sys.stdout = err
         yield
     finally:
+        display.close(None)
         sys.stdout, sys.stderr = out, err
         if kept is not None:
             os.dup2(kept, 1)
@@ -197,25 +199,20 @@ def _divert() -> int | None:
     return kept
 
 
-def wait_for_engine(
-    engine: Callable[[], nbflow.Engine], display: Display, asked: Interrupts
-) -> nbflow.Engine | None:
-    """Start an engine, after the one that holds the app; None when interrupted."""
+def wait_for_engine(engine: Callable[[], Engine], display: Display) -> Engine:
+    """Start an engine, after the one that holds the app."""
     is_told = False
     while True:
         try:
             return engine().start()
-        except nbflow.EngineBusy as error:
+        except EngineBusy as error:
             if not is_told:
                 is_told = True
                 display.note(f"nbflow: {_busy(error)}")
-        for _ in range(10):
-            if asked.count:
-                return None
-            time.sleep(0.05)
+        time.sleep(0.5)
 
 
-def _busy(error: nbflow.EngineBusy) -> str:
+def _busy(error: EngineBusy) -> str:
     since = ""
     if error.since is not None:
         passed = dt.datetime.now(dt.UTC) - error.since
@@ -228,10 +225,3 @@ def _busy(error: nbflow.EngineBusy) -> str:
         f"waiting for another one: process {error.pid or '?'}{where}{name} runs this "
         f"app{since}. Ctrl-C stops waiting."
     )
-
-
-def describe(error: BaseException) -> str:
-    """An error in one line, as the command line tells it."""
-    if isinstance(error, NbflowError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"

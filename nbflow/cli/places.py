@@ -5,9 +5,9 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbflow
-from nbflow._store import paths
+from nbflow._store import lock, paths
 from nbflow.cli import failures
+from nbflow.client import Client
 from nbflow.errors import AmbiguousRunId, RunNotFound, StoreError
 
 
@@ -16,27 +16,27 @@ def home_of(options: argparse.Namespace) -> Path:
     return paths.find_home(options.home)
 
 
-def clients(options: argparse.Namespace) -> Iterator[nbflow.Client]:
+def clients(options: argparse.Namespace) -> Iterator[Client]:
     """A client for each app of the home, or for the one that was named."""
     home = home_of(options)
     known = paths.apps(home)
     if options.app is not None:
-        nbflow.Client(home, options.app)  # refuses what is no app's name
+        Client(home, options.app)  # refuses what is no app's name
         if options.app not in known:
             there = f"its apps: {', '.join(known)}" if known else "it has none"
             raise failures.Usage(f"there is no app {options.app!r} in {home}: {there}")
         known = [options.app]
     for app in known:
-        yield nbflow.Client(home, app)
+        yield Client(home, app)
 
 
-def find_run(options: argparse.Namespace, prefix: str) -> tuple[nbflow.Client, str]:
+def find_run(options: argparse.Namespace, prefix: str) -> tuple[Client, str]:
     """The run whose id begins so, searched over all apps, and a client of its app.
 
     Raises:
         RunNotFound, AmbiguousRunId: naming what was looked through, or what fits.
     """
-    found: list[tuple[nbflow.Client, str]] = []
+    found: list[tuple[Client, str]] = []
     several: list[str] = []
     unread: list[str] = []
     for client in clients(options):
@@ -70,6 +70,12 @@ def find_run(options: argparse.Namespace, prefix: str) -> tuple[nbflow.Client, s
         "those there are; --home names another folder",
         run_id=prefix,
     )
+
+
+def is_served(client: Client) -> bool:
+    """Whether an engine of the client's app is alive, in whatever process."""
+    assert client.home is not None
+    return lock.holder(paths.app_dir(client.home, client.app)) is not None
 
 
 def command_line(options: argparse.Namespace, *words: str) -> str:

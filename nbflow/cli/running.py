@@ -1,14 +1,24 @@
 """`nbflow run`, `resume` and `rerun`: execute a run here and follow it to its end."""
 
 import argparse
-from collections.abc import Callable, Mapping
+import contextlib
+import sys
+from collections.abc import Callable
 from typing import Any
 
-import nbflow
 from nbflow.cli import failures, following, inputs, output, places
 from nbflow.cli.displays import Display, make_display
-from nbflow.errors import NotebookError, RunCanceled, RunFailed, StoreError
-from nbflow.model import RunStatus, safe_text
+from nbflow.client import Client
+from nbflow.engine import Engine
+from nbflow.errors import (
+    EngineBusy,
+    NotebookError,
+    RunCanceled,
+    RunFailed,
+    RunNotFound,
+    StoreError,
+)
+from nbflow.model import Plan, RunStatus, safe_text
 from nbflow.view import Look, plan_line, plan_lines, plural
 
 Handle = Any
@@ -29,7 +39,7 @@ class _Job:
         self.options = options
         self.target = target
         self.display: Display = make_display(options.json)
-        self.client: nbflow.Client
+        self.client: Client
         self.start: Callable[[], Handle]
         self.known: str | None = None
         self.is_ours = True
@@ -47,23 +57,12 @@ def run(options: argparse.Namespace) -> int:
     if options.plan:
         return _print_plan(options)
     job = _Job(options, options.target)
-    with following.interrupts() as asked:
-        with following.own_output(job.display, is_json=options.json):
-            try:
-                loaded = _load(options.target, job.display)
-                if asked.count:
-                    raise KeyboardInterrupt
-                payload = inputs.read_input(
-                    options.fields, options.input, loaded.workflow.input_schema
-                )
-                app = options.app or _app_of(loaded)
-                engine = _open(options, app, loaded, job, asked)
-            except BaseException:
-                job.display.close(None)
-                raise
-            if engine is None:
-                job.display.close(None)
-                return _stopped_waiting()
+    with following.own_output(job.display, is_json=options.json):
+        loaded = _load(options.target, job.display)
+        payload = inputs.read_input(
+            options.fields, options.input, loaded.workflow.input_schema
+        )
+        with _open(options, loaded, job) as engine:
             job.client = engine.client
             job.known = options.run_id
             job.start = lambda: engine.client.workflows.invoke(
@@ -72,9 +71,9 @@ def run(options: argparse.Namespace) -> int:
                 run_id=options.run_id,
                 label=options.label,
             )
-            with engine:
-                ended = _execute(job, asked)
-        return _tell_end(job, *ended)
+            _tell_unfinished(job, engine.client, options.run_id)
+            ended = _execute(job)
+    return _tell_end(job, *ended)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -82,9 +81,7 @@ def resume(options: argparse.Namespace) -> int:
     client, run_id = places.find_run(options, options.run)
     refresh = _refresh(options.refresh)
     if options.plan:
-        if options.target:
-            _load_quietly(options.target, client.app)
-        plan = client.runs.resume(run_id, refresh=refresh, plan=True)
+        plan = _plan_resume(options, client, run_id, refresh)
         if options.json:
             output.write_json(plan)
         else:
@@ -119,7 +116,7 @@ def rerun(options: argparse.Namespace) -> int:
 
 def _take_up(
     options: argparse.Namespace,
-    client: nbflow.Client,
+    client: Client,
     known: str | None,
     start: Callable[[_Job], Handle],
 ) -> int:
@@ -130,29 +127,24 @@ def _take_up(
     job = _Job(options, options.target)
     job.known = known
     job.start = lambda: start(job)
-    with following.interrupts() as asked:
-        with following.own_output(job.display, is_json=options.json):
-            try:
-                engine = _engine_for(options, client, job)
-            except BaseException:
-                job.display.close(None)
-                raise
-            if engine is None:
-                job.client, job.is_ours = client, False
-                ended = _execute(job, asked)
-            else:
-                job.client = engine.client
-                with engine:
-                    ended = _execute(job, asked)
-        return _tell_end(job, *ended)
+    with following.own_output(job.display, is_json=options.json):
+        engine = _engine_for(options, client, job)
+        if engine is None:
+            job.client, job.is_ours = client, False
+            ended = _execute(job)
+        else:
+            job.client = engine.client
+            with engine:
+                ended = _execute(job)
+    return _tell_end(job, *ended)
 
 
 def _engine_for(
-    options: argparse.Namespace, client: nbflow.Client, job: _Job
-) -> nbflow.Engine | None:
+    options: argparse.Namespace, client: Client, job: _Job
+) -> Engine | None:
     """An engine of this process for an app that has none; None where one is alive."""
     if options.target is None:
-        if client._access.is_served():
+        if places.is_served(client):
             return None
         raise failures.Usage(
             f"no engine serves app {client.app!r}, so this process has to run it: name "
@@ -160,12 +152,12 @@ def _engine_for(
             f"`{places.command_line(options, options.command, options.run, 'TARGET')}`"
         )
     loaded = _load(options.target, job.display)
-    engine = nbflow.Engine(
+    engine = Engine(
         client.home, client.app, list(loaded.workflows.values()), recover=False
     )
     try:
         return engine.start()
-    except nbflow.EngineBusy as error:
+    except EngineBusy as error:
         job.display.note(
             f"nbflow: process {error.pid or '?'} serves app {client.app!r} already and "
             "does it with its own code"
@@ -173,34 +165,22 @@ def _engine_for(
         return None
 
 
-def _open(
-    options: argparse.Namespace,
-    app: str,
-    loaded: Any,
-    job: _Job,
-    asked: following.Interrupts,
-) -> nbflow.Engine | None:
+def _open(options: argparse.Namespace, loaded: Any, job: _Job) -> Engine:
+    """The engine for a target's own runs, once nobody else has it."""
     home = places.home_of(options)
-    engine = following.wait_for_engine(
-        lambda: nbflow.Engine(
-            home, app, list(loaded.workflows.values()), recover=False
-        ),
-        job.display,
-        asked,
+    app = options.app or _app_of(loaded)
+    served = list(loaded.workflows.values())
+    return following.wait_for_engine(
+        lambda: Engine(home, app, served, recover=False), job.display
     )
-    if engine is not None:
-        _tell_unfinished(job, engine.client, options.run_id)
-    return engine
 
 
-def _execute(job: _Job, asked: following.Interrupts) -> tuple[str | None, Any]:
+def _execute(job: _Job) -> tuple[str, following.Outcome | None]:
     """Start the run and follow it; its id and its outcome (None: it was left)."""
     display = job.display
-    try:
-        known = 0
-        if job.known is not None:
-            known = _last_index(job.client, job.known)
-        handle = job.start()
+    known = 0 if job.known is None else _last_index(job.client, job.known)
+    handle = job.start()
+    with following.interrupts() as asked:
         feed = following.Feed(job.client, handle.run_id, known)
         outcome = following.Outcome(handle)
 
@@ -214,9 +194,6 @@ def _execute(job: _Job, asked: following.Interrupts) -> tuple[str | None, Any]:
             feed, outcome, display, asked, lambda: _cancel(job, handle)
         )
         display.close(feed.board)
-    except BaseException:
-        display.close(None)
-        raise
     return handle.run_id, outcome if is_ended else None
 
 
@@ -229,9 +206,8 @@ def _cancel(job: _Job, handle: Handle) -> bool:
     return True
 
 
-def _tell_end(job: _Job, run_id: str | None, outcome: Any) -> int:
+def _tell_end(job: _Job, run_id: str, outcome: following.Outcome | None) -> int:
     """Print the result, or what went wrong and how to go on; the exit code."""
-    assert run_id is not None
     show = places.command_line(job.options, "show", run_id)
     is_quiet = job.options.json
     if outcome is None:
@@ -271,12 +247,10 @@ def _tell_failure(error: RunFailed | RunCanceled, run_id: str) -> None:
 
 
 def _hint(text: str) -> None:
-    import sys
-
     output.put(sys.stderr, text + "\n")
 
 
-def _tell_unfinished(job: _Job, client: nbflow.Client, run_id: str | None) -> None:
+def _tell_unfinished(job: _Job, client: Client, run_id: str | None) -> None:
     """Name what a killed process has left behind."""
     page = client.runs.list(status=_LIVE, limit=100)
     left = [each for each in page if each.parent is None and each.run_id != run_id]
@@ -285,15 +259,14 @@ def _tell_unfinished(job: _Job, client: nbflow.Client, run_id: str | None) -> No
     first = job.resume_command(left[0].run_id)
     more = f" (and {len(left) - 1} more: nbflow runs)" if len(left) > 1 else ""
     verb = "waits" if len(left) == 1 else "wait"
-    job.display.note(
-        f"nbflow: {plural(len(left), 'run')} of an earlier process {verb}: {first}{more}"
-    )
+    runs = plural(len(left), "run")
+    job.display.note(f"nbflow: {runs} of an earlier process {verb}: {first}{more}")
 
 
-def _last_index(client: nbflow.Client, run_id: str) -> int:
+def _last_index(client: Client, run_id: str) -> int:
     try:
         events = client.runs.events(run_id)
-    except nbflow.RunNotFound:
+    except RunNotFound:
         return 0
     return events[-1].index if events else 0
 
@@ -313,19 +286,22 @@ def _load(target: str, display: Display) -> Any:
     return loaded
 
 
-def _load_quietly(target: str, app: str) -> Mapping[str, Any]:
-    """Make a target's workflows known in this process, for a plan."""
-    import contextlib
-    import io
-
-    from nbflow.definition import registry
-    from nbflow.notebook import load_target
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        loaded = load_target(target)
-    for workflow in loaded.workflows.values():
-        registry._defined.setdefault((app, workflow.name), workflow.spec)
-    return loaded.workflows
+def _plan_resume(
+    options: argparse.Namespace, client: Client, run_id: str, refresh: Any
+) -> Plan:
+    """What a resume would do; with a target also which steps have become stale."""
+    engine = None
+    if options.target is not None:
+        silent = make_display(is_json=True)
+        with following.own_output(silent, is_json=True):
+            loaded = _load(options.target, silent)
+        served = list(loaded.workflows.values())
+        engine = Engine(client.home, client.app, served, recover=False)
+    with contextlib.ExitStack() as stack:
+        # Where another process serves the app, it is planned without the code.
+        with contextlib.suppress(EngineBusy):
+            client = stack.enter_context(engine).client if engine else client
+        return client.runs.resume(run_id, refresh=refresh, plan=True)
 
 
 def _app_of(loaded: Any) -> str:
@@ -344,9 +320,6 @@ def _refresh(given: list[str]) -> list[str] | str | None:
 
 def _print_plan(options: argparse.Namespace) -> int:
     """List what of a target would be executed, and why; run nothing of the workflow."""
-    import contextlib
-    import sys
-
     from nbflow.notebook import load_target
 
     with contextlib.redirect_stdout(sys.stderr):
@@ -363,18 +336,12 @@ def _print_plan(options: argparse.Namespace) -> int:
         )
         return 0
     app = options.app or _app_of(loaded)
-    output.write(safe_text(f"runs workflow {loaded.workflow.name!r} in app {app!r}\n"[:-1]))
-    output.write("\n")
+    output.write(f"runs workflow {loaded.workflow.name!r} in app {app!r}\n")
     for each in loaded.plan:
         output.write(f"  {safe_text(each)}\n")
     for warning in loaded.warnings:
         failures.tell(warning)
     return 0
-
-
-def _stopped_waiting() -> int:
-    failures.tell("stopped waiting; nothing was started")
-    return 1
 
 
 def _text(spans: Any) -> str:

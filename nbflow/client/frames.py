@@ -6,14 +6,35 @@ from typing import Any
 
 from nbflow.model import Run, Step
 
-_RUN = (
-    "run_id workflow status label queued_at started_at ended_at duration attempt "
-    "parent rerun_of preview"
-).split()
-_STEP = (
-    "branch group kind status queued_at started_at ended_at duration child_run_id "
-    "stale cached_from superseded preview"
-).split()
+_RUN = [
+    "run_id",
+    "workflow",
+    "status",
+    "label",
+    "queued_at",
+    "started_at",
+    "ended_at",
+    "duration",
+    "attempt",
+    "parent",
+    "rerun_of",
+    "preview",
+]
+_STEP = [
+    "branch",
+    "group",
+    "kind",
+    "status",
+    "queued_at",
+    "started_at",
+    "ended_at",
+    "duration",
+    "child_run_id",
+    "stale",
+    "cached_from",
+    "superseded",
+    "preview",
+]
 
 
 def runs_frame(runs: Iterable[Run]) -> Any:

@@ -107,9 +107,7 @@ class RunHandle(Generic[T]):
     def steps(self) -> StepList:
         """The steps so far; `handle.steps["ask[17]"]` is one of them."""
         self._raise_refusal()
-        steps = operations.list_steps(self._access, self.run_id)
-        assert isinstance(steps, StepList)
-        return steps
+        return operations.list_steps(self._access, self.run_id)
 
     def __getitem__(self, name: str) -> Any:
         """The value of a step; of a map, group or branch the list of those so far.

@@ -25,7 +25,7 @@ from nbflow.client.records import (
 )
 from nbflow.client.steps import StepList, caller_of
 from nbflow.errors import AmbiguousRunId, InvalidOption, RunActive, RunFinished
-from nbflow.model import TERMINAL_RUN, Page, Plan, Run, RunStatus, Step
+from nbflow.model import TERMINAL_RUN, Page, Plan, Run, RunStatus
 from nbflow.policy import DEFAULT_RETRIES, UNSET
 
 log = logging.getLogger("nbflow")
@@ -78,12 +78,11 @@ def find_run_id(access: Access, prefix: str) -> str:
     return found[0] if found else access.find_row(prefix).id
 
 
-def list_steps(access: Access, run_id: str) -> list[Step]:
-    """The steps of a run; a `StepList`, which also takes names."""
+def list_steps(access: Access, run_id: str) -> StepList:
+    """The steps of a run, as they were when its row was read."""
     row = access.find_row(run_id)
     store = access.store()
     events = store.events(row.n)
-    row = access.find_row(run_id)  # not older than its events
     spec = access.spec(row.workflow)
     fn = None if spec is None else spec.fn
     classes = access.classes(row.workflow)

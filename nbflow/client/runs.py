@@ -9,13 +9,13 @@ from nbflow.client import frames, operations
 from nbflow.client.access import Access
 from nbflow.client.handle import RunHandle
 from nbflow.client.offsets import START
+from nbflow.client.steps import StepList
 from nbflow.client.stream import EventList, Stream, read_events
-from nbflow.model import Page, Plan, Run, Step
+from nbflow.model import Page, Plan, Run
 
 _MISSING: Any = object()
 # `Runs.list` hides the type inside of that class.
 Ids: TypeAlias = list[str]
-Steps: TypeAlias = list[Step]
 
 
 class Runs:
@@ -98,7 +98,7 @@ class Runs:
             cursor=cursor,
         )
 
-    def steps(self, run_id: str) -> Steps:
+    def steps(self, run_id: str) -> StepList:
         """The steps of a run, in order of their first appearance.
 
         The list also takes names: `steps["fetch[3]"]`.

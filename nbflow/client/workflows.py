@@ -156,6 +156,7 @@ class Workflows:
             )
         if run_id is not None:
             names.check_run_id(run_id)
+        label = None if label is None else names.check_label(label)
         _refuse_flow_control(flow_control)
         if wait is not None:
             self._access.refuse_loop(f"invoke({name!r}, wait={wait!r})")
@@ -191,6 +192,7 @@ class Workflows:
             WorkflowNotFound, InvalidInput, InvalidOption: as `invoke`; no run is
                 recorded then.
         """
+        label = None if label is None else names.check_label(label)
         common = _Common(headers, label, _options(retries, retry_delay, timeout), None)
         host = self._access.host()
         if host is None:
@@ -303,8 +305,6 @@ class _Common(NamedTuple):
         """The fields of a command."""
         if self.headers:
             launch.check_headers(self.headers)
-        if self.label is not None:
-            names.check_label(self.label)
         stored = None if self.options is None else self.options.to_stored()
         fields = {
             "kind": "invoke",

@@ -170,9 +170,10 @@ def _write_text(sheet: Sheet, array: Any) -> dict[str, Node]:
 
 def _read_text(sheet: SheetReader, node: Node) -> Any:
     storage = text_of(node["storage"])
-    na_value = float("nan") if node["nan"] else sheet.pandas.NA
+    # pandas before 2.3 knows NA only, and no such argument.
+    missing = {"na_value": float("nan")} if node["nan"] else {}
     try:
-        dtype = sheet.pandas.StringDtype(storage, na_value=na_value)
+        dtype = sheet.pandas.StringDtype(storage, **missing)
     except ImportError:
         raise Missing("pandas.StringDtype", storage) from None
     return sheet.pandas.array(sheet.objects(node["json"]), dtype=dtype)

@@ -1,12 +1,15 @@
 """Stored forms of the datetime family and its time zones."""
 
 import re
+import sys
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nbflow.codecs._text import Node
 from nbflow.codecs._walk import (
+    FINDERS,
+    Encoder,
     Missing,
     Reader,
     Refusal,
@@ -144,3 +147,47 @@ def _read_zone(reader: Reader, node: Node) -> ZoneInfo:
         return ZoneInfo(key)
     except (ZoneInfoNotFoundError, OSError, ValueError):
         raise Missing("zoneinfo.ZoneInfo", key) from None
+
+
+# pytz, which pandas before 3 makes its time zones of
+
+
+def _find(kind: type) -> Encoder | None:
+    pytz = sys.modules.get("pytz")
+    if pytz is None or not issubclass(kind, tzinfo):
+        return None
+    # A class for each zone, all named after the module that makes them.
+    own = kind.__module__ == "pytz" or kind.__module__.startswith("pytz.")
+    return _write_pytz if own else None
+
+
+FINDERS.append(_find)
+
+
+def _write_pytz(writer: Writer, value: Any) -> Node:
+    writer.tagged = True
+    made_by, facts = value.__reduce__()
+    if made_by.__name__ not in _PYTZ:
+        raise Refusal(f"is a time zone {type(value).__name__} of pytz", value)
+    # A zone has a variant for each of its offsets: they belong to the value.
+    return {"$pytz": made_by.__name__, "facts": list(facts)}
+
+
+_PYTZ = frozenset({"_p", "_UTC", "FixedOffset"})
+
+
+@decodes("$pytz")
+def _read_pytz(reader: Reader, node: Node) -> object:
+    kind = text_of(node["$pytz"])
+    facts = list_of(node["facts"])
+    if kind not in _PYTZ or not all(type(fact) in (int, str) for fact in facts):
+        damaged("a time zone of pytz is of an unknown kind")
+    if kind == "_p" and not _ZONE.fullmatch(text_of(facts[0])):
+        damaged("a time zone has an impossible name")
+    pytz: Any = sys.modules.get("pytz")
+    if pytz is None:
+        raise Missing("pytz", (kind, *facts))
+    try:
+        return getattr(pytz, kind)(*facts)
+    except pytz.UnknownTimeZoneError:
+        raise Missing("pytz", (kind, *facts)) from None

@@ -29,6 +29,9 @@ from nbflow.model import (
 HIDDEN = frozenset({StepKind.NOW, StepKind.RANDOM, StepKind.UUID})
 """Kinds of steps that are recorded, but no work anybody waits for."""
 
+FOLD = 4
+"""From so many steps of one call site on, they are shown as one row."""
+
 _WAITS = frozenset({StepStatus.SLEEPING, StepStatus.WAITING, StepStatus.INVOKING})
 _ITEM = re.compile(r"\[[^\[\]]*\]")
 _TASK = re.compile(r"~\d+")
@@ -75,7 +78,18 @@ class Family:
     counts: Counter[StepStatus] = field(default_factory=Counter)
     open: dict[str, Facts] = field(default_factory=dict)
     failed: dict[str, Facts] = field(default_factory=dict)
+    first: dt.datetime | None = None  # start
+    last: dt.datetime | None = None  # end
     progress: Facts | None = None  # of the map itself, where it tells its total
+
+    def note_times(self, facts: Facts) -> None:
+        """Keep the span of time that the steps take."""
+        if facts.started is not None and (
+            self.first is None or facts.started < self.first
+        ):
+            self.first = facts.started
+        if facts.ended is not None and (self.last is None or facts.ended > self.last):
+            self.last = facts.ended
 
 
 def family_name(step: str) -> str:
@@ -146,6 +160,26 @@ class Board:
         facts.cached_from, facts.is_stale = step.cached_from, step.stale
         self._set(facts, step.status)
 
+    def open_children(self) -> list[str]:
+        """Ids of child runs that go on, as far as the board knows."""
+        found = []
+        for family in self.families.values():
+            if len(family.members) >= FOLD:
+                continue
+            for facts in family.members.values():
+                child = facts.child
+                if child is None:
+                    continue
+                # One that has ended is read to its end, but not from its start.
+                board = self.children.get(child)
+                if board is None:
+                    is_open = facts.is_open or facts.kind == "start"
+                else:
+                    is_open = not board.is_ended
+                if is_open:
+                    found.append(child)
+        return found
+
     def _facts(self, name: str) -> Facts:
         facts = self.steps.get(name)
         if facts is None:
@@ -165,6 +199,7 @@ class Board:
             counts[facts.status] -= 1
             counts[status] += 1
         facts.status = status
+        family.note_times(facts)
         family.open.pop(facts.name, None)
         family.failed.pop(facts.name, None)
         if status not in TERMINAL_STEP:
@@ -195,7 +230,8 @@ class Board:
         _note(facts, status, data)
         if status in TERMINAL_STEP:
             facts.ended = event.timestamp
-            if facts.duration is None and facts.started is not None:
+            is_measured = facts.duration is not None and facts.attempt <= 1
+            if not is_measured and facts.started is not None:
                 facts.duration = (facts.ended - facts.started).total_seconds()
         else:
             facts.ended = None

@@ -7,14 +7,21 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from nbflow import durations
-from nbflow.model import TERMINAL_STEP, RunStatus, StepStatus
-from nbflow.view.board import Board, Facts, Family
+from nbflow.model import RunStatus, StepStatus
+from nbflow.view.board import FOLD, Board, Facts, Family
 from nbflow.view.text import Line, Span, cells, cut, line, pad
-from nbflow.view.words import Look, badge, bar, mark, number, plural, took, until, word
-
-FOLD = 4
-"""From so many steps of one call site on, they are one row."""
+from nbflow.view.words import (
+    Look,
+    badge,
+    bar,
+    mark,
+    number,
+    passed,
+    plural,
+    took,
+    until,
+    word,
+)
 
 _NAME = 32
 _SHOWN_MEMBERS = 3
@@ -131,7 +138,7 @@ def _run_facts(board: Board, now: dt.datetime) -> Iterable[Span]:
     if board.duration is not None:
         yield Span(took(board.duration))
     elif board.started is not None:
-        yield Span(took(max((now - board.started).total_seconds(), 0)))
+        yield Span(passed(board.started, now))
     elif board.not_before is not None:
         yield Span(f"starts {until(board.not_before, now)}", "rest")
     if board.attempt > 1:
@@ -161,21 +168,28 @@ def _entries(
         for facts in list(family.members.values()):
             yield _step_entry(facts, look, now, depth, width)
             child = board.children.get(facts.child or "")
-            if child is not None and (not child.is_ended or facts.status in _FAILED):
+            if child is not None and _is_nested(facts, child):
                 yield from _entries(child, look, now, fold, depth + 1, width)
+
+
+def _is_nested(facts: Facts, child: Board) -> bool:
+    """Whether a child run's steps are shown: while it goes on, and where it failed."""
+    if facts.kind == "start":
+        return not child.is_ended
+    return facts.is_open or facts.status in _FAILED
 
 
 def _step_entry(
     facts: Facts, look: Look, now: dt.datetime, depth: int, width: int
 ) -> _Entry:
-    seconds = facts.duration
-    if facts.is_open and facts.started is not None:
-        seconds = max((now - facts.started).total_seconds(), 0)
+    time = took(facts.duration)
     if facts.status is StepStatus.QUEUED:
-        seconds = None
+        time = ""
+    elif facts.is_open and facts.started is not None:
+        time = passed(facts.started, now)
     urgent = facts.is_open or facts.status in _FAILED
     detail = line(*_joined(_step_facts(facts, look, now, width), look))
-    return _Entry(str(facts.status), facts.name, took(seconds), detail, depth, urgent)
+    return _Entry(str(facts.status), facts.name, time, detail, depth, urgent)
 
 
 def _step_facts(
@@ -230,28 +244,26 @@ def _family_entry(
     family: Family, look: Look, now: dt.datetime, depth: int, width: int
 ) -> _Entry:
     counts = family.counts
-    total = len(family.members)
-    if family.progress is not None and family.progress.total:
-        total = max(total, int(family.progress.total))
+    known = family.progress.total if family.progress is not None else None
+    total = max(len(family.members), int(known or 0))
     done = counts[StepStatus.COMPLETED]
-    status = _family_status(family, done >= total)
-    size = 16 if width >= 72 else 8
+    # Items that have not begun are not known, unless the map tells how many it has.
+    is_whole = known is not None or not family.open
     parts: list[Line] = []
-    if status not in TERMINAL_STEP:
-        parts.append((*bar(done, total, size, look), Span(" ")))
-    parts.append((Span(f"{done:,}/{total:,} done"),))
+    if is_whole and done < total and family.open:
+        parts.append((*bar(done, total, 16 if width >= 72 else 8, look), Span(" ")))
+    parts.append((Span(f"{done:,}/{total:,} done" if is_whole else f"{done:,} done"),))
     others = _counts({s: n for s, n in counts.items() if s in _TOLD}, look)
     if others:
         parts.append((Span(", "), *others))
-    times = [facts.started for facts in family.members.values() if facts.started]
-    seconds: float | None = None
-    if times:
-        ends = [facts.ended for facts in family.members.values() if facts.ended]
-        last = now if family.open or not ends else max(ends)
-        seconds = max((last - min(times)).total_seconds(), 0)
-    name = family.name if total < 1000 or not look.unicode else family.name
+    status = _family_status(family, done >= total)
+    time = ""
+    if family.first is not None and family.open:
+        time = passed(family.first, now)
+    elif family.first is not None and family.last is not None:
+        time = took(max((family.last - family.first).total_seconds(), 0))
     urgent = bool(family.open or family.failed)
-    return _Entry(str(status), name, took(seconds), line(*parts), depth, urgent)
+    return _Entry(str(status), family.name, time, line(*parts), depth, urgent)
 
 
 def _family_status(family: Family, is_complete: bool) -> StepStatus:
@@ -309,12 +321,3 @@ def _row(entry: _Entry, column: int, times: int, look: Look) -> Row:
         entry.detail,
     )
     return Row(made, entry.sign, entry.depth, entry.urgent)
-
-
-def elapsed(board: Board, now: dt.datetime) -> str:
-    """How long the run has been going on, or took."""
-    if board.duration is not None:
-        return durations.show(board.duration)
-    if board.started is None:
-        return ""
-    return durations.show(max((now - board.started).total_seconds(), 0))

@@ -3,8 +3,16 @@
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-from nbflow.model import EVENT_DATA, EventType, Plan, Run, RunEvent, RunStatus
-from nbflow.model import RUN_STATUS_AFTER, STEP_STATUS_AFTER
+from nbflow.model import (
+    EVENT_DATA,
+    RUN_STATUS_AFTER,
+    STEP_STATUS_AFTER,
+    EventType,
+    Plan,
+    Run,
+    RunEvent,
+    RunStatus,
+)
 from nbflow.view.board import error_line, first_line, moment
 from nbflow.view.text import Line, Span, cells, line, pad
 from nbflow.view.words import (
@@ -108,17 +116,40 @@ def said(event: RunEvent, now: dt.datetime) -> Line:
             Span(f"  data {event.data.get('name')}: ", "dim"),
             _cut_text(str(event.data.get("data"))),
         )
+    return _told(event, subject, now)
+
+
+def _told(event: RunEvent, subject: str, now: dt.datetime) -> Line:
     status = STEP_STATUS_AFTER.get(event.type) or RUN_STATUS_AFTER.get(event.type)
-    verb = event.type.value.partition(".")[2].replace("_", " ")
     role = mark(status).role if status is not None else "again"
+    parts: list[Span | str] = [
+        Span(subject, "strong"),
+        " ",
+        Span(_verb(event, now), role),
+    ]
+    if (event.attempt or 1) > 1:
+        parts.append(f" (try {event.attempt})")
+    error = error_line(event.data.get("error"))
+    if error is not None:
+        parts += ["  ", Span(error, "bad" if role == "bad" else "warn")]
+    details = ", ".join(_details(event, now))
+    if details:
+        parts += ["  ", Span(details, "dim")]
+    return line(*parts)
+
+
+def _verb(event: RunEvent, now: dt.datetime) -> str:
+    """What happened: "completed in 1.2 s", "failed, next try at 14:03:05"."""
+    verb = event.type.value.partition(".")[2].replace("_", " ")
+    duration = event.data.get("duration")
+    if isinstance(duration, int | float) and not event.data.get("cached_from"):
+        return f"{verb} {'in' if verb == 'completed' else 'after'} {took(duration)}"
+    if event.type in (EventType.STEP_RETRYING, EventType.RUN_RETRYING):
+        due = moment(event.data.get("retry_at"))
+        return f"failed, next try {f'at {clock(due, now)}' if due else 'later'}"
     if event.type is EventType.STEP_INVOKING:
-        verb = "invokes"
-    tries = f" (try {event.attempt})" if (event.attempt or 1) > 1 else ""
-    details = list(_details(event, now))
-    tail = f"  {', '.join(details)}" if details else ""
-    return line(
-        Span(subject, "strong"), " ", Span(verb, role), tries, Span(tail, "dim")
-    )
+        return "invokes"
+    return verb
 
 
 def plan_line(plan: Plan) -> Line:
@@ -230,11 +261,9 @@ def _details(event: RunEvent, now: dt.datetime) -> Iterable[str]:
         value = event.data.get(name)
         if value is None or value == [] or value == {}:
             continue
-        if name == "error":
-            yield error_line(value) or ""
-        elif name == "duration" and isinstance(value, int | float):
-            yield f"took {took(float(value))}"
-        elif name in ("retry_at", "until", "not_before"):
+        if name in ("error", "retry_at", "duration"):
+            continue  # told already
+        elif name in ("until", "not_before"):
             when = moment(value)
             yield f"{_WHEN[name]} {clock(when, now) if when else value}"
         elif name in ("kept", "stale") and isinstance(value, list):
@@ -253,7 +282,7 @@ def _details(event: RunEvent, now: dt.datetime) -> Iterable[str]:
             yield f"{name.replace('_', ' ')} {_cut_text(str(value))}"
 
 
-_WHEN = {"retry_at": "next try at", "until": "until", "not_before": "not before"}
+_WHEN = {"until": "until", "not_before": "not before"}
 _BARE = ("workflow", "reason", "child_run_id", "question", "input_preview")
 
 

@@ -4,6 +4,7 @@ Roles name what a text means; `paint` turns them into colours.
 """
 
 import datetime as dt
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -162,11 +163,17 @@ def until(moment: dt.datetime, now: dt.datetime) -> str:
     seconds = (moment - now).total_seconds()
     if seconds <= 0:
         return "now"
-    if seconds < 60:
-        return f"in {durations.show(max(round(seconds, 1), 0.1))}"
+    if seconds <= 59:
+        return f"in {math.ceil(seconds)} s"
     return f"at {clock(moment, now)} (in {durations.show(int(seconds))})"
 
 
 def took(seconds: float | None) -> str:
     """A measured duration; nothing where it is not known."""
     return "" if seconds is None else durations.show(seconds)
+
+
+def passed(since: dt.datetime, now: dt.datetime) -> str:
+    """How long something has been going on: "0.6 s", "3 min 05 s"; calm to watch."""
+    seconds = max((now - since).total_seconds(), 0)
+    return f"{seconds:.1f} s" if seconds < 59.95 else durations.show(seconds)

@@ -1,6 +1,7 @@
 """The raw limit: what stdlib sqlite3 does by itself, with the store's own pragmas.
 
 One memo row and one commit a step; nothing else is promised, checked or recorded.
+SQLite's own checkpoint, each 1,000 pages, stands for the store's, each 4 MiB.
 """
 
 import sqlite3
@@ -16,7 +17,7 @@ _PRAGMAS = (
     "cell_size_check = on",
     "mmap_size = 0",
     "temp_store = memory",
-    "wal_autocheckpoint = 0",
+    "wal_autocheckpoint = 1000",
     "journal_size_limit = 4194304",
     "fullfsync = on",
     "checkpoint_fullfsync = on",

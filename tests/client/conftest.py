@@ -20,7 +20,9 @@ START = 1_767_225_600 * SECOND  # 2026-01-01
 class Script:
     """A run written event by event, a second apart, as the engine would."""
 
-    def __init__(self, run_id: str = "r-1", n: int = 1, store: Any = None) -> None:
+    def __init__(
+        self, run_id: str = "r-1", n: int = 1, store: Any = None, **queued: Any
+    ) -> None:
         self.store = MemoryStore() if store is None else store
         self.id, self.n = run_id, n
         self.now = START
@@ -54,7 +56,7 @@ class Script:
             last=None,
             tail=None,
         )
-        self.add("run.queued", workflow="wf")
+        self.add("run.queued", workflow="wf", **queued)
         self.add("run.started", attempt=1)
 
     def add(

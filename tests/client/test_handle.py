@@ -393,14 +393,16 @@ def test_a_run_is_awaited_on_trio(serve):
     trio.run(main)
 
 
-async def test_a_handle_of_a_test_engine_survives_its_crash():
-    async with TestEngine() as engine:
-        handle = engine.start(endless)
-        await asyncio.sleep(0)
-        next(event for event in handle.stream() if event.type == "run.started")
-        engine.crash()
-        assert await handle is None
-        assert handle.status is RunStatus.COMPLETED
+def test_a_handle_of_a_test_engine_survives_its_crash():
+    async def main():
+        async with TestEngine() as engine:
+            handle = engine.start(endless)
+            next(event for event in handle.stream() if event.type == "run.started")
+            engine.crash()
+            assert await handle is None
+            assert handle.status is RunStatus.COMPLETED
+
+    asyncio.run(main())
 
 
 def test_a_run_that_nobody_executes_is_said_once(serve, home):
@@ -408,9 +410,11 @@ def test_a_run_that_nobody_executes_is_said_once(serve, home):
     handle = engine.client.workflows.invoke("endless")
     engine.close()
     handle = Client(home, "t").runs.handle(handle.run_id)
-    with pytest.warns(UserWarning, match="no engine serves app 't'") as caught:
-        with pytest.raises(TimeoutError):
-            handle.result(0.3)
+    with (
+        pytest.warns(UserWarning, match="no engine serves app 't'") as caught,
+        pytest.raises(TimeoutError),
+    ):
+        handle.result(0.3)
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert handle.run.waiting[0] == "nobody executes it: its engine is gone"
@@ -421,7 +425,9 @@ def test_a_run_left_waiting_by_a_new_engine_is_said_once(serve):
     run_id = engine.client.workflows.invoke("endless").run_id
     engine.close()
     handle = serve(endless, recover=False).client.runs.handle(run_id)
-    with pytest.warns(UserWarning, match="nobody executes") as caught:
-        with pytest.raises(TimeoutError):
-            handle.result(1)
+    with (
+        pytest.warns(UserWarning, match="nobody executes") as caught,
+        pytest.raises(TimeoutError),
+    ):
+        handle.result(1)
     assert len(caught) == 1

@@ -113,7 +113,7 @@ def test_refresh_stale_needs_the_code(script):
 def test_refresh_of_an_unknown_step_names_those_there_are(script):
     done(script, "fetch")
     script.end("failed", error=ERROR)
-    with pytest.raises(StepNotFound, match="no step 'nope'. Its steps: 'fetch'"):
+    with pytest.raises(StepNotFound, match=r"no step 'nope'\. Its steps: 'fetch'"):
         plan(script, refresh="nope")
 
 

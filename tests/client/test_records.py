@@ -92,6 +92,11 @@ class TestRuns:
         script.row = script.row._replace(status="queued", started=None, wake=START)
         assert record(script).not_before == dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
+    def test_it_still_says_so_when_it_has_started(self, new_script):
+        text = "2026-01-01T00:00:00+00:00"
+        script = new_script(not_before=text)
+        assert record(script).not_before == dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
     def test_a_record_outlives_pickling(self, script):
         script.end("completed", value=[1])
         assert pickle.loads(pickle.dumps(record(script))).result == [1]

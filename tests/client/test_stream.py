@@ -212,24 +212,30 @@ class TestStream:
             next(stream)
         assert list(stream) == []
 
-    async def test_it_is_an_async_iterator_too(self, script, app):
+    def test_it_is_an_async_iterator_too(self, script, app):
         script.step("a", 1)
         script.end("completed", value=1)
         script.commit()
-        stream = Stream(app, "r-1")
-        assert [event.index async for event in stream] == [1, 2, 3, 4, 5]
 
-    async def test_waiting_async_leaves_the_loop_free(self, script, app):
-        stream = Stream(app, "r-1", "now")
-        waiter = asyncio.ensure_future(anext(stream))
-        await asyncio.sleep(0.05)
-        app.add("log", message="hi")
-        event = await asyncio.wait_for(waiter, 2)
-        assert event.data["message"] == "hi"
-        waiter = asyncio.ensure_future(anext(stream, None))
-        await asyncio.sleep(0.05)
-        stream.cancel()
-        assert await asyncio.wait_for(waiter, 2) is None
+        async def main():
+            return [event.index async for event in Stream(app, "r-1")]
+
+        assert asyncio.run(main()) == [1, 2, 3, 4, 5]
+
+    def test_waiting_async_leaves_the_loop_free(self, script, app):
+        async def main():
+            stream = Stream(app, "r-1", "now")
+            waiter = asyncio.ensure_future(anext(stream))
+            await asyncio.sleep(0.05)
+            app.add("log", message="hi")
+            event = await asyncio.wait_for(waiter, 2)
+            assert event.data["message"] == "hi"
+            waiter = asyncio.ensure_future(anext(stream, None))
+            await asyncio.sleep(0.05)
+            stream.cancel()
+            assert await asyncio.wait_for(waiter, 2) is None
+
+        asyncio.run(main())
 
 
 class TestWithEngine:
@@ -259,7 +265,7 @@ class TestWithEngine:
 
         threading.Timer(0.3, open_gate).start()
         assert [event.type for event in stream][-1] == "run.completed"
-        assert time.monotonic() - opened[0] < 0.15
+        assert time.monotonic() - opened[0] < 0.5
 
     def test_cancel_is_seen_at_once(self, serve):
         handle = serve(gated).client.workflows.invoke("gated")

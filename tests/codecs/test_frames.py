@@ -69,7 +69,8 @@ def test_each_kind_of_column_reads_back(name: str, again: Any) -> None:
 
 @pytest.mark.parametrize("name", sorted(COLUMNS.keys() - {"arrow list", "surrogate"}))
 def test_each_kind_of_index_reads_back(name: str, again: Any) -> None:
-    index = pd.Index(COLUMNS[name], name=("a", 1))
+    values = COLUMNS[name]
+    index = pd.Index(values, dtype=getattr(values, "dtype", None), name=("a", 1))
     read = again(index)
     assert type(read) is type(index)
     assert read.name == ("a", 1)

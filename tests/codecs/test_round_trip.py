@@ -226,6 +226,15 @@ def test_fold_decides_between_two_equal_wall_clocks(again: Any) -> None:
     assert again(moment).utcoffset() == dt.timedelta(hours=1)
 
 
+def test_zones_of_pytz_read_back(again: Any) -> None:
+    pytz = pytest.importorskip("pytz")
+    paris = pytz.timezone("Europe/Paris")
+    moment = paris.localize(dt.datetime(2026, 7, 1))
+    for zone in (paris, moment.tzinfo, pytz.utc, pytz.FixedOffset(90)):
+        assert again(zone) is zone
+    assert again(moment) == moment
+
+
 def test_path_of_undecodable_file_name_reads_back(again: Any) -> None:
     assert again(Path("caf\udce9")) == Path("caf\udce9")
 

@@ -141,6 +141,19 @@ def test_a_failed_sync_is_final(faulty, faults, rows, point):
         faulty.commit(rows.batch(events=[rows.event(1, 2)]))
 
 
+def test_closing_after_a_failed_sync_leaves_the_log_as_it_is(
+    faulty, faults, rows, app_dir
+):
+    faults.arm("before-commit", sqlite_error("SQLITE_IOERR_FSYNC"))
+    with pytest.raises(StoreError):
+        faulty.commit(rows.batch(events=[rows.event(1, 2)]))
+    log = (app_dir / "store.db-wal").read_bytes()
+
+    faulty.close()
+
+    assert (app_dir / "store.db-wal").read_bytes() == log
+
+
 def test_a_full_disk_is_not_final(faulty, faults, rows):
     faults.arm("before-commit", sqlite_error("SQLITE_FULL"))
     batch = rows.batch(events=[rows.event(1, 2)])
@@ -225,14 +238,15 @@ def test_a_reader_that_pins_the_log_stops_nothing(app_dir, rows):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 class TestForked:
-    CODE = """
+    CODE = r"""
 import os
 from pathlib import Path
 from conftest import *
 from nbflow.errors import EngineNotInherited
 app_dir = Path(sys.argv[1])
 writer = SqliteWriter(app_dir, "process")
-reader = SqliteReader(app_dir)
+if sys.argv[2] == "open":
+    reader = SqliteReader(app_dir)
 writer.commit(make_batch(runs=[make_run(1)], events=[make_event(1, 1)]))
 read, write = os.pipe()
 child = os.fork()
@@ -250,16 +264,29 @@ if not child:
         else:
             os._exit(3)
     writer.close()
-    assert reader.head(1) == 2, reader.head(1)
+    if sys.argv[2] == "open":
+        assert reader.head(1) == 2, reader.head(1)
+        reader.close()
     sys.exit(0)  # with all finalisers
-writer.commit(make_batch(events=[make_event(1, 2)]))
-if sys.argv[2] == "closed":
-    writer.close()
+if sys.argv[2] == "open":
+    writer.commit(make_batch(events=[make_event(1, 2)]))
 else:
-    writer.commit(make_batch(events=[]))
+    # Another engine has left a log when the child runs its finalisers.
+    writer.close()
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "import os\n"
+        "from pathlib import Path\n"
+        "from conftest import *\n"
+        "writer = SqliteWriter(Path(sys.argv[1]), 'process')\n"
+        "writer.commit(make_batch(events=[make_event(1, 2)]))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(app_dir)])
+    assert done.returncode == -9
 os.write(write, b"x")
 assert os.waitpid(child, 0)[1] == 0
-if sys.argv[2] != "closed":
+if sys.argv[2] == "open":
     writer.commit(make_batch(events=[make_event(1, 3)]))
     os.kill(os.getpid(), 9)
 """

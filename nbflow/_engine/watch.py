@@ -1,0 +1,109 @@
+"""Notices code that blocks the engine's loop, and says whose it is.
+
+A thread looks at the loop's heartbeat and, when that is late, at the stack of the
+engine's thread: nothing is spent on steps that behave.
+"""
+
+import logging
+import sys
+import threading
+import time
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from nbflow._engine import run, steps
+from nbflow.model import step_label
+
+if TYPE_CHECKING:
+    from nbflow._engine.core import Core
+
+log = logging.getLogger("nbflow")
+
+BLOCKED = 1.0
+"""Seconds without a heartbeat that are worth a warning."""
+_BEAT = 0.25
+_ADVICE = (
+    "async code must not block: await what takes long, make the function a plain `def` "
+    "(it then runs in a worker thread), or move the computing into a step"
+)
+
+
+class Watch:
+    """Watches one engine's loop while runs are active."""
+
+    def __init__(self, core: "Core") -> None:
+        self._core = core
+        self._beat = time.monotonic()
+        self._is_told = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def set(self, is_active: bool) -> None:
+        """Start or stop watching; called on the loop."""
+        if is_active:
+            self._stop.clear()
+            self._pulse()
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._look, name="nbflow-watch", daemon=True
+                )
+                self._thread.start()
+        else:
+            self._stop.set()
+
+    def close(self) -> None:
+        """Stop for good."""
+        self._stop.set()
+
+    def _pulse(self) -> None:
+        self._beat = time.monotonic()
+        self._is_told = False
+        if not self._stop.is_set():
+            self._core.loop.call_later(_BEAT, self._pulse)
+
+    def _look(self) -> None:
+        while not self._stop.wait(_BEAT):
+            if self._is_told or time.monotonic() - self._beat < BLOCKED:
+                continue
+            frame = sys._current_frames().get(self._core.thread)
+            if frame is not None:
+                self._is_told = True
+                self._tell(frame)
+        self._thread = None
+
+    def _tell(self, frame: FrameType) -> None:
+        found: FrameType | None = frame
+        while found is not None:
+            if found.f_code is steps.attempt_code():
+                scope: steps.StepScope = found.f_locals["scope"]
+                message = (
+                    f"step {step_label(scope.key)!r} has blocked the engine's loop for "
+                    f"more than {BLOCKED:g} s, and with it every other run: {_ADVICE}"
+                )
+                self._say(scope.run, message, scope)
+                return
+            if found.f_code is run.LiveRun._drive.__code__:
+                live: run.LiveRun = found.f_locals["self"]
+                message = (
+                    f"the body of run {live.journal.id} has blocked the engine's loop "
+                    f"for more than {BLOCKED:g} s, and with it every other run: {_ADVICE}"
+                )
+                self._say(live, message, None)
+                return
+            if found.f_code.co_name == "commit":
+                log.warning("a commit takes more than %g s: slow disk", BLOCKED)
+                return
+            found = found.f_back
+
+    def _say(
+        self, live: run.LiveRun, message: str, scope: "steps.StepScope | None"
+    ) -> None:
+        log.warning("%s", message)
+        self._core.loop.call_soon_threadsafe(_record, live, message, scope)
+
+
+def _record(
+    live: run.LiveRun, message: str, scope: "steps.StepScope | None"
+) -> None:
+    if not live.is_closed:
+        live.write_log(message, "warning", "engine", None, scope)

@@ -1,0 +1,286 @@
+"""Steps: outcomes, retries, time-outs, errors."""
+
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import nbflow
+import pytest
+from nbflow import Context, workflow
+from nbflow.testing import TestEngine
+
+pytestmark = pytest.mark.anyio
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def test_a_step_is_retried_three_times_and_then_raises_its_error(
+    lab: TestEngine,
+) -> None:
+    calls = []
+
+    def fetch() -> None:
+        calls.append(1)
+        raise OSError("no route")
+
+    @workflow
+    async def main(ctx: Context) -> str:
+        try:
+            await ctx.run(fetch, retry_delay="10s")
+        except OSError as error:
+            assert isinstance(error, nbflow.StepError)
+            return f"{error} after {error.attempts}"
+        return "never"
+
+    assert await lab.run(main) == "no route after 4"
+    assert len(calls) == 4
+    assert lab.clock.now() - START == timedelta(seconds=30)
+
+
+async def test_the_error_is_of_the_original_type_after_a_restart_too(
+    lab: TestEngine,
+) -> None:
+    fetched = []
+    is_waiting, goes_on = threading.Event(), threading.Event()
+
+    def fetch() -> None:
+        fetched.append(1)
+        request = httpx.Request("GET", "http://x.test")
+        httpx.Response(404, request=request).raise_for_status()
+
+    def wait() -> None:
+        is_waiting.set()
+        goes_on.wait(10)
+
+    @workflow
+    async def main(ctx: Context) -> tuple[int, int]:
+        try:
+            await ctx.run(fetch)
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+        else:
+            status = 0
+        await ctx.run(wait)
+        return status, len(fetched)
+
+    handle = lab.start(main)
+    assert is_waiting.wait(10)
+    lab.crash()
+    goes_on.set()
+    assert await lab.client.runs.handle(handle.run_id) == (404, 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NameError("a"),
+        TypeError("a"),
+        KeyError("a"),
+        AssertionError("a"),
+        ZeroDivisionError("a"),
+        ImportError("a"),
+        nbflow.NonRetriableError("a"),
+    ],
+)
+async def test_mistakes_are_not_retried(lab: TestEngine, error: Exception) -> None:
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise error
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run(fail)
+
+    with pytest.raises(nbflow.RunFailed):
+        await lab.run(main)
+    assert len(calls) == 1
+
+
+async def test_explicit_retries_retry_mistakes_too(lab: TestEngine) -> None:
+    outcomes = [KeyError("a"), KeyError("a"), "ok"]
+
+    @workflow
+    async def main(ctx: Context) -> str:
+        return await ctx.run("s", str, retries=2)
+
+    lab.stub("s", outcomes)
+    assert await lab.run(main) == "ok"
+
+
+async def test_retry_after_sets_the_next_delay(lab: TestEngine) -> None:
+    @workflow
+    async def main(ctx: Context) -> str:
+        return await ctx.run("s", str)
+
+    lab.stub("s", [nbflow.RetryAfterError("busy", "90s"), "ok"])
+    assert await lab.run(main) == "ok"
+    assert lab.clock.now() - START == timedelta(seconds=90)
+
+
+async def test_a_timeout_is_per_attempt_and_retried(lab: TestEngine) -> None:
+    calls = []
+
+    async def slow() -> None:
+        calls.append(1)
+        await asyncio.sleep(60)
+
+    @workflow
+    async def main(ctx: Context) -> str:
+        try:
+            await ctx.run(slow, timeout="5s", retries=1, retry_delay=0)
+        except nbflow.StepTimeout as error:
+            return str(error)
+        return "never"
+
+    assert await lab.run(main) == "step 'slow' took longer than its timeout of 5 s"
+    assert len(calls) == 2
+    assert lab.clock.now() - START == timedelta(seconds=10)
+
+
+async def test_a_function_that_swallows_its_timeout_is_timed_out_all_the_same(
+    lab: TestEngine,
+) -> None:
+    async def stubborn() -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            await asyncio.sleep(1)
+        return "late"
+
+    @workflow
+    async def main(ctx: Context) -> str:
+        return await ctx.run(stubborn, timeout=5, retries=0)
+
+    with pytest.raises(nbflow.RunFailed, match="timeout of 5 s"):
+        await lab.run(main)
+
+
+async def test_equal_ids_are_numbered_in_the_order_of_their_calls(
+    lab: TestEngine,
+) -> None:
+    async def echo(value: int) -> int:
+        await asyncio.sleep(10 - value)
+        return value
+
+    @workflow
+    async def main(ctx: Context) -> list[int]:
+        return await asyncio.gather(*(ctx.run("s", echo, n) for n in range(3)))
+
+    handle = lab.start(main)
+    assert await handle == [0, 1, 2]
+    assert [step.id for step in handle.steps] == ["s", "s:1", "s:2"]
+
+
+async def test_a_step_inside_a_step_is_refused_with_both_names(
+    lab: TestEngine,
+) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        async def outer() -> None:
+            await ctx.run("inner", lambda: 1)
+
+        await ctx.run(outer)
+
+    with pytest.raises(nbflow.RunFailed, match="'inner' was called inside step 'outer'"):
+        await lab.run(main)
+
+
+async def test_a_coroutine_object_is_refused(lab: TestEngine) -> None:
+    async def fetch() -> None: ...
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run("fetch", fetch())  # type: ignore[arg-type]
+
+    with pytest.raises(nbflow.RunFailed, match="'fetch' got a coroutine object as fn"):
+        await lab.run(main)
+
+
+async def test_what_cannot_be_stored_is_named_by_its_path(lab: TestEngine) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run("make", lambda: {"rows": [1, object()]})
+
+    with pytest.raises(nbflow.RunFailed, match=r'value\["rows"\]\[1\] is of type object'):
+        await lab.run(main)
+
+
+async def test_system_exit_in_a_step_fails_the_run_and_the_engine_lives(
+    lab: TestEngine,
+) -> None:
+    def leave() -> None:
+        raise SystemExit(3)
+
+    @workflow
+    async def bad(ctx: Context) -> None:
+        await ctx.run(leave)
+
+    @workflow
+    async def good(ctx: Context) -> int:
+        return await ctx.run("one", lambda: 1)
+
+    with pytest.raises(nbflow.RunFailed, match="SystemExit"):
+        await lab.run(bad)
+    assert await lab.run(good) == 1
+
+
+async def test_the_key_of_a_step_is_the_same_on_every_attempt(lab: TestEngine) -> None:
+    keys = []
+
+    def fetch() -> None:
+        step = nbflow.current().step
+        assert step is not None
+        keys.append((step.id, step.key, step.attempt))
+        if len(keys) < 3:
+            raise OSError
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run(fetch)
+
+    await lab.run(main)
+    assert [key[0] for key in keys] == ["fetch"] * 3
+    assert len({key[1] for key in keys}) == 1
+    assert [key[2] for key in keys] == [1, 2, 3]
+
+
+async def test_prints_and_logs_of_a_step_are_its_own_lines(lab: TestEngine) -> None:
+    def talk() -> None:
+        print("hello")
+        nbflow.current().log("logged", "warning", n=1)
+        nbflow.current().progress(1, 2)
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run(talk)
+
+    handle = lab.start(main)
+    await handle
+    logs = [e for e in handle.events() if e.type == "log"]
+    assert [(e.step, e.data["message"]) for e in logs] == [
+        ("talk", "hello"),
+        ("talk", "logged"),
+    ]
+    assert any(e.type == "progress" for e in handle.events())
+
+
+async def test_a_cached_step_is_not_executed_in_another_run(lab: TestEngine) -> None:
+    calls = []
+
+    def compute(n: int) -> int:
+        calls.append(n)
+        return n * n
+
+    @workflow
+    async def main(ctx: Context, n: int) -> int:
+        return await ctx.run(compute, n, cache=True)
+
+    first = lab.start(main, 4)
+    assert await first == 16
+    second = lab.start(main, 4)
+    assert await second == 16
+    assert await lab.run(main, 5) == 25
+    assert calls == [4, 5]
+    assert second.steps["compute"].cached_from == first.run_id
