@@ -6,18 +6,23 @@ that parent), never when it first runs: creation order is decided by the code, r
 order by timing. Steps draw their numbers per branch, so branches that use equal ids
 never swap values, in whatever order they proceed.
 
-Three kinds of tasks need care: `asyncio.wait_for` makes a task on 3.11 and none later,
-so there the task shares its parent's branch; anyio runs the function inside a wrapper
-of its own, whose name must not count; tasks made while a step function runs belong to
-the step and get no branch.
+Some tasks need care: `asyncio.wait_for` makes a task on 3.11 and hardly any later, so
+there the task shares its parent's branch; `asyncio.as_completed` makes its tasks in the
+order of addresses, so they are named in the order in which they were given; anyio runs
+the function inside a wrapper of its own, whose name must not count; tasks made while a
+step function runs belong to the step and get no branch.
 """
 
 import asyncio
 import re
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator, Set
 from contextvars import Context, ContextVar, copy_context
+from types import FrameType
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from nbflow.errors import NonDeterminismError
 
 if TYPE_CHECKING:  # the run owns its branches: a cycle of objects, not of modules
     from nbflow._engine.run import LiveRun
@@ -31,12 +36,17 @@ _NUMBER = "\x1e"  # before the number of a repeated id
 _TASK = "\x1d"  # keeps the counters of tasks and groups apart from those of ids
 _GROUP = "\x1c"
 _LOOKS_LIKE_TASK = re.compile(r"~\d+$")
+_WAIT_FOR = asyncio.wait_for.__code__
+if sys.version_info < (3, 13):
+    _AS_COMPLETED = asyncio.as_completed.__code__
+else:
+    _AS_COMPLETED = asyncio.tasks._AsCompletedIterator.__init__.__code__
 
 
 class Branch:
     """One line of execution in a run, and the counters of what it has called."""
 
-    __slots__ = ("_counts", "is_task", "parent", "path", "run")
+    __slots__ = ("_counts", "_tasks", "is_task", "parent", "path", "reserved", "run")
 
     def __init__(
         self, run: "LiveRun", path: str, parent: "Branch | None", is_task: bool
@@ -45,7 +55,9 @@ class Branch:
         self.path = path
         self.parent = parent
         self.is_task = is_task
+        self.reserved: dict[int, Branch] = {}  # of what asyncio takes out of order
         self._counts: dict[str, int] = {}
+        self._tasks = 0
 
     def key(self, id: str) -> str:
         """The key of the next call of `id` in this branch."""
@@ -59,6 +71,12 @@ class Branch:
         """The branch of the next task of `function` that this branch starts."""
         number = self._next(_TASK + function)
         return Branch(self.run, self._under(f"{function}~{number}"), self, True)
+
+    def place(self) -> int:
+        """A number for the next task of this branch: the same in every life."""
+        self._tasks = number = self._tasks + 1
+        family = crc32(self.path.encode("utf-8", "surrogatepass")) + (number >> 8)
+        return family << 8 | number & 0xFF
 
     def group(self, name: str) -> "Branch":
         """The branch of the next `ctx.group(name)` in this branch.
@@ -96,6 +114,23 @@ def install(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_task_factory(make_task)  # type: ignore[arg-type]
 
 
+class BranchTask(asyncio.Task[Any]):
+    """A task of a run, with a place in sets that does not change from life to life.
+
+    asyncio hands out sets of tasks (`wait`) and works through them (`as_completed`,
+    task groups). By address, their order would be another one on each re-entry.
+    """
+
+    __slots__ = ("_place",)
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], place: int, **options: Any):
+        self._place = place
+        super().__init__(coro, **options)
+
+    def __hash__(self) -> int:
+        return self._place
+
+
 def make_task(
     loop: asyncio.AbstractEventLoop,
     coro: Coroutine[Any, Any, Any],
@@ -111,34 +146,65 @@ def make_task(
         branch, step = context.get(current_branch), context.get(current_step)
     if branch is None or step is not None or branch.run.is_closed:
         return asyncio.Task(coro, loop=loop, context=context, **options)
-    child = branch if _in_wait_for() else branch.task(_function_name(coro))
+    origin = _origin()
+    if origin is None:
+        child = branch.task(_function_name(coro))
+    elif origin.f_code is _WAIT_FOR:
+        child = branch
+    else:
+        child = _as_given(branch, coro, origin)
     context = copy_context() if context is None else context.copy()
     context.run(current_branch.set, child)
-    task = asyncio.Task(coro, loop=loop, context=context, **options)
+    task = BranchTask(coro, branch.place(), loop=loop, context=context, **options)
     branch.run.adopt(task)
     return task
 
 
-if sys.version_info < (3, 12):
-
-    def _in_wait_for() -> bool:
-        frame = sys._getframe(2)
-        for _ in range(4):  # create_task, _ensure_future, ensure_future, wait_for
-            if frame.f_back is None:
-                return False
-            frame = frame.f_back
-            if frame.f_code is asyncio.wait_for.__code__:
-                return True
-        return False
-
-else:
-
-    def _in_wait_for() -> bool:
-        return False
+def _origin() -> FrameType | None:
+    """The call of `wait_for` or `as_completed` that makes the task, if one does."""
+    frame: FrameType | None = sys._getframe(2)  # loop.create_task
+    for _ in range(4):  # at most: _ensure_future, ensure_future, <setcomp>, the call
+        frame = frame.f_back if frame is not None else None
+        if frame is None:
+            return None
+        if frame.f_code is _WAIT_FOR or frame.f_code is _AS_COMPLETED:
+            return frame
+    return None
 
 
-def _function_name(coro: Coroutine[Any, Any, Any]) -> str:
-    name = getattr(coro, "__name__", None) or type(coro).__name__
+def _as_given(
+    branch: Branch, coro: Coroutine[Any, Any, Any], origin: FrameType
+) -> Branch:
+    """The branch of a task that `as_completed` makes in no order of its own."""
+    reserved = branch.reserved
+    if id(_awaited(coro)) not in reserved:
+        given = origin.f_locals.get("fs", origin.f_locals.get("aws"))
+        if isinstance(given, Iterator | Set) or given is None:
+            coro.close()
+            raise NonDeterminismError(
+                f"asyncio.as_completed was given a {type(given).__name__}, from which "
+                "it starts its coroutines in no fixed order, so a re-entered body "
+                "could not know them again: give it a list, as in "
+                "as_completed([fetch(url) for url in urls])"
+            )
+        for each in given:
+            if not asyncio.isfuture(each) and id(each) not in reserved:
+                is_plain = asyncio.iscoroutine(each)
+                name = _function_name(each) if is_plain else "_wrap_awaitable"
+                reserved[id(each)] = branch.task(name)
+    return reserved.pop(id(_awaited(coro)))
+
+
+def _awaited(coro: Any) -> object:
+    """What a task awaits: its coroutine, or the awaitable that asyncio has wrapped."""
+    if getattr(coro, "__name__", None) != "_wrap_awaitable":
+        return coro
+    frame = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)
+    return coro if frame is None else frame.f_locals.get("awaitable", coro)
+
+
+def _function_name(coro: Any) -> str:
+    name: str = getattr(coro, "__name__", None) or type(coro).__name__
     if name != "_run_wrapped_task":
         return name
     frame = getattr(coro, "cr_frame", None)

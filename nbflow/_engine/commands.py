@@ -5,6 +5,7 @@ file is removed; a crash between repeats nothing.
 """
 
 import logging
+import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -120,8 +121,15 @@ def delete(core: "Core", run_ids: list[str]) -> int:
         launch.refuse_live(row)
         numbers.append(row.n)
     core.batch.deletes.extend(numbers)
+    core.after(partial(_remove_folders, core, run_ids))
     core.flush_soon()
     return len(numbers)
+
+
+def _remove_folders(core: "Core", run_ids: list[str]) -> None:
+    if core.store.path is not None:
+        for run_id in run_ids:
+            shutil.rmtree(core.store.path / "steps" / run_id, ignore_errors=True)
 
 
 def publish_catalogue(core: "Core") -> None:

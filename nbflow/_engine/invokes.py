@@ -275,6 +275,7 @@ class InvokeCall:
             "kind": self.kind,
             "child_run_id": self.child,
             "outcome": "timed_out",
+            "after": self._timeout(),
             "error": error,
         }
         self._record(_TIMED_OUT, to_json(fields), fields, False)

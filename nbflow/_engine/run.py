@@ -471,7 +471,7 @@ class LiveRun:
                 key: codecs.preview(value) for key, value in attributes.items()
             }
         if replace:
-            fields["_replace"] = True
+            fields["replace"] = True
         self._say(EventType.LOG.value, to_json(fields), scope)
 
     def write_progress(

@@ -520,6 +520,8 @@ async def _give_up(
     details = _details(call, error)
     timed_out = isinstance(error, StepTimeout)
     fields = {"error": details, "attempts": attempt}
+    if timed_out:
+        fields["after"] = call.policy.timeout
     run.journal.append(
         _TIMED_OUT if timed_out else _FAILED,
         call.key,
@@ -567,7 +569,8 @@ async def _take_cached(call: StepCall, run_id: str, data: bytes) -> Any:
 def _started_data(call: StepCall) -> bytes:
     arguments = call.arguments
     label = function_facts(call.fn).label
-    named = b"" if call.key.endswith(label) else b'"_fn":%b,' % _quoted(label)
+    is_id = call.key == label or split_key(call.key)[1] == label
+    named = b"" if is_id else b'"_fn":%b,' % _quoted(label)
     if not call.args and not call.kwargs:
         return b"{" + named[:-1] + b"}" if named else b"{}"
     put = call.run.core.store.put_blob

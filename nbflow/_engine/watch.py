@@ -4,6 +4,7 @@ A thread looks at the loop's heartbeat and, when that is late, at the stack of t
 engine's thread: nothing is spent on steps that behave.
 """
 
+import asyncio
 import logging
 import sys
 import threading
@@ -12,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from nbflow._engine import run, steps
+from nbflow._store.sqlite import SqliteWriter
 from nbflow.model import step_label
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Watch:
         self._is_told = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._pulse_timer: asyncio.TimerHandle | None = None
 
     def set(self, is_active: bool) -> None:
         """Start or stop watching; called on the loop."""
@@ -58,8 +61,10 @@ class Watch:
     def _pulse(self) -> None:
         self._beat = time.monotonic()
         self._is_told = False
+        if self._pulse_timer is not None:
+            self._pulse_timer.cancel()
         if not self._stop.is_set():
-            self._core.loop.call_later(_BEAT, self._pulse)
+            self._pulse_timer = self._core.loop.call_later(_BEAT, self._pulse)
 
     def _look(self) -> None:
         while not self._stop.wait(_BEAT):
@@ -90,7 +95,7 @@ class Watch:
                 )
                 self._say(live, message, None)
                 return
-            if found.f_code.co_name == "commit":
+            if found.f_code is SqliteWriter.commit.__code__:
                 log.warning("a commit takes more than %g s: slow disk", BLOCKED)
                 return
             found = found.f_back

@@ -7,7 +7,6 @@ a run's steps as rows (`board`, `rows`), lists and events as lines (`tables`).
 from nbflow.view.board import Board, Facts, Family, error_line, family_name, first_line
 from nbflow.view.rows import (
     Row,
-    elapsed,
     run_line,
     run_rows,
     short_id,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from packaging.version import Version
 
 from nbflow import codecs
 from nbflow.errors import NotSerializable, StoreDamaged
@@ -24,7 +25,6 @@ COLUMNS: dict[str, Any] = {
     "empty": [None, None, None],
     "python text": pd.array(["a", None, ""], dtype=pd.StringDtype("python")),
     "arrow text": pd.array(["a", None, ""], dtype=pd.StringDtype("pyarrow")),
-    "nan text": pd.array(["a", None, ""], pd.StringDtype("python", na_value=np.nan)),
     "surrogate": pd.Series(["\ud800", "b", None], dtype=object),
     "nullable": pd.array([1, None, 2**62 + 1], dtype="Int64"),
     "nullable small": pd.array([1, None, 3], dtype="UInt8"),
@@ -51,6 +51,9 @@ COLUMNS: dict[str, Any] = {
     "long bytes": pd.Series([b"x" * 5000, bytes(9000), b""], dtype=object),
     "numpy objects": pd.Series([np.int8(1), np.arange(2), 1], dtype=object),
 }
+if Version(pd.__version__) >= Version("2.3"):
+    NAN_TEXT = pd.StringDtype("python", na_value=np.nan)
+    COLUMNS["nan text"] = pd.array(["a", None, ""], dtype=NAN_TEXT)
 
 
 def check(one: pd.DataFrame, other: pd.DataFrame) -> None:

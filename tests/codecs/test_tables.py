@@ -24,11 +24,11 @@ FRAME = pl.DataFrame(
         "day": [dt.date(2026, 1, 1), None, None],
         "span": [dt.timedelta(1), None, None],
         "time": [dt.time(1), None, None],
-        "decimal": [Decimal("1.50"), None, None],
         "null": [None, None, None],
     }
 ).with_columns(
     pl.col("text").cast(pl.Categorical).alias("category"),
+    pl.Series("decimal", [Decimal("1.50"), None, None], dtype=pl.Decimal(20, 2)),
     pl.Series("enum", ["a", "b", None], dtype=pl.Enum(["b", "a"])),
     pl.Series("array", [[1, 2], None, [3, 4]], dtype=pl.Array(pl.Int8, 2)),
     pl.col("moment").dt.replace_time_zone("Europe/Paris").alias("zoned"),

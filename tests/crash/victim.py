@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import nbflow.engine
@@ -131,8 +130,11 @@ async def family(ctx: Context, n: int) -> list[Any]:
     one = got(ctx, "one", await ctx.invoke("one", leaf, {"n": n}))
     started = await ctx.start("later", leaf, {"n": n + 1})
     got(ctx, "later", started.run_id)
-    many = got(ctx, "many", await ctx.map("many", leaf, [n, n + 1, n + 2], limit=2))
-    plain = got(ctx, "plain", await ctx.map("plain", double, range(5)))
+    many = await ctx.map("many", leaf, [n, n + 1, n + 2], limit=2)
+    plain = await ctx.map("plain", double, range(5))
+    for name, values in (("many", many), ("plain", plain)):
+        for i, value in enumerate(values):
+            got(ctx, f"{name}[{i}]", value)
     return [one, many, plain, got(ctx, "later.result", await started)]
 
 
@@ -206,6 +208,20 @@ def killer(point: str, count: int) -> Callable[[str], None]:
     return faults
 
 
+from nbflow._engine.core import Core
+_stop = Core.stop
+def _debug(self, error):
+    import traceback
+    if "UNIQUE" in str(error):
+        for e in self.batch.events:
+            print("EV", self.store.run_by_number(e.run).id, e.run, e.idx, e.tx, e.type, repr(e.step), file=sys.stderr)
+        for e in self.batch.runs: print("RUN", e.n, e.id, file=sys.stderr)
+        for n in {e.run for e in self.batch.events}:
+            for x in self.store.events(n)[-12:]:
+                print("   ST", n, x.idx, x.tx, x.type, repr(x.step), (x.data or b"")[:60], file=sys.stderr)
+        traceback.print_stack(file=sys.stderr)
+    _stop(self, error)
+Core.stop = _debug
 def live(order: dict[str, Any]) -> None:
     """Serve, and keep some runs going, until killed."""
     global _notes
@@ -261,5 +277,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     sys.modules["victim"] = sys.modules["__main__"]
-    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
     main()

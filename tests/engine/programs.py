@@ -432,14 +432,16 @@ class Trial:
         return ending.value
 
     def replay(self, lab: Lab, run_id: str, result: Any) -> None:
-        """Nothing is executed, and the body comes to the same result."""
+        """Nothing new is executed, and the body comes to the same result."""
         copy = lab.copy(run_id)
         before, seen = copy.outcomes(run_id), self.life.seen
+        known = {event.step for event in copy.events(run_id)}
         self.new_life()
         copy.recover()
         again = self.finish(copy, run_id, before, seen)
-        if self.life.executed:
-            raise Mismatch(f"a replay executed {self.life.executed}")
+        new = [each for each in self.life.executed if each not in known]
+        if new:  # others were left running when the body returned
+            raise Mismatch(f"a replay executed {new}")
         if again != result:
             raise Mismatch(f"a replay came to {again}, not to {result}")
         copy.end()
