@@ -85,6 +85,7 @@ class InvokeCall:
         "_timer",
         "child",
         "input",
+        "is_item",
         "item_of",
         "key",
         "kind",
@@ -104,6 +105,7 @@ class InvokeCall:
         mode: Mode,
         options: Mapping[str, Any],
         item_of: str | None = None,
+        is_item: bool = False,
     ) -> None:
         self.run = run
         self.key = key
@@ -113,6 +115,7 @@ class InvokeCall:
         self.kind = "start" if mode == "start" else "invoke"
         self.options = options
         self.item_of = item_of
+        self.is_item = is_item
         self.child: str | None = None
         name = target if isinstance(target, str) else target.name
         self.mark = codecs.fingerprint((name, input), {}).mark + _MARK_TAIL
@@ -203,7 +206,7 @@ class InvokeCall:
         core.flush_soon()
 
     def _validated(self, spec: WorkflowSpec) -> dict[str, Any]:
-        if self.item_of is None or isinstance(self.input, Mapping):
+        if not self.is_item or isinstance(self.input, Mapping):
             return spec.inputs.validate_payload(self.input)
         return spec.inputs.validate_call((self.input,))
 

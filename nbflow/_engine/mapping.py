@@ -138,7 +138,7 @@ def _maker(
     if isinstance(target, str) or getattr(target, "target_app", "") != "":
         chosen: Any = target
         return lambda key, item: InvokeCall(
-            run, key, chosen, item, "invoke", options, item_of=item_of
+            run, key, chosen, item, "invoke", options, item_of=item_of, is_item=True
         )
     refuse_coroutine(id, target)
     function: Any = target
