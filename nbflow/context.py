@@ -11,8 +11,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack
-from typing import overload
+from typing import (
+    Any,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 from uuid import UUID
 
 from nbflow.definition.spec import Target
@@ -471,12 +479,12 @@ class _OutsideScope:
         self, message: str, level: str, source: str, attributes: Mapping[str, Any]
     ) -> None:
         more = "".join(f" {key}={value!r}" for key, value in attributes.items())
-        print(safe_text(f"{level}: {message}{more}"), file=sys.stderr)  # noqa: T201
+        print(safe_text(f"{level}: {message}{more}"), file=sys.stderr)
 
     def progress(self, done: float, total: float | None, message: str | None) -> None:
         of = "" if total is None else f"/{total:g}"
         text = f"{done:g}{of} {message or ''}".rstrip()
-        print(safe_text(text), file=sys.stderr)  # noqa: T201
+        print(safe_text(text), file=sys.stderr)
 
     def emit(self, name: str, data: Any, key: str | None) -> None:
         """Nobody listens."""

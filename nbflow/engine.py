@@ -1,4 +1,4 @@
-"""`Engine`: runs the workflows of one app, and the one that `.invoke` starts by itself."""
+"""`Engine` runs the workflows of one app; `.invoke` starts one by itself."""
 
 import atexit
 import threading
@@ -104,7 +104,9 @@ class Engine:
                 )
             return self
         path = None if self._home is None else paths.app_dir(self._home, self.app)
-        key = hosts.store_key(path) if path is not None else f"memory:{id(self._memory)}"
+        key = (
+            hosts.store_key(path) if path is not None else f"memory:{id(self._memory)}"
+        )
         self._host = Host(
             key,
             self.app,
@@ -125,7 +127,7 @@ class Engine:
         return self
 
     def close(self, timeout: float = 10) -> None:
-        """Start nothing more, interrupt bodies without an outcome, leave runs resumable.
+        """Start nothing more, interrupt bodies, leave their runs resumable.
 
         Args:
             timeout: seconds to wait for the engine's thread.
@@ -227,7 +229,8 @@ def _spec(workflow: Any) -> WorkflowSpec:
     if isinstance(spec, WorkflowSpec):
         return spec
     raise InvalidOption(
-        f"workflows= holds {workflow!r}, which is no workflow: list what @workflow made",
+        f"workflows= holds {workflow!r}, which is no workflow: list those that "
+        "@workflow made",
         option="workflows",
         value=workflow,
     )

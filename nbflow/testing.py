@@ -1,4 +1,4 @@
-"""For tests of workflows: a real engine on virtual time, with steps that can be stubbed.
+"""For tests of workflows: a real engine on virtual time, whose steps can be stubbed.
 
 ```python
 async def test_retries():

@@ -82,8 +82,8 @@ class Workflow(Generic[P, T]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
             f"workflow {self.name!r} was called like a function: use "
-            f"{self.fn.__name__}.invoke(…) to start a run, ctx.invoke(…) inside another "
-            f"workflow, or {self.fn.__name__}.fn(ctx, …) for the plain function"
+            f"{self.fn.__name__}.invoke(…) to start a run, ctx.invoke(…) inside "
+            f"another workflow, or {self.fn.__name__}.fn(ctx, …) for the plain function"
         )
 
     @property
@@ -368,7 +368,9 @@ def step(fn: Any = None, /, *, id: str | None = None, **options: Any) -> Any:
 
 def _make_step(fn: Any, id: str | None, options: StepOptions) -> Step[Any, Any]:
     if not callable(fn):
-        raise DefinitionError(f"@step got {type(fn).__name__} {fn!r}: it takes a function")
+        raise DefinitionError(
+            f"@step got {type(fn).__name__} {fn!r}: it takes a function"
+        )
     return Step(StepSpec(fn, names.check_id(id or fn.__name__), options))
 
 
@@ -376,7 +378,8 @@ def _step_options(options: Mapping[str, Any]) -> StepOptions:
     for key in options:
         if key not in _STEP_OPTIONS:
             raise InvalidOption(
-                f"{key!r} is no option of a step; known: {', '.join(sorted(_STEP_OPTIONS))}",
+                f"{key!r} is no option of a step; known: "
+                f"{', '.join(sorted(_STEP_OPTIONS))}",
                 option=key,
             )
     retry_on = options.get("retry_on")

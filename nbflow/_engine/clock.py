@@ -86,12 +86,17 @@ class _RunIds:
         return "r-" + _digits(value, _TIME_DIGITS + _RANDOM_DIGITS)
 
 
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+
+
 def _digits(value: int, width: int) -> str:
-    text = []
-    for _ in range(width):
-        text.append(_ALPHABET[value & 31])
-        value >>= 5
-    return "".join(reversed(text))
+    """The last `width` digits of `value`, two at a time."""
+    pairs = _PAIRS
+    top = 10 * (width // 2 - 1)
+    text = [pairs[value >> shift & 1023] for shift in range(top, -1, -10)]
+    if width % 2:
+        text.insert(0, _ALPHABET[value >> 5 * width - 5 & 31])
+    return "".join(text)
 
 
 def _system_bits() -> int:

@@ -169,4 +169,3 @@ _HANDLERS: Mapping[str, Callable[["Core", Mapping[str, Any]], Any]] = {
     "invoke": invoke,
     "delete": lambda core, command: delete(core, command["run_ids"]),
 }
-

@@ -19,8 +19,8 @@ from nbflow._engine import branches, capture, failure, history, launch
 from nbflow._engine.clock import Clock
 from nbflow._engine.ending import Ending
 from nbflow._engine.journal import Journal, load_journal
-from nbflow._engine.options import NO_OPTIONS, StepPolicy, step_policy
 from nbflow._engine.memo import Memo, read_memo
+from nbflow._engine.options import NO_OPTIONS, StepPolicy, step_policy
 from nbflow._engine.run import LiveRun
 from nbflow._engine.steps import StepCall
 from nbflow._engine.threads import ThreadRunner
@@ -28,7 +28,6 @@ from nbflow._store.base import Batch, CacheRow, RunRow, WriterStore
 from nbflow._store.payload import from_json
 from nbflow.definition.source import same_definition
 from nbflow.definition.spec import Target, WorkflowSpec
-from nbflow.resources import close_resource
 from nbflow.errors import (
     EngineClosed,
     InvokeError,
@@ -38,6 +37,7 @@ from nbflow.errors import (
     StoreFull,
 )
 from nbflow.model import EventType, RunStatus, from_micros, step_label
+from nbflow.resources import close_resource
 
 log = logging.getLogger("nbflow")
 
@@ -208,7 +208,7 @@ class Core:
             self.on_stop(error)
 
     def drop(self) -> None:
-        """Forget everything that is not committed: a crash, without the process's end."""
+        """Forget all that is not committed: a crash, without the process's end."""
         self.batch.clear()
         self._after.clear()
         self.stop(EngineClosed(f"the engine of app {self.app!r} has crashed"))
@@ -232,7 +232,9 @@ class Core:
             try:
                 await close_resource(made)
             except Exception as exc:
-                log.warning("closing a resource failed: %s: %s", type(exc).__name__, exc)
+                log.warning(
+                    "closing a resource failed: %s: %s", type(exc).__name__, exc
+                )
         self.threads.close()
         self._release_capture()
 
@@ -460,7 +462,7 @@ class Core:
 
     async def sleep_until(self, due: int) -> None:
         """Sleep until a wall-clock time in microseconds."""
-        while (left := due - self.clock.micros()) > 0:
+        while (left := due - self.clock.micros()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(self._slice(left))
 
     def call_at(self, due: int, call: Callable[[], None]) -> "Timer":
@@ -485,7 +487,7 @@ class Core:
         return policy
 
     def definition(self, spec: WorkflowSpec) -> str:
-        """Hash of a workflow as it is now, its helpers included; asked once a commit."""
+        """Hash of a workflow as it is now, helpers included; made once a commit."""
         if self._definitions_of != self.turn:
             self._definitions_of = self.turn
             self._definitions.clear()
@@ -633,5 +635,3 @@ def _cache_key(call: StepCall) -> bytes:
     text = codecs.fingerprint((call.mark, call.arguments.text), {}).mark
     name = f"{call.fn.__module__}.{call.fn.__qualname__}".encode()
     return sha256(name + call.mark + text).digest()[:16]
-
-

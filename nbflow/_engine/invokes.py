@@ -356,14 +356,13 @@ class InvokeCall:
         message = info.message
         if word == "failed":
             message = f"run {fields.get('child_run_id')} failed with {info}"
-        error = kind(
+        return kind(
             message,
             error=info,
             run_id=fields.get("child_run_id"),
             step=step_label(self.key),
             workflow=None if self.mode == "join" else self._target_name(),
         )
-        return error
 
     def _target_name(self) -> str:
         return self.target if isinstance(self.target, str) else self.target.name
@@ -375,8 +374,8 @@ class InvokeCall:
             f"workflow or input than {self._target_name()!r} with "
             f"{codecs.preview(self.input)}, which the same code now asks for: a "
             "re-entered body must call its steps with equal arguments. Take clocks, "
-            "random numbers and ids from ctx.now(), ctx.random() and ctx.uuid(), or put "
-            "what makes them into a step.",
+            "random numbers and ids from ctx.now(), ctx.random() and ctx.uuid(), or "
+            "put what makes them into a step.",
             run_id=self.run.journal.id,
             step=label,
         )
@@ -397,4 +396,8 @@ def unknown_workflow(name: str, app: str, known: list[str]) -> WorkflowNotFound:
 def _error_type(name: str) -> type[InvokeError]:
     """The class of a recorded refusal."""
     kind = getattr(errors, name.rpartition(".")[2], InvokeError)
-    return kind if isinstance(kind, type) and issubclass(kind, InvokeError) else InvokeError
+    return (
+        kind
+        if isinstance(kind, type) and issubclass(kind, InvokeError)
+        else InvokeError
+    )

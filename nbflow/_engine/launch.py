@@ -17,8 +17,14 @@ from nbflow._store.base import RunRow, WriterStore
 from nbflow._store.payload import from_json, load_value, to_json, value_member
 from nbflow.definition.source import same_definition
 from nbflow.definition.spec import Target, WorkflowSpec
-from nbflow.errors import InvalidOption, RunActive, RunFinished, RunIdConflict
-from nbflow.errors import RunNotFound, StepNotFound
+from nbflow.errors import (
+    InvalidOption,
+    RunActive,
+    RunFinished,
+    RunIdConflict,
+    RunNotFound,
+    StepNotFound,
+)
 from nbflow.model import EventType, RunStatus, step_label
 from nbflow.policy import RunOptions
 
@@ -39,7 +45,9 @@ def resolve(core: "Core", target: Target | str) -> WorkflowSpec:
         spec = spec or core.find_spec(name)
         if spec is not None:
             return spec
-    known = [spec.name for spec in core.known_specs()] if app in (None, core.app) else []
+    known = (
+        [spec.name for spec in core.known_specs()] if app in (None, core.app) else []
+    )
     raise unknown_workflow(name, app or core.app, known)
 
 
@@ -212,7 +220,9 @@ def find_existing(
     if known is None and row is None:
         return None
     workflow, given = (
-        (known.workflow, known.input) if known is not None else (row.workflow, row.input)  # type: ignore[union-attr]
+        (known.workflow, known.input)
+        if known is not None
+        else (row.workflow, row.input)  # type: ignore[union-attr]
     )
     if workflow != spec.name:
         raise RunIdConflict(
@@ -310,9 +320,7 @@ def enter_later(core: "Core", journal: Journal) -> None:
 def read_input(core: "Core", stored: bytes, spec: WorkflowSpec) -> dict[str, Any]:
     """The validated input of a run, as it was stored."""
     classes = core.classes_of(spec.fn)
-    values: dict[str, Any] = load_value(
-        from_json(stored), core.store.get_blob, classes
-    )
+    values: dict[str, Any] = load_value(from_json(stored), core.store.get_blob, classes)
     return values
 
 

@@ -33,11 +33,17 @@ _UNWINDING = frozenset(
         EventType.RUN_CANCELED.value,
     }
 )
+_CANCELED = EventType.STEP_CANCELED.value
 _SYNCHRONOUS = (b'{"kind":"now"', b'{"kind":"random"', b'{"kind":"uuid"')
+_NO_FUNCTION = b"\0" * 6  # the tail of a mark where a step calls no function
+_MARGIN = 1.0
 
 
 class Recorded(NamedTuple):
-    """The recorded outcome of a step."""
+    """The recorded outcome of a step.
+
+    `lasted`: seconds that a canceled step had been going on.
+    """
 
     key: str
     idx: int
@@ -45,6 +51,7 @@ class Recorded(NamedTuple):
     type: str
     mark: bytes | None
     data: bytes
+    lasted: float = 0.0
 
 
 @dataclass(slots=True)
@@ -57,6 +64,7 @@ class Partial:
     until: int | None = None
     child: str | None = None
     is_retried: bool = False  # its failure was put aside by a resume
+    since: int | None = None  # when it was first heard of
 
 
 class Verdict(Enum):
@@ -69,32 +77,59 @@ class Verdict(Enum):
     UNSURE = auto()  # the recorded outcome; arguments differ but cannot be compared
     SUPERSEDE = auto()  # execute afresh: edited code calls it with other arguments
     CONFLICT = auto()  # same code, other arguments
+    PENDING = auto()  # the body has canceled it and will do so again
+    DOUBTED = auto()  # execute it, unless the body cancels it again in its turn
+    REVISED = auto()  # execute it, unless edited code cancels it again in its time
 
 
 @dataclass
 class Memo:
-    """The outcomes of former lives, by step key."""
+    """The outcomes of former lives, by step key.
+
+    A step that the body canceled stays recorded as canceled, for the body will cancel
+    it again. Not so where that is in doubt (`doubted`): the body may have done it only
+    because it was failing, or because of a failure that a resume has put aside.
+    """
 
     outcomes: dict[str, Recorded] = field(default_factory=dict)
     partial: dict[str, Partial] = field(default_factory=dict)
     history: list[Recorded] = field(default_factory=list)
-    last_outcome: int = 0
+    doubted: set[str] = field(default_factory=set)
     idle_recoveries: int = 0  # crashes since the last outcome
     claimed: set[int] = field(default_factory=set)
+    edited: int = 0  # index of the last event after which the code was another one
+    revised: int = 0  # the same, of when some outcomes did not count any more
+    _called: dict[str, int] = field(default_factory=dict)  # first event of each step
+    _went_on: int = 0  # first event of the newest step that has an outcome
     _index: dict[tuple[str, bytes], list[Recorded]] | None = None
 
     def ordered(self) -> list[Recorded]:
-        """Outcomes in the order they were recorded, as far as a body awaited them."""
+        """Outcomes in the order of their commits, as far as a body awaited them.
+
+        Behind those of its commit, as if it were one of its own, a doubted step: when
+        its turn has come the body has had its chance to cancel it again.
+        """
         kept = [
             outcome
             for outcome in self.outcomes.values()
             if outcome.type in _OUTCOMES and not outcome.data.startswith(_SYNCHRONOUS)
         ]
-        kept.sort(key=lambda outcome: outcome.idx)
+        kept += [
+            self.outcomes[key]._replace(tx=-self.outcomes[key].idx)
+            for key in self.doubted
+        ]
+        kept.sort(key=lambda outcome: (abs(outcome.tx), outcome.tx < 0, outcome.idx))
         return kept
 
     def match(
-        self, key: str, mark: bytes, *, known: bool, changed: bool, item_of: str | None
+        self,
+        key: str,
+        mark: bytes,
+        *,
+        known: bool,
+        changed: bool,
+        item_of: str | None,
+        can_wait: bool = False,
     ) -> tuple[Verdict, Recorded | None]:
         """Decide what the call `key` with the arguments of `mark` gets.
 
@@ -104,29 +139,49 @@ class Memo:
             known: whether every argument has a fingerprint.
             changed: whether the workflow's code differs from the recorded life's.
             item_of: id of the `ctx.map` without key that the call belongs to.
+            can_wait: whether the caller understands PENDING, DOUBTED and REVISED;
+                others get TAKE and EXECUTE.
         """
         found = self.outcomes.get(key)
-        if found is not None and found.idx not in self.claimed:
+        if found is None and item_of is None:
+            return Verdict.EXECUTE, None
+        if found is not None and found.type == _CANCELED:
+            if found.mark is None or not known or _same_arguments(found.mark, mark):
+                return self._match_canceled(found, can_wait)
+        elif found is not None and found.idx not in self.claimed:
             if found.mark == mark:
                 self.claimed.add(found.idx)
                 return Verdict.TAKE, found
             if _same_arguments(found.mark, mark):
                 self.claimed.add(found.idx)
                 return Verdict.STALE, found
-        elif found is None and item_of is None:
-            return Verdict.EXECUTE, None
-        moved = self._moved(key, mark, item_of) if known else None
-        if moved is not None:
-            self.claimed.add(moved.idx)
-            return Verdict.MOVED, moved
+        is_revised = found is not None and found.idx < max(self.edited, self.revised)
+        if known and (item_of is not None or not (changed or is_revised)):
+            moved = self._moved(key, mark, item_of)
+            if moved is not None:
+                self.claimed.add(moved.idx)
+                return Verdict.MOVED, moved
         if found is None or found.idx in self.claimed:
             return Verdict.EXECUTE, None
-        if not known:
-            self.claimed.add(found.idx)
-            return Verdict.UNSURE, found
-        if changed or item_of is not None:
-            return Verdict.SUPERSEDE, found
-        return Verdict.CONFLICT, found
+        if changed or is_revised or item_of is not None:
+            if known or _is_other_kind(found.mark, mark):
+                return Verdict.SUPERSEDE, found
+        elif known or _is_other_kind(found.mark, mark):
+            return Verdict.CONFLICT, found
+        self.claimed.add(found.idx)
+        return Verdict.UNSURE, found
+
+    def _match_canceled(
+        self, found: Recorded, can_wait: bool
+    ) -> tuple[Verdict, Recorded | None]:
+        is_edited = found.idx < self.edited
+        if found.key not in self.doubted and not is_edited:
+            return (Verdict.PENDING if can_wait else Verdict.TAKE), found
+        if not can_wait:
+            return Verdict.EXECUTE, None
+        if found.key in self.doubted:
+            return Verdict.DOUBTED, found
+        return Verdict.REVISED, found
 
     def _moved(self, key: str, mark: bytes, item_of: str | None) -> Recorded | None:
         """An unclaimed outcome of these arguments under the same id elsewhere."""
@@ -136,48 +191,132 @@ class Memo:
                 if outcome.mark is not None:
                     place = (_family(outcome.key), outcome.mark[:ARGUMENTS])
                     self._index.setdefault(place, []).append(outcome)
-        family = _family(key)
-        for outcome in reversed(self._index.get((family, mark[:ARGUMENTS]), ())):
-            if outcome.idx not in self.claimed and (
-                item_of is None or split_key(outcome.key)[0] == split_key(key)[0]
-            ):
+        branch, id = split_key(key)
+        for outcome in reversed(self._index.get((_family(key), mark[:ARGUMENTS]), ())):
+            if outcome.idx in self.claimed:
+                continue
+            its_branch, its_id = split_key(outcome.key)
+            is_alike = outcome.mark == mark and its_id == id
+            if is_alike if item_of is None else its_branch == branch:
                 return outcome
         return None
 
+    # Reading the events of former lives
+
+    def _note(self, key: str, event: EventRow) -> None:
+        """An event of a step."""
+        type = event.type
+        first = self._called.setdefault(key, event.idx)
+        if type in _OUTCOMES:
+            self._settle(
+                Recorded(key, event.idx, event.tx, type, event.mark, event.data or b"{}")
+            )
+            self._went_on = max(self._went_on, first)
+            self.idle_recoveries = 0
+        elif type == _CANCELED:
+            began = self.partial.pop(key, Partial()).since or event.at
+            self._settle(
+                Recorded(
+                    key,
+                    event.idx,
+                    event.tx,
+                    type,
+                    event.mark,
+                    event.data or b"{}",
+                    (event.at - began) / 1e6,
+                )
+            )
+        elif type == EventType.STEP_SUPERSEDED.value:
+            self._drop(key)
+        else:
+            _note_progress(self.partial.setdefault(key, Partial()), event)
+
+    def _settle(self, outcome: Recorded) -> None:
+        self.outcomes[outcome.key] = outcome
+        self.partial.pop(outcome.key, None)
+        self.doubted.discard(outcome.key)
+        if outcome.type == EventType.STEP_COMPLETED.value:
+            self.history.append(outcome)
+
+    def _drop(self, key: str) -> None:
+        self.outcomes.pop(key, None)
+        self.doubted.discard(key)
+
+    def _unwind(self) -> None:
+        """The body has failed: what it canceled last may have been part of that.
+
+        It is certain to have gone on only where it called another step afterwards, and
+        that one has an outcome.
+        """
+        for key, outcome in list(self.outcomes.items()):
+            if outcome.type == _CANCELED and outcome.idx > self._went_on:
+                self._doubt(key)
+
+    def _doubt(self, key: str) -> None:
+        # An outcome that was written but never seen counts again.
+        for former in reversed(self.history):
+            if former.key == key:
+                self.outcomes[key] = former
+                self.doubted.discard(key)
+                return
+        self.doubted.add(key)
+
+    def _resume(self, event: EventRow) -> None:
+        data = from_json(event.data or b"{}")
+        if data.get("definition_changed"):
+            self.edited = event.idx
+        if data.get("by") != "user":
+            self.idle_recoveries += 1
+            return
+        self.idle_recoveries = 0
+        dropped = set(data.get("_refresh") or ())
+        self.history = [past for past in self.history if past.key not in dropped]
+        first = self._put_aside(dropped, event.idx)
+        if first is not None:
+            self.revised = event.idx
+            for key, outcome in list(self.outcomes.items()):
+                if outcome.type == _CANCELED and outcome.idx > first:
+                    self._doubt(key)
+        for partial in self.partial.values():  # tries are counted anew
+            partial.attempt = partial.failed = 0
+            partial.retry_at = None
+
+    def _put_aside(self, dropped: set[str], now: int) -> int | None:
+        """Forget failures, and what is to be refreshed; the first one's index."""
+        first: int | None = None
+        for key, outcome in list(self.outcomes.items()):
+            if outcome.type in _FAILURES or key in dropped:
+                self._drop(key)
+                partial = self.partial.setdefault(key, Partial())
+                partial.child = from_json(outcome.data).get("child_run_id")
+                partial.is_retried = True
+                first = outcome.idx if first is None else min(first, outcome.idx)
+        return first
+
+
+def patience(found: Recorded) -> float:
+    """Seconds in which edited code, too, should have canceled a step again."""
+    return found.lasted * 1.1 + _MARGIN
+
 
 def read_memo(events: Iterable[EventRow]) -> Memo:
-    """Fold a run's events into what a new life may re-use.
-
-    A step that the body cancelled stays recorded as canceled, unless the body was
-    itself ending badly when it did so: then the step is executed again.
-    """
+    """Fold a run's events into what a new life may re-use."""
     memo = Memo()
     for event in events:
-        key, type = event.step, event.type
-        if key is None:
-            if type in _UNWINDING:
-                _forget_canceled(memo)
-            elif type == EventType.RUN_RESUMED.value:
-                _apply_resume(memo, from_json(event.data or b"{}"))
-        elif type in _OUTCOMES or type == EventType.STEP_CANCELED.value:
-            recorded = Recorded(
-                key, event.idx, event.tx, type, event.mark, event.data or b"{}"
-            )
-            memo.outcomes[key] = recorded
-            memo.partial.pop(key, None)
-            if type in _OUTCOMES:
-                memo.last_outcome = event.idx
-                memo.idle_recoveries = 0
-                if type not in _FAILURES:
-                    memo.history.append(recorded)
-        elif type == EventType.STEP_SUPERSEDED.value:
-            memo.outcomes.pop(key, None)
-        else:
-            _note_progress(memo.partial.setdefault(key, Partial()), event)
+        if event.step is not None:
+            memo._note(event.step, event)
+        elif event.type in _UNWINDING:
+            memo._unwind()
+        elif event.type == EventType.RUN_RESUMED.value:
+            memo._resume(event)
+        elif event.type == EventType.RUN_STARTED.value and event.attempt == 1:
+            memo.edited = event.idx  # what stands before is copied from another run
     return memo
 
 
 def _note_progress(partial: Partial, event: EventRow) -> None:
+    if partial.since is None:
+        partial.since = event.at
     if event.type == EventType.STEP_STARTED.value:
         partial.attempt = event.attempt or 1
         partial.retry_at = None
@@ -207,26 +346,6 @@ def _forget_canceled(memo: Memo) -> None:
                     break
 
 
-def _apply_resume(memo: Memo, data: dict[str, object]) -> None:
-    if data.get("by") != "user":
-        memo.idle_recoveries += 1
-        return
-    memo.idle_recoveries = 0
-    refresh = data.get("_refresh")
-    dropped = set(refresh) if isinstance(refresh, list) else set()
-    for key, outcome in list(memo.outcomes.items()):
-        if outcome.type in _FAILURES or key in dropped:
-            del memo.outcomes[key]
-            partial = memo.partial.setdefault(key, Partial())
-            partial.child = from_json(outcome.data).get("child_run_id")
-            partial.is_retried = True
-    if dropped:
-        memo.history = [past for past in memo.history if past.key not in dropped]
-    for partial in memo.partial.values():  # tries are counted anew
-        partial.attempt = partial.failed = 0
-        partial.retry_at = None
-
-
 def _family(key: str) -> str:
     """What outcomes that may stand for each other share: the id without its index."""
     id = split_key(key)[1]
@@ -235,4 +354,15 @@ def _family(key: str) -> str:
 
 
 def _same_arguments(recorded: bytes | None, mark: bytes) -> bool:
-    return recorded is not None and recorded[:ARGUMENTS] == mark[:ARGUMENTS]
+    return (
+        recorded is not None
+        and recorded[:ARGUMENTS] == mark[:ARGUMENTS]
+        and not _is_other_kind(recorded, mark)
+    )
+
+
+def _is_other_kind(recorded: bytes | None, mark: bytes) -> bool:
+    """Whether one of two marks is that of a function and the other is not."""
+    if recorded is None:
+        return False
+    return (recorded[ARGUMENTS:] == _NO_FUNCTION) != (mark[ARGUMENTS:] == _NO_FUNCTION)

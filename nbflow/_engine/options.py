@@ -37,7 +37,7 @@ class StepPolicy:
     `cache` is the greatest age of an outcome that may be used, None for no caching.
     """
 
-    retry: RetryRules = RetryRules()
+    retry: RetryRules
     timeout: float | None = None
     cache: float | None = None
     at_most_once: bool = False
@@ -126,7 +126,9 @@ def _check_known(name: str) -> bool:
 
 def _unknown(name: str, known: frozenset[str], what: str) -> InvalidOption:
     near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    hint = (
+        f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    )
     return InvalidOption(
         f"{name!r} is no option of {what} ({hint}). Arguments of the function go after "
         "it, or into kwargs={…}.",

@@ -24,12 +24,19 @@ from nbflow._engine.options import StepPolicy, body_rules, step_policy
 from nbflow._engine.steps import (
     StepCall,
     StepScope,
+    encode,
     function_facts,
     refuse_coroutine,
 )
 from nbflow._store.payload import from_json, to_json, value_member
-from nbflow.context import Context, InvokeKeywords, RunFacts, StepInfo, StepKeywords
-from nbflow.context import current_context
+from nbflow.context import (
+    Context,
+    InvokeKeywords,
+    RunFacts,
+    StepInfo,
+    StepKeywords,
+    current_context,
+)
 from nbflow.definition.spec import Target
 from nbflow.errors import (
     Canceled,
@@ -43,8 +50,8 @@ from nbflow.model import EventType, RunStatus, from_micros, step_label
 
 if TYPE_CHECKING:
     from nbflow._engine.core import Core
-    from nbflow._engine.journal import Journal
     from nbflow._engine.invokes import Child
+    from nbflow._engine.journal import Journal
 
 LINGER = 0.5
 """Seconds that code may keep swallowing its cancellation before it is left behind."""
@@ -146,7 +153,7 @@ class LiveRun:
         if self.is_closed:
             return
         try:
-            payload = codecs.encode(value)
+            payload = encode(value, self, self.spec.fn)
             member = value_member(payload, self.core.store.put_blob)
         except Exception as exc:
             self._raised(exc)

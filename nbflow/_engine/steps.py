@@ -19,11 +19,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from nbflow import codecs
 from nbflow._engine import capture, failure, retry
 from nbflow._engine.branches import current_step, split_key
-from nbflow._engine.memo import Recorded, Verdict
+from nbflow._engine.memo import Recorded, Verdict, patience
 from nbflow._engine.options import StepPolicy
 from nbflow._engine.threads import Outcome
-from nbflow._store.payload import INLINE_LIMIT, from_json, load_value, store_parts, to_json
-from nbflow._store.payload import value_member
+from nbflow._store.payload import (
+    INLINE_LIMIT,
+    from_json,
+    load_value,
+    store_parts,
+    to_json,
+    value_member,
+)
 from nbflow.context import StepInfo
 from nbflow.definition.source import function_hash, function_label, held_arguments
 from nbflow.errors import (
@@ -53,6 +59,7 @@ _OTHER_LOOP = re.compile(r"(bound to|attached to) a different (event )?loop")
 _MOST_FACTS = 4_096  # functions: cells are run again and again
 _COROUTINE = 0x80  # inspect.CO_COROUTINE
 _ATOMS = frozenset({int, str, float, bool, type(None), bytes, tuple})
+_CANCELED_BEFORE = (Verdict.PENDING, Verdict.DOUBTED, Verdict.REVISED)
 _LEAVING = (SystemExit, KeyboardInterrupt, GeneratorExit)
 
 
@@ -205,12 +212,15 @@ async def _perform(call: StepCall) -> Any:
             known=call.arguments.known,
             changed=run.is_changed,
             item_of=call.item_of,
+            can_wait=True,
         )
         if found is not None:
             if verdict is Verdict.CONFLICT:
                 _conflict(call, found)
             if verdict is Verdict.SUPERSEDE:
                 run.supersede(call.key)
+            elif verdict in _CANCELED_BEFORE:
+                await _await_cancel(call, found, verdict)
             else:
                 if verdict is Verdict.UNSURE:
                     _warn_unsure(call)
@@ -224,34 +234,61 @@ async def _perform(call: StepCall) -> Any:
 
 async def take_turn(run: "LiveRun", found: Recorded, kind: str) -> dict[str, Any]:
     """Wait for the turn of a recorded outcome; its fields."""
+    fields = _check_kind(run, found, kind)
+    if found.type == _CANCELED:
+        await run.loop.create_future()  # until the body cancels it again
+    await _pass_gate(run, found.key)
+    return fields
+
+
+def _check_kind(run: "LiveRun", found: Recorded, kind: str) -> dict[str, Any]:
     fields = from_json(found.data)
-    recorded_kind = fields.get("kind", "run")
-    if recorded_kind != kind and found.type != _CANCELED:
+    recorded = fields.get("kind", "run")
+    if recorded != kind and found.type != _CANCELED:
         raise NonDeterminismError(
             f"step {step_label(found.key)!r} of run {run.journal.id} is recorded as "
-            f"kind {recorded_kind!r}, the code now asks for kind {kind!r}: one id "
-            "stands for one kind of step. Give the new step another id.",
+            f"kind {recorded!r}, the code now asks for kind {kind!r}: one id stands for "
+            "one kind of step. Give the new step another id.",
             run_id=run.journal.id,
             step=step_label(found.key),
         )
-    gate = run.gate
-    if found.type == _CANCELED:
-        await run.loop.create_future()  # until the body cancels it again
-    if gate is not None and not run.is_single:
-        await run.wait_turn(gate.ask(found.key, None), found.key)
-    elif gate is not None:
-        gate.took(found.key)
     return fields
+
+
+async def _pass_gate(run: "LiveRun", key: str) -> None:
+    """Wait for the turn of what is recorded under `key`."""
+    gate = run.gate
+    if gate is not None and not run.is_single:
+        await run.wait_turn(gate.ask(key, None), key)
+    elif gate is not None:
+        gate.took(key)
+
+
+async def _await_cancel(call: StepCall, found: Recorded, verdict: Verdict) -> None:
+    """Give the body its chance to cancel a step again; returns if it does not."""
+    run = call.run
+    if verdict is Verdict.PENDING:
+        await run.loop.create_future()
+    elif verdict is Verdict.DOUBTED:
+        await _pass_gate(run, call.key)
+    else:
+        await asyncio.sleep(patience(found))
+    run.check_open(call.key)
 
 
 async def _reuse(call: StepCall, found: Recorded, verdict: Verdict) -> Any:
     """Hand a recorded outcome over, in its turn; raise it where it is an error."""
     run = call.run
     if verdict is Verdict.MOVED and call.item_of is not None:
-        # The item's place in the list has changed: record the value there, too.
+        # The item's place in the list has changed: from now on its outcome is there,
+        # and comes in the order of the commit that says so.
+        if run.gate is not None:
+            run.gate.took(found.key)
         run.journal.append(_COMPLETED, call.key, None, call.mark, found.data)
-        run.core.flush_later()
-    fields = await take_turn(run, found, "run")
+        await run.settle(call.key)
+        fields = from_json(found.data)
+    else:
+        fields = await take_turn(run, found, "run")
     if found.type == _COMPLETED:
         return load_value(fields, run.core.store.get_blob, run.classes(call.fn))
     raise _recorded_error(call, fields)
@@ -277,40 +314,37 @@ async def _execute(call: StepCall) -> Any:
     core, journal, policy = run.core, run.journal, call.policy
     run.is_live = True
     attempt = 1
+    kept: tuple[Any] | None = None
     if run.memo is not None:
         attempt = await _pick_up(call)
         kept = core.take_unstored(journal.id, call.key, call.mark)
-        if kept is not None:
-            value = _record_value(call, attempt, kept[0], 0.0)
-            await run.settle(call.key)
-            return value
     while True:
-        journal.append(_STARTED, call.key, attempt, None, _started_data(call))
-        core.flush_later()
-        if policy.at_most_once:
-            await core.committed()
-        began = core.clock.monotonic()
+        thread = None
         try:
+            if kept is not None:  # there may be a codec for it by now
+                value, kept = kept[0], None
+                return await _complete(call, attempt, value, 0.0)
+            journal.append(_STARTED, call.key, attempt, None, _started_data(call))
+            core.flush_later()
+            if policy.at_most_once:
+                await core.committed()
+            began = core.clock.monotonic()
             value = await _attempt(call, attempt)
-            value = _record_value(
+            return await _complete(
                 call, attempt, value, core.clock.monotonic() - began
             )
-            if not (run.is_single and core.commit_inline()):
-                await run.settle(call.key)
-            return value
         except asyncio.CancelledError as exc:
             if run.is_closed or _is_requested():
                 _note_canceled(call, attempt)
                 raise
             error: BaseException = exc
-            thread: Awaitable[Any] | None = None
         except _LEAVING as exc:
             run.fail_leaving(call.key, attempt, exc)
             await run.loop.create_future()  # interrupted by the end of the run
         except _Waiting as exc:
             error, thread = exc.error, exc.thread
         except Exception as exc:
-            error, thread = exc, None
+            error = exc
         attempt = await _after_failure(call, attempt, error, thread)
 
 
@@ -336,21 +370,20 @@ async def _pick_up(call: StepCall) -> int:
     return left.failed + 1
 
 
-def _record_value(
-    call: StepCall, attempt: int, value: Any, duration: float
-) -> Any:
+def _record_value(call: StepCall, attempt: int, value: Any, duration: float) -> Any:
     """Append the outcome; the value as it was stored."""
     run = call.run
     core = run.core
     try:
-        payload = codecs.encode(value)
+        payload = encode(value, run, call.fn)
         if payload.plain and len(payload.text) <= INLINE_LIMIT:
             member = b'"_value":' + payload.text
         else:
             member = value_member(payload, core.store.put_blob)
     except (NotSerializable, PayloadTooLarge) as exc:
         core.keep_unstored(run.journal.id, call.key, call.mark, value)
-        raise exc
+        exc.run_id, exc.step = run.journal.id, step_label(call.key)
+        raise
     if call.args or call.kwargs:
         _warn_changed_arguments(call)
     data = b'{"duration":%.6f,%b}' % (duration, member)
@@ -364,6 +397,15 @@ def _record_value(
             run.classes(call.fn),
         )
     return value
+
+
+def encode(value: Any, run: "LiveRun", fn: Any) -> codecs.Payload:
+    """The stored form of what `fn` returned."""
+    try:
+        return codecs.encode(value)
+    except NotSerializable:
+        # Of a class that no module holds; annotations may name it, at a price.
+        return codecs.encode(value, classes=run.classes(fn))
 
 
 class _Waiting(Exception):
@@ -513,9 +555,7 @@ async def _after_failure(
     return attempt + 1
 
 
-async def _give_up(
-    call: StepCall, attempt: int, error: BaseException
-) -> StepError:
+async def _give_up(call: StepCall, attempt: int, error: BaseException) -> StepError:
     run = call.run
     details = _details(call, error)
     timed_out = isinstance(error, StepTimeout)
@@ -588,6 +628,7 @@ def _quoted(text: str) -> bytes:
 def _conflict(call: StepCall, found: Recorded) -> NoReturn:
     run = call.run
     label = step_label(call.key)
+    _check_kind(run, found, "run")
     recorded = run.recorded_arguments(found.key)
     present = codecs.preview(_shown(call.args, call.kwargs))
     raise NonDeterminismError(
@@ -638,5 +679,3 @@ def is_async(fn: Callable[..., Any]) -> bool:
     return iscoroutinefunction(fn) or iscoroutinefunction(
         getattr(fn, "__call__", None)  # noqa: B004
     )
-
-

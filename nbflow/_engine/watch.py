@@ -91,7 +91,8 @@ class Watch:
                 live: run.LiveRun = found.f_locals["self"]
                 message = (
                     f"the body of run {live.journal.id} has blocked the engine's loop "
-                    f"for more than {BLOCKED:g} s, and with it every other run: {_ADVICE}"
+                    f"for more than {BLOCKED:g} s, and with it every other run: "
+                    f"{_ADVICE}"
                 )
                 self._say(live, message, None)
                 return
@@ -107,8 +108,6 @@ class Watch:
         self._core.loop.call_soon_threadsafe(_record, live, message, scope)
 
 
-def _record(
-    live: run.LiveRun, message: str, scope: "steps.StepScope | None"
-) -> None:
+def _record(live: run.LiveRun, message: str, scope: "steps.StepScope | None") -> None:
     if not live.is_closed:
         live.write_log(message, "warning", "engine", None, scope)

@@ -139,6 +139,11 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         "--search", metavar="TEXT", help="part of an id, workflow or label"
     )
     parser.add_argument(
+        "--children",
+        action="store_true",
+        help="also runs that others have started (filters always find them)",
+    )
+    parser.add_argument(
         "--limit", metavar="N", type=int, default=20, help="so many (default: 20)"
     )
     _add_json(parser, "a JSON array")

@@ -25,6 +25,9 @@ from nbflow.view import (
 )
 
 
+_PAGES = 50
+
+
 def runs(options: argparse.Namespace) -> int:
     """List the runs of all apps, newest first."""
     if not 1 <= options.limit <= 1000:
@@ -34,20 +37,13 @@ def runs(options: argparse.Namespace) -> int:
     code = 0
     for client in places.clients(options):
         try:
-            page = client.runs.list(
-                status=options.status,
-                workflow=options.workflow,
-                label=options.label,
-                since=options.since,
-                search=options.search,
-                limit=options.limit,
-            )
+            some, more = _newest(client, options)
         except StoreError as error:
             failures.tell(str(error))
             code = 1
             continue
-        found += page
-        is_whole = is_whole and page.cursor is None
+        found += some
+        is_whole = is_whole and not more
     found.sort(key=lambda run: run.queued_at or _now(), reverse=True)
     shown = found[: options.limit]
     if options.json:
@@ -60,6 +56,37 @@ def runs(options: argparse.Namespace) -> int:
     if not is_whole or len(found) > len(shown):
         print(f"the newest {len(shown)}; --limit shows more", file=sys.stderr)
     return code
+
+
+def _newest(client: Client, options: argparse.Namespace) -> tuple[list[Run], bool]:
+    """The newest runs of an app that are asked for, and whether there are more.
+
+    Without a filter, runs that others have started are left out: a list of their
+    parents tells more.
+    """
+    filters = {
+        "status": options.status,
+        "workflow": options.workflow,
+        "label": options.label,
+        "search": options.search,
+    }
+    is_filtered = any(filters.values())
+    found: list[Run] = []
+    cursor: str | None = None
+    for _ in range(_PAGES):
+        page = client.runs.list(
+            **filters,
+            since=options.since,
+            limit=min(max(options.limit, 100), 1000),
+            cursor=cursor,
+        )
+        found += [
+            run for run in page if is_filtered or options.children or not run.parent
+        ]
+        cursor = page.cursor
+        if cursor is None or len(found) > options.limit:
+            break
+    return found[: options.limit], cursor is not None or len(found) > options.limit
 
 
 def show(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from nbflow.errors import (
     StoreError,
 )
 from nbflow.model import Plan, RunStatus, safe_text
-from nbflow.view import Look, plan_line, plan_lines, plural
+from nbflow.view import Line, Look, Span, line, plan_line, plan_lines, plural, table
 
 Handle = Any
 _LIVE = (RunStatus.QUEUED, RunStatus.RUNNING)
@@ -337,11 +337,23 @@ def _print_plan(options: argparse.Namespace) -> int:
         return 0
     app = options.app or _app_of(loaded)
     output.write(f"runs workflow {loaded.workflow.name!r} in app {app!r}\n")
-    for each in loaded.plan:
-        output.write(f"  {safe_text(each)}\n")
+    output.write_lines(_plan_rows(loaded))
     for warning in loaded.warnings:
         failures.tell(warning)
     return 0
+
+
+def _plan_rows(loaded: Any) -> list[Line]:
+    """One line for each part of a cell that is executed: where, and why."""
+    rows = []
+    for cell in loaded.cells:
+        for place, (first, last, why) in enumerate(cell.lines):
+            name = f"cell {cell.number}" if not place else ""
+            span = f"line {first}" if first == last else f"lines {first}-{last}"
+            rows.append([line("  ", Span(name, "strong")), line(span), line(why)])
+    left_out = ", ".join(map(str, loaded.left_out))
+    last = [line(Span(f"  left out: cells {left_out}", "dim"))] if left_out else []
+    return [*table(rows), *last]
 
 
 def _text(spans: Any) -> str:

@@ -215,7 +215,7 @@ class Board:
         if status is None or event.step is None:
             return
         data = event.data
-        if data.get("kind") in HIDDEN:
+        if str(data.get("kind")) in HIDDEN:
             return
         facts = self._facts(event.step)
         facts.kind = str(data.get("kind") or _kind_of(status) or facts.kind)
@@ -272,7 +272,7 @@ class Board:
                 facts.interrupted = facts.ended = None
         stale = event.data.get("stale")
         for name in stale if isinstance(stale, list) else ():
-            if name in self.steps:
+            if isinstance(name, str) and name in self.steps:
                 self.steps[name].is_stale = True
 
     def _end(self, event: RunEvent) -> None:
@@ -284,8 +284,7 @@ class Board:
         elif self.started is not None:
             self.duration = (self.ended - self.started).total_seconds()
         self.error = error_line(event.data.get("error"))
-        reason = event.data.get("reason")
-        self.reason = None if reason is None else first_line(str(reason))
+        self.reason = _text(event.data.get("reason"))
         for facts in self._open():
             facts.interrupted, facts.ended = facts.status, event.timestamp
             self._set(facts, StepStatus.CANCELED)
@@ -300,8 +299,7 @@ class Board:
             facts = family.progress = family.progress or Facts(event.step)
         facts.done = _float(event.data.get("done"))
         facts.total = _float(event.data.get("total"))
-        message = event.data.get("message")
-        facts.note = None if message is None else first_line(str(message))
+        facts.note = _text(event.data.get("message"))
 
     def _open(self) -> list[Facts]:
         return [f for family in self.families.values() for f in family.open.values()]
@@ -345,20 +343,20 @@ def _note(facts: Facts, status: StepStatus, data: Mapping[str, Any]) -> None:
         facts.error = error_line(data.get("error"))
     elif status in _WAITS:
         facts.until = moment(data.get("until"))
-        facts.event = data.get("event")
-        facts.question = data.get("question")
-        facts.target = data.get("workflow") or facts.target
+        facts.event = _text(data.get("event"))
+        facts.question = _text(data.get("question"))
+        facts.target = _text(data.get("workflow")) or facts.target
     elif status is StepStatus.COMPLETED:
         facts.error = None
-        facts.preview = data.get("preview")
-        facts.cached_from = data.get("cached_from")
+        facts.preview = _text(data.get("preview"))
+        facts.cached_from = _text(data.get("cached_from"))
         facts.duration = _float(data.get("duration"))
     elif status is StepStatus.FAILED:
         facts.error = error_line(data.get("error"))
         facts.duration = None
     elif status is StepStatus.TIMED_OUT:
         facts.error = error_line(data.get("error")) or "timed out"
-    facts.child = data.get("child_run_id") or facts.child
+    facts.child = _text(data.get("child_run_id")) or facts.child
 
 
 def _kind_of(status: StepStatus) -> str | None:
@@ -368,6 +366,10 @@ def _kind_of(status: StepStatus) -> str | None:
         StepStatus.INVOKING: "invoke",
     }
     return kinds.get(status)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else first_line(str(value))
 
 
 def _float(value: object) -> float | None:

@@ -308,7 +308,7 @@ def _joined(lines: Iterable[Line], look: Look) -> Iterable[Line]:
 
 def _row(entry: _Entry, column: int, times: int, look: Look) -> Row:
     indent = "  " * entry.depth
-    room = max(column - 2 * entry.depth, 4)
+    room = max(column - 2 * entry.depth, 1)
     name = pad(cut(entry.name, room, look.end), room)
     made = line(
         indent,

@@ -395,7 +395,9 @@ def selected(names: str | None) -> list[str]:
         known = ", ".join(BENCHES)
         sys.exit(f"--only names {', '.join(unknown)}, which is not among {known}")
     return [
-        name for name in BENCHES if any(name in (each, f"{each}-process") for each in asked)
+        name
+        for name in BENCHES
+        if any(name in (each, f"{each}-process") for each in asked)
     ]
 
 
@@ -409,7 +411,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="after a warm-up (5)")
     parser.add_argument("--quick", action="store_true", help="try the program out")
     parser.add_argument(
-        "--profile", metavar="W", choices=list(RATES), help="profile the engine's thread"
+        "--profile",
+        metavar="W",
+        choices=list(RATES),
+        help="profile the engine's thread",
     )
     parser.add_argument("--dir", type=Path, help="folder for the stores")
     return parser.parse_args()

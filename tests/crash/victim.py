@@ -209,19 +209,46 @@ def killer(point: str, count: int) -> Callable[[str], None]:
 
 
 from nbflow._engine.core import Core
+
 _stop = Core.stop
+
+
 def _debug(self, error):
     import traceback
+
     if "UNIQUE" in str(error):
         for e in self.batch.events:
-            print("EV", self.store.run_by_number(e.run).id, e.run, e.idx, e.tx, e.type, repr(e.step), file=sys.stderr)
-        for e in self.batch.runs: print("RUN", e.n, e.id, file=sys.stderr)
+            print(
+                "EV",
+                self.store.run_by_number(e.run).id,
+                e.run,
+                e.idx,
+                e.tx,
+                e.type,
+                repr(e.step),
+                file=sys.stderr,
+            )
+        for e in self.batch.runs:
+            print("RUN", e.n, e.id, file=sys.stderr)
         for n in {e.run for e in self.batch.events}:
             for x in self.store.events(n)[-12:]:
-                print("   ST", n, x.idx, x.tx, x.type, repr(x.step), (x.data or b"")[:60], file=sys.stderr)
+                print(
+                    "   ST",
+                    n,
+                    x.idx,
+                    x.tx,
+                    x.type,
+                    repr(x.step),
+                    (x.data or b"")[:60],
+                    file=sys.stderr,
+                )
         traceback.print_stack(file=sys.stderr)
     _stop(self, error)
+
+
 Core.stop = _debug
+
+
 def live(order: dict[str, Any]) -> None:
     """Serve, and keep some runs going, until killed."""
     global _notes

@@ -114,7 +114,7 @@ def test_unknown_types_are_checked_by_isinstance() -> None:
 
 
 def test_defaults_belong_to_one_call() -> None:
-    def wf(ctx: Any, items: list[int] = [], rest: Any = Opaque()) -> None: ...  # noqa: B006,B008
+    def wf(ctx: Any, items: list[int] = [], rest: Any = Opaque()) -> None: ...
 
     model = InputModel(wf)
     first = model.validate_call()
@@ -128,7 +128,7 @@ def test_rules_of_pydantic_fields() -> None:
         ctx: Any,
         a: Annotated[int, Field(ge=1)],
         b: int = Field(5, le=9),
-        c: list[int] = Field(default_factory=list),  # noqa: B008
+        c: list[int] = Field(default_factory=list),
     ) -> None: ...
 
     model = InputModel(wf)
@@ -289,7 +289,7 @@ class TestSchemas:
         assert InputModel(lambda ctx: 1).output_schema is None
 
     def test_defaults_beyond_json_are_left_out(self) -> None:
-        def wf(ctx: Any, a: Opaque = Opaque(), b: int | None = None) -> None: ...  # noqa: B008
+        def wf(ctx: Any, a: Opaque = Opaque(), b: int | None = None) -> None: ...
 
         properties = InputModel(wf).input_schema["properties"]
         assert "default" not in properties["a"]

@@ -69,7 +69,9 @@ class Node:
         return "\n".join([text, *(each.show(indent + "  ") for each in self.children)])
 
 
-def build(rng: random.Random, *, time_outs: bool = False, threads: bool = False) -> Node:
+def build(
+    rng: random.Random, *, time_outs: bool = False, threads: bool = False
+) -> Node:
     """A random program, to depth 3."""
     numbers = count()
     trees = (*TREES, "time_out", "time_out") if time_outs else TREES

@@ -2,8 +2,9 @@
 
 import asyncio
 
-import nbflow
 import pytest
+
+import nbflow
 from nbflow import Context, workflow
 from nbflow.testing import TestEngine
 

@@ -3,8 +3,9 @@
 import asyncio
 import threading
 
-import nbflow
 import pytest
+
+import nbflow
 from nbflow import Context, workflow
 from nbflow.testing import TestEngine
 

@@ -5,8 +5,9 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import httpx
-import nbflow
 import pytest
+
+import nbflow
 from nbflow import Context, workflow
 from nbflow.testing import TestEngine
 
@@ -183,7 +184,9 @@ async def test_a_step_inside_a_step_is_refused_with_both_names(
 
         await ctx.run(outer)
 
-    with pytest.raises(nbflow.RunFailed, match="'inner' was called inside step 'outer'"):
+    with pytest.raises(
+        nbflow.RunFailed, match="'inner' was called inside step 'outer'"
+    ):
         await lab.run(main)
 
 
@@ -203,7 +206,9 @@ async def test_what_cannot_be_stored_is_named_by_its_path(lab: TestEngine) -> No
     async def main(ctx: Context) -> None:
         await ctx.run("make", lambda: {"rows": [1, object()]})
 
-    with pytest.raises(nbflow.RunFailed, match=r'value\["rows"\]\[1\] is of type object'):
+    with pytest.raises(
+        nbflow.RunFailed, match=r'value\["rows"\]\[1\] is of type object'
+    ):
         await lab.run(main)
 
 

@@ -54,7 +54,7 @@ def virtual() -> Iterator[Bench]:
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    while not condition():  # noqa: ASYNC110 - threads set the conditions
+    while not condition():
         await asyncio.sleep(0)
 
 

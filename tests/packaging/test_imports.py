@@ -3,8 +3,9 @@
 import subprocess
 import sys
 
-import nbflow
 import pytest
+
+import nbflow
 
 FRONT_ENDS = ("textual", "ipywidgets", "IPython", "nbformat", "rich", "pandas", "numpy")
 

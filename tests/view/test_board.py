@@ -294,10 +294,13 @@ JUNK = st.recursive(
     ),
     max_leaves=5,
 )
+NAMED = [
+    *("error", "retry_at", "until", "done", "total", "message", "preview", "stale"),
+    *("duration", "reason", "child_run_id", "kind", "workflow", "question"),
+    *("event", "cached_from", "not_before"),
+]
 FIELDS = st.dictionaries(
-    st.sampled_from(
-        ["error", "retry_at", "until", "done", "total", "message", "preview", "stale", "duration", "reason", "child_run_id", "kind", "workflow", "question"]
-    ),
+    st.sampled_from(NAMED),
     JUNK,
     max_size=5,
 )
