@@ -46,7 +46,7 @@ else:
 class Branch:
     """One line of execution in a run, and the counters of what it has called."""
 
-    __slots__ = ("_counts", "_tasks", "is_task", "parent", "path", "reserved", "run")
+    __slots__ = ("_counts", "_tasks", "is_task", "made", "parent", "path", "run")
 
     def __init__(
         self, run: "LiveRun", path: str, parent: "Branch | None", is_task: bool
@@ -55,7 +55,7 @@ class Branch:
         self.path = path
         self.parent = parent
         self.is_task = is_task
-        self.reserved: dict[int, Branch] = {}  # of what asyncio takes out of order
+        self.made: dict[int, BranchTask] = {}  # before asyncio asks for them
         self._counts: dict[str, int] = {}
         self._tasks = 0
 
@@ -152,11 +152,22 @@ def make_task(
     elif origin.f_code is _WAIT_FOR:
         child = branch
     else:
-        child = _as_given(branch, coro, origin)
+        return _as_given(loop, branch, coro, origin)
+    return _adopt(loop, branch, child, coro, context, options)
+
+
+def _adopt(
+    loop: asyncio.AbstractEventLoop,
+    parent: Branch,
+    child: Branch,
+    coro: Coroutine[Any, Any, Any],
+    context: Context | None,
+    options: dict[str, Any],
+) -> BranchTask:
     context = copy_context() if context is None else context.copy()
     context.run(current_branch.set, child)
-    task = BranchTask(coro, branch.place(), loop=loop, context=context, **options)
-    branch.run.adopt(task)
+    task = BranchTask(coro, parent.place(), loop=loop, context=context, **options)
+    parent.run.adopt(task)
     return task
 
 
@@ -173,13 +184,19 @@ def _origin() -> FrameType | None:
 
 
 def _as_given(
-    branch: Branch, coro: Coroutine[Any, Any, Any], origin: FrameType
-) -> Branch:
-    """The branch of a task that `as_completed` makes in no order of its own."""
-    reserved = branch.reserved
-    if id(_awaited(coro)) not in reserved:
+    loop: asyncio.AbstractEventLoop,
+    branch: Branch,
+    coro: Coroutine[Any, Any, Any],
+    origin: FrameType,
+) -> BranchTask:
+    """A task that `as_completed` makes: it takes what it was given in any order.
+
+    So when it asks for the first one, all are made, in the order they were given.
+    """
+    made = branch.made
+    if id(_awaited(coro)) not in made:
         given = origin.f_locals.get("fs", origin.f_locals.get("aws"))
-        if isinstance(given, Iterator | Set) or given is None:
+        if given is None or isinstance(given, Iterator | Set):
             coro.close()
             raise NonDeterminismError(
                 f"asyncio.as_completed was given a {type(given).__name__}, from which "
@@ -188,11 +205,18 @@ def _as_given(
                 "as_completed([fetch(url) for url in urls])"
             )
         for each in given:
-            if not asyncio.isfuture(each) and id(each) not in reserved:
-                is_plain = asyncio.iscoroutine(each)
-                name = _function_name(each) if is_plain else "_wrap_awaitable"
-                reserved[id(each)] = branch.task(name)
-    return reserved.pop(id(_awaited(coro)))
+            if not asyncio.isfuture(each) and id(each) not in made:
+                one = each if asyncio.iscoroutine(each) else _wrap_awaitable(each)
+                child = branch.task(_function_name(one))
+                made[id(each)] = _adopt(loop, branch, child, one, None, {})
+    task = made.pop(id(_awaited(coro)))
+    if task.get_coro() is not coro:
+        coro.close()  # asyncio's own wrapper of an awaitable
+    return task
+
+
+async def _wrap_awaitable(awaitable: Any) -> Any:
+    return await awaitable
 
 
 def _awaited(coro: Any) -> object:

@@ -319,20 +319,24 @@ async def _execute(call: StepCall) -> Any:
         attempt = await _pick_up(call)
         kept = core.take_unstored(journal.id, call.key, call.mark)
     while True:
-        thread = None
+        thread: Awaitable[Any] | None = None
         try:
+            began = core.clock.monotonic()
             if kept is not None:  # there may be a codec for it by now
                 value, kept = kept[0], None
-                return await _complete(call, attempt, value, 0.0)
-            journal.append(_STARTED, call.key, attempt, None, _started_data(call))
-            core.flush_later()
-            if policy.at_most_once:
-                await core.committed()
-            began = core.clock.monotonic()
-            value = await _attempt(call, attempt)
-            return await _complete(
+            else:
+                journal.append(_STARTED, call.key, attempt, None, _started_data(call))
+                core.flush_later()
+                if policy.at_most_once:
+                    await core.committed()
+                    began = core.clock.monotonic()
+                value = await _attempt(call, attempt)
+            value = _record_value(
                 call, attempt, value, core.clock.monotonic() - began
             )
+            if not (run.is_single and core.commit_inline()):
+                await run.settle(call.key)
+            return value
         except asyncio.CancelledError as exc:
             if run.is_closed or _is_requested():
                 _note_canceled(call, attempt)
@@ -366,7 +370,12 @@ async def _pick_up(call: StepCall) -> int:
         )
         raise await _give_up(call, left.attempt, error)
     if left.retry_at is not None:
-        await run.core.sleep_until(left.retry_at)
+        try:
+            await run.core.sleep_until(left.retry_at)
+        except asyncio.CancelledError:
+            _note_canceled(call, left.failed)
+            raise
+        run.check_open(key)
     return left.failed + 1
 
 

@@ -45,6 +45,7 @@ from nbflow._store.statements import (
     write_events,
     write_rest,
 )
+from nbflow._store.watch import Watch
 from nbflow.errors import (
     EngineClosed,
     EngineFenced,
@@ -60,7 +61,9 @@ BUSY_TRIES = 25
 """Waits of SQLite's busy time-out (0.2 s) before a locked database is an error."""
 IDLE_FRAMES = 1000
 """Commits after which an idle engine checkpoints."""
-BUSY_FRAMES = 2000
+LOOK = 100
+"""Commits between two looks at the size of the WAL."""
+BUSY_FRAMES = 1200
 BUSY_WAL = 4 * MIB
 """Commits or bytes of growth after which an engine that is never idle does."""
 LARGE_WAL = 4 * MIB
@@ -114,15 +117,13 @@ class SqliteWriter(Queries):
     ) -> None:
         self.path = app_dir
         self._file = app_dir / STORE
-        self._wal = Path(f"{self._file}-wal")
-        self._name = str(self._file)  # a Path costs os.stat a method call
-        self._wal_fd = -1
         self._durability = durability
         self._faults = faults
         self._dead: tuple[type[StoreError], str] | None = None
         self._committing = False
         self._last: EventRow | None = None
         self._commits = 0
+        self._next_look = LOOK
         self._wal_size = 0
         make_app(app_dir)
         if not os.access(app_dir, os.W_OK):
@@ -156,20 +157,13 @@ class SqliteWriter(Queries):
             self._write(batch)
         except BaseException as error:
             self._settle(batch, error)
-        try:
-            file = os.stat(self._name)
-        except OSError as error:
-            raise self._replaced() from error
-        # No lock is ever held on the WAL, so a descriptor of our own does no harm,
-        # and one that has lost its name tells at half the price of a path.
-        wal = os.fstat(self._wal_fd)
-        if (file.st_dev, file.st_ino) != self._identity or not wal.st_nlink:
+        if not self._watch.is_same():
             raise self._replaced()
         if batch.events:
             self._last = batch.events[-1]
-        self._commits += 1 + (len(batch.events) >> 4)
-        if self._commits >= BUSY_FRAMES or wal.st_size - self._wal_size >= BUSY_WAL:
-            self._checkpoint("PASSIVE")
+        self._commits += 1 + (len(batch.events) >> 2)
+        if self._commits >= self._next_look:
+            self._bound_wal()
         self._point("after-commit")
 
     def put_blob(self, digest: str, data: bytes) -> None:
@@ -186,7 +180,7 @@ class SqliteWriter(Queries):
             raise self._death()
         if now is not None:
             self._forget_commands(now - COMMAND_LIFE)
-        if self._size_of_wal() > LARGE_WAL:
+        if self._watch.wal_size() > LARGE_WAL:
             self._checkpoint("TRUNCATE")
         elif self._commits >= IDLE_FRAMES:
             self._checkpoint("PASSIVE")
@@ -213,23 +207,25 @@ class SqliteWriter(Queries):
 
     def close(self) -> None:
         """Close, with all that was committed in the one database file."""
-        if self._dead is None and not self._is_replaced():
+        if self._dead is None and self._watch.is_same():
             self._checkpoint("TRUNCATE")
         kind = None if self._dead is None else self._dead[0]
         if kind is EngineClosed:
             return
-        if kind not in (None, EngineFenced) or self._is_replaced():
+        if kind not in (None, EngineFenced) or not self._watch.is_same():
             # Closing checkpoints: never into files that are another's, nor on a disk
             # that failed, whose next sync could confirm what it has lost.
             leak((self._connection, self._cursor))
+            self._watch.close()
             return
         self._die(EngineClosed, f"{self._file}: this engine was closed; open a new one")
         self._connection.close()
-        os.close(self._wal_fd)
+        self._watch.close()
 
     def after_fork(self) -> None:
         """In a forked child: this writer is its parent's."""
         leak((self._connection, self._cursor))
+        self._watch.close()
         self._die(
             EngineNotInherited,
             f"{self._file}: the engine runs in the process that this one was forked "
@@ -311,7 +307,7 @@ class SqliteWriter(Queries):
         """The error to raise; the writer ends with it unless it can go on."""
         if not isinstance(error, sqlite3.Error):
             return self._die(StoreError, f"{self._file}: {error}")
-        if self._is_replaced():
+        if not self._watch.is_same():
             return self._replaced()
         found = from_sqlite(error, self._file, weight(batch))
         if not isinstance(found, StoreFull) and not isinstance(error, _REJECTED):
@@ -355,11 +351,10 @@ class SqliteWriter(Queries):
             newest = self._cursor.execute(HIGHEST_RUN).fetchone()[0]
             if opening.check(self._file) != self._identity:
                 raise StoreReplaced(f"{self._file}: was replaced just now; try again")
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._wal_fd = os.open(self._wal, flags)
+            self._watch = Watch(self._file, self._identity)
         except OSError as error:
             self._connection.close()
-            raise from_os(error, self._wal) from error
+            raise from_os(error, self._file) from error
         except BaseException:
             self._connection.close()
             raise
@@ -394,7 +389,7 @@ class SqliteWriter(Queries):
 
     def _reconnect(self) -> None:
         """A new connection; opened first, so that closing the old deletes nothing."""
-        if self._is_replaced():
+        if not self._watch.is_same():
             raise self._replaced()
         old, cursor = self._connection, self._cursor
         try:
@@ -415,6 +410,14 @@ class SqliteWriter(Queries):
         if self._connection.in_transaction:
             self._connection.rollback()
 
+    def _bound_wal(self) -> None:
+        """Checkpoint in an engine that is never idle, when the WAL has grown enough."""
+        grown = self._watch.wal_size() - self._wal_size
+        if self._commits >= BUSY_FRAMES or grown >= BUSY_WAL:
+            self._checkpoint("PASSIVE")
+        else:
+            self._next_look = self._commits + LOOK
+
     def _checkpoint(self, mode: Literal["PASSIVE", "TRUNCATE"]) -> None:
         """Move the WAL into the database, as far as readers allow, without waiting."""
         execute = self._connection.execute
@@ -429,7 +432,8 @@ class SqliteWriter(Queries):
             if not isinstance(found, StoreFull):
                 self._die(type(found), str(found))
         self._commits = 0
-        self._wal_size = self._size_of_wal()
+        self._next_look = LOOK
+        self._wal_size = self._watch.wal_size()
         busy, frames, moved = answer
         if not busy and frames == moved:
             # The next write begins at the WAL's start and cuts it to this size.
@@ -444,20 +448,6 @@ class SqliteWriter(Queries):
         except sqlite3.Error:
             # Not worth an error: there will be another idle moment.
             self._roll_back()
-
-    def _size_of_wal(self) -> int:
-        try:
-            return os.stat(self._wal).st_size
-        except OSError:
-            return 0
-
-    def _is_replaced(self) -> bool:
-        try:
-            file, wal = os.stat(self._file), os.stat(self._wal)
-        except OSError:
-            return True
-        mine = (*self._identity, os.fstat(self._wal_fd).st_ino)
-        return (file.st_dev, file.st_ino, wal.st_ino) != mine
 
     def _replaced(self) -> StoreError:
         # Closed, also by being collected, it would delete the new one's files.

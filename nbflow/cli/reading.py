@@ -24,7 +24,6 @@ from nbflow.view import (
     word,
 )
 
-
 _PAGES = 50
 
 

@@ -269,7 +269,7 @@ class Board:
             if facts.interrupted is not None:
                 is_waiting = facts.interrupted in _WAITS
                 self._set(facts, facts.interrupted if is_waiting else StepStatus.QUEUED)
-                facts.interrupted = facts.ended = None
+                facts.interrupted = facts.ended = facts.duration = None
         stale = event.data.get("stale")
         for name in stale if isinstance(stale, list) else ():
             if isinstance(name, str) and name in self.steps:
@@ -287,6 +287,8 @@ class Board:
         self.reason = _text(event.data.get("reason"))
         for facts in self._open():
             facts.interrupted, facts.ended = facts.status, event.timestamp
+            if facts.started is not None:
+                facts.duration = (facts.ended - facts.started).total_seconds()
             self._set(facts, StepStatus.CANCELED)
 
     def _take_progress(self, event: RunEvent) -> None:

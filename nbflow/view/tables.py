@@ -127,8 +127,6 @@ def _told(event: RunEvent, subject: str, now: dt.datetime) -> Line:
         " ",
         Span(_verb(event, now), role),
     ]
-    if (event.attempt or 1) > 1:
-        parts.append(f" (try {event.attempt})")
     error = error_line(event.data.get("error"))
     if error is not None:
         parts += ["  ", Span(error, "bad" if role == "bad" else "warn")]
@@ -141,15 +139,16 @@ def _told(event: RunEvent, subject: str, now: dt.datetime) -> Line:
 def _verb(event: RunEvent, now: dt.datetime) -> str:
     """What happened: "completed in 1.2 s", "failed, next try at 14:03:05"."""
     verb = event.type.value.partition(".")[2].replace("_", " ")
+    tries = f" (try {event.attempt})" if (event.attempt or 1) > 1 else ""
     duration = event.data.get("duration")
     if isinstance(duration, int | float) and not event.data.get("cached_from"):
-        return f"{verb} {'in' if verb == 'completed' else 'after'} {took(duration)}"
-    if event.type in (EventType.STEP_RETRYING, EventType.RUN_RETRYING):
+        verb += f" {'in' if verb == 'completed' else 'after'} {took(duration)}"
+    elif event.type in (EventType.STEP_RETRYING, EventType.RUN_RETRYING):
         due = moment(event.data.get("retry_at"))
-        return f"failed, next try {f'at {clock(due, now)}' if due else 'later'}"
-    if event.type is EventType.STEP_INVOKING:
-        return "invokes"
-    return verb
+        return f"failed{tries}, next try {f'at {clock(due, now)}' if due else 'later'}"
+    elif event.type is EventType.STEP_INVOKING:
+        verb = "invokes"
+    return verb + tries
 
 
 def plan_line(plan: Plan) -> Line:

@@ -169,8 +169,8 @@ def moments(nursery: Nursery, chance: random.Random) -> Iterator[dict[str, Any]]
     plan = [None] * KILLS_ANYWHERE + points
     chance.shuffle(plan)
     for point in plan:
-        idle = nursery.idle() if nursery.has_store else 0
-        if idle >= 2:  # a run is given up after five lives that brought it nothing
+        # A run is given up after five lives that brought it nothing.
+        while nursery.has_store and (idle := nursery.idle()) >= 2:
             yield {"after": 0.3 * 2 ** (idle - 2)}
         if point is None:
             yield {"after": chance.uniform(0.02, 0.3)}

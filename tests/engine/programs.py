@@ -36,7 +36,11 @@ TREES = (
     "anyio_group",
     "as_completed",
     "as_completed_spawn",
+    "as_completed_late",
+    "as_completed_steps",
     "first",
+    "wait_all",
+    "broken_group",
     "wait_for",
     "fail_after",
     "shield",
@@ -286,14 +290,64 @@ class Body:
             tasks.append(asyncio.create_task(function(then)))
         return [await each for each in tasks]
 
+    async def as_completed_late(self, node: Node) -> Any:
+        """Some are done before as_completed is asked, and it holds them in a set."""
+        tasks = [asyncio.create_task(each) for each in self.branches(node)]
+        await self.one(node, f"{node.n}")
+        results = []
+        for each in asyncio.as_completed(tasks):
+            results.append(await self.one(node, f"{node.n} after {await each}"))
+        return results
+
+    async def as_completed_steps(self, node: Node) -> Any:
+        function = self.functions[node.function]
+        positions = [f"{node.n}.{k}" for k in range(node.size + 1)]
+        calls: list[Any] = [self.branch(each) for each in node.children]
+        if node.style == "failing":
+            calls += [function(lambda n=n: self.one(node, n)) for n in positions]
+        else:
+            calls += [self.call(node, each) for each in positions]
+        results = [str(await each) for each in asyncio.as_completed(calls)]
+        return [results, await self.one(node, f"{node.n} after {results}")]
+
     async def first(self, node: Node) -> Any:
         tasks = [asyncio.create_task(each) for each in self.branches(node)]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        won = [str(each.result()) if each.done() else "lost" for each in tasks]
-        for each in tasks:
+        done, pending = await asyncio.wait(
+            tasks, return_when=asyncio.FIRST_COMPLETED
+        )
+        won = [str(each.result()) for each in done]  # a set: its order matters here
+        for each in pending:
             each.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*pending, return_exceptions=True)
         return [won, await self.one(node, f"{node.n} won by {won}")]
+
+    async def wait_all(self, node: Node) -> Any:
+        tasks = [asyncio.create_task(each) for each in self.branches(node)]
+        tasks.append(asyncio.create_task(self.one(node, f"{node.n}.more")))
+        done, _ = await asyncio.wait(tasks)
+        results = [str(each.result()) for each in done]
+        return [results, await self.one(node, f"{node.n} after {results}")]
+
+    async def broken_group(self, node: Node) -> Any:
+        """A task group whose siblings are cancelled, and a body that goes on."""
+
+        async def broken() -> None:
+            await self.one(node, f"{node.n}.broken")
+            raise RuntimeError("as planned")
+
+        done = []
+
+        async def sibling(child: Node) -> None:
+            done.append(str(await self.branch(child)))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for each in node.children:
+                    group.create_task(sibling(each))
+                group.create_task(broken())
+        except* RuntimeError:
+            pass
+        return [done, await self.one(node, f"{node.n} without {done}")]
 
     async def wait_for(self, node: Node) -> Any:
         results = [await asyncio.wait_for(each, NEVER) for each in self.branches(node)]
