@@ -431,8 +431,13 @@ class Core:
         for row in rows:
             if row.id not in self.live and row.id not in self.waiting:
                 spec = self.find_spec(row.workflow)
-                if spec is not None:
+                if spec is None:
+                    continue
+                try:
                     launch.adopt(self, row, spec, by)
+                except Exception as exc:  # one damaged run must not stop the others
+                    log.exception("run %s could not be taken up: %s", row.id, exc)
+                else:
                     taken.append(row.id)
         return taken
 

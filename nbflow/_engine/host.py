@@ -460,7 +460,15 @@ class Host:
         error = context.get("exception")
         if error is not None and not isinstance(error, Exception):
             return
-        log.debug("engine loop: %s", context.get("message"), exc_info=error)
+        # A future or task of the user's that nobody asked is no fault of the engine.
+        is_ours = "handle" in context
+        log.log(
+            logging.ERROR if is_ours else logging.DEBUG,
+            "engine of app %r: %s",
+            self.app,
+            context.get("message"),
+            exc_info=error,
+        )
 
 
 class _Activity:

@@ -209,7 +209,9 @@ class Memo:
         first = self._called.setdefault(key, event.idx)
         if type in _OUTCOMES:
             self._settle(
-                Recorded(key, event.idx, event.tx, type, event.mark, event.data or b"{}")
+                Recorded(
+                    key, event.idx, event.tx, type, event.mark, event.data or b"{}"
+                )
             )
             self._went_on = max(self._went_on, first)
             self.idle_recoveries = 0
@@ -278,6 +280,7 @@ class Memo:
                 if outcome.type == _CANCELED and outcome.idx > first:
                     self._doubt(key)
         for partial in self.partial.values():  # tries are counted anew
+            partial.is_retried = partial.is_retried or partial.child is not None
             partial.attempt = partial.failed = 0
             partial.retry_at = None
 

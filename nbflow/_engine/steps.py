@@ -331,10 +331,10 @@ async def _execute(call: StepCall) -> Any:
                     await core.committed()
                     began = core.clock.monotonic()
                 value = await _attempt(call, attempt)
-            value = _record_value(
-                call, attempt, value, core.clock.monotonic() - began
-            )
+            value = _record_value(call, attempt, value, core.clock.monotonic() - began)
             if not (run.is_single and core.commit_inline()):
+                if run.is_closed:  # that commit has ended the engine
+                    raise asyncio.CancelledError
                 await run.settle(call.key)
             return value
         except asyncio.CancelledError as exc:
@@ -343,6 +343,10 @@ async def _execute(call: StepCall) -> Any:
                 raise
             error: BaseException = exc
         except _LEAVING as exc:
+            if isinstance(exc, GeneratorExit) and run.is_closed:
+                raise  # Python closes what was left behind
+            if run.is_closed:
+                raise asyncio.CancelledError from exc
             run.fail_leaving(call.key, attempt, exc)
             await run.loop.create_future()  # interrupted by the end of the run
         except _Waiting as exc:

@@ -21,6 +21,7 @@ from nbflow.view import (
     badge,
     cells,
     clock,
+    family_name,
     line,
     paint,
     run_line,
@@ -33,6 +34,8 @@ from nbflow.view import (
 DRAW = 0.1
 """Seconds between two drawings of the tree."""
 _LOGS = 200
+_MANY = 8
+"""Steps of one call site up to which each has a line."""
 _STATUS_EVENTS = frozenset(
     {
         EventType.STEP_RETRYING,
@@ -130,9 +133,7 @@ class Lines:
     def take(self, events: Sequence[RunEvent], board: Board) -> None:
         """Print what matters of the events."""
         self._refill()
-        if not self._has_begun:
-            self._has_begun = True
-            self._print(run_line(board, self._look, _now()))
+        self._begin(board)
         for event in events:
             if event.type is EventType.LOG:
                 if event.data.get("level") != "debug":
@@ -142,11 +143,16 @@ class Lines:
                 "random",
                 "uuid",
             ):
-                self._try(_told(event, self._look), event.type in _PRESSING)
+                is_pressing = event.type in _PRESSING
+                if not is_pressing and _is_one_of_many(event, board):
+                    self._left_out += 1
+                else:
+                    self._try(_told(event, self._look), is_pressing)
         self.tick(board)
 
     def tick(self, board: Board) -> None:
         """Say how far it is where lines were left out, or all was quiet."""
+        self._begin(board)
         now = time.monotonic()
         if self._left_out and now - self._printed >= 1:
             self._left_out = 0
@@ -159,13 +165,18 @@ class Lines:
         if board is not None:
             self._print(run_line(board, self._look, _now()))
 
+    def _begin(self, board: Board) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._print(run_line(board, self._look, _now()))
+
     def _far(self, board: Board) -> Line:
         return line(
             Span(_time(), "dim"),
             "  ",
             badge(board.status, self._look),
             " ",
-            summary(board, self._look) or "no step yet",
+            summary(board) or "no step yet",
         )
 
     def _refill(self) -> None:
@@ -321,6 +332,11 @@ class Above:
 
     def flush(self) -> None:
         """Whole lines are shown at once."""
+
+
+def _is_one_of_many(event: RunEvent, board: Board) -> bool:
+    family = board.families.get(family_name(event.step or ""))
+    return family is not None and len(family.members) > _MANY
 
 
 def log_line(event: RunEvent, look: Look) -> Line:

@@ -19,7 +19,7 @@ from nbflow.errors import (
     StoreError,
 )
 from nbflow.model import Plan, RunStatus, safe_text
-from nbflow.view import Line, Look, Span, line, plan_line, plan_lines, plural, table
+from nbflow.view import Line, Span, line, plan_line, plan_lines, plural, table
 
 Handle = Any
 _LIVE = (RunStatus.QUEUED, RunStatus.RUNNING)
@@ -85,7 +85,7 @@ def resume(options: argparse.Namespace) -> int:
         if options.json:
             output.write_json(plan)
         else:
-            output.write_lines(plan_lines(plan, Look()))
+            output.write_lines(plan_lines(plan))
         return 0
 
     def start(job: _Job) -> Handle:

@@ -102,9 +102,9 @@ def run_rows(
     return [_row(entry, column, times, look) for entry in entries]
 
 
-def summary(board: Board, look: Look) -> Line:
+def summary(board: Board) -> Line:
     """How many steps there are of each status: "8 done, 2 running"."""
-    return _counts(board.counts, look)
+    return _counts(board.counts)
 
 
 def shorten(rows: list[Row], height: int, look: Look) -> list[Line]:
@@ -253,7 +253,7 @@ def _family_entry(
     if is_whole and done < total and family.open:
         parts.append((*bar(done, total, 16 if width >= 72 else 8, look), Span(" ")))
     parts.append((Span(f"{done:,}/{total:,} done" if is_whole else f"{done:,} done"),))
-    others = _counts({s: n for s, n in counts.items() if s in _TOLD}, look)
+    others = _counts({s: n for s, n in counts.items() if s in _TOLD})
     if others:
         parts.append((Span(", "), *others))
     status = _family_status(family, done >= total)
@@ -286,7 +286,7 @@ def _remarkable(family: Family) -> list[Facts]:
     return found[:_SHOWN_MEMBERS]
 
 
-def _counts(counts: Mapping[StepStatus, int], look: Look) -> Line:
+def _counts(counts: Mapping[StepStatus, int]) -> Line:
     parts: list[Span] = []
     for status in (StepStatus.COMPLETED, *_TOLD):
         if counts.get(status):

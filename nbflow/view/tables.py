@@ -162,7 +162,7 @@ def plan_line(plan: Plan) -> Line:
     return line(", ".join(parts))
 
 
-def plan_lines(plan: Plan, look: Look) -> list[Line]:
+def plan_lines(plan: Plan) -> list[Line]:
     """A plan with the names of its steps."""
     lines = [plan_line(plan)]
     for title, names, role in (

@@ -92,6 +92,12 @@ async def short(ctx: Context, seconds: float = 1.0) -> str:
 
 
 @workflow
+async def hog(ctx: Context) -> None:
+    Path("began").touch()
+    time.sleep(60)  # blocks the engine's loop
+
+
+@workflow
 async def echo(ctx: Context, text: str = "", data: list[int] | None = None) -> dict:
     return {"text": text, "data": data}
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from nbflow._engine.memo import read_memo
 from nbflow._store.base import RunRow
 from nbflow._store.payload import from_json
 from nbflow._store.reader import SqliteReader
@@ -128,22 +127,14 @@ class Nursery:
             reader.close()
 
     def idle(self) -> int:
-        """Crashes that some run has seen since its last outcome; five are fatal."""
+        """Lives without an outcome that some run has behind it."""
+        if not (self.app_dir / "store.db").exists():
+            return 0
         reader = SqliteReader(self.app_dir)
         try:
-            return max(
-                (
-                    read_memo(reader.events(row.n)).idle_recoveries
-                    for row in all_rows(reader, status=("queued", "running"))
-                ),
-                default=0,
-            )
+            return victim.idle_recoveries(reader)
         finally:
             reader.close()
-
-    @property
-    def has_store(self) -> bool:
-        return (self.app_dir / "store.db").exists()
 
 
 def all_rows(reader: SqliteReader, **filters: Any) -> Iterator[RunRow]:
@@ -170,8 +161,8 @@ def moments(nursery: Nursery, chance: random.Random) -> Iterator[dict[str, Any]]
     chance.shuffle(plan)
     for point in plan:
         # A run is given up after five lives that brought it nothing.
-        while nursery.has_store and (idle := nursery.idle()) >= 2:
-            yield {"after": 0.3 * 2 ** (idle - 2)}
+        if nursery.idle() >= 2:
+            yield {"calm": True}
         if point is None:
             yield {"after": chance.uniform(0.02, 0.3)}
         else:

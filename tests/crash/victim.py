@@ -22,6 +22,8 @@ from typing import Any
 
 import nbflow.engine
 from nbflow import Context, Engine, StepError, current, workflow
+from nbflow._engine.memo import read_memo
+from nbflow._store.base import ReaderStore
 from nbflow._store.sqlite import SqliteWriter
 
 APP = "victim"
@@ -194,6 +196,13 @@ RESULTS: dict[str, Callable[[int], Any]] = {
 }
 
 
+def idle_recoveries(store: ReaderStore) -> int:
+    """Crashes that some run has seen since its last outcome; five are fatal."""
+    rows = store.runs(status=("queued", "running"), limit=1_000).rows
+    memos = (read_memo(store.events(row.n)) for row in rows)
+    return max((memo.idle_recoveries for memo in memos), default=0)
+
+
 def killer(point: str, count: int) -> Callable[[str], None]:
     """Faults that kill this process the `count`-th time that `point` is reached."""
     left = count
@@ -265,6 +274,9 @@ def live(order: dict[str, Any]) -> None:
             if order.get("last"):
                 if not unfinished:
                     return
+            elif order.get("calm"):
+                if not idle_recoveries(engine.client._access.store()):
+                    os.kill(os.getpid(), signal.SIGKILL)
             elif sum(run.parent is None for run in unfinished) < LIVE:
                 kind, number = KINDS[number % len(KINDS)], number + 1
                 invoke = engine.client.workflows.invoke

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+from zlib import crc32
 
 import anyio
 
@@ -26,6 +27,7 @@ FUNCTIONS = ("alpha", "beta", "fetch")
 DURATIONS = (None, None, 0.0, 0.001, 0.01, 0.01, 0.02, 1.0, 5.0)
 STYLES = ("closure", "closure", "arguments", "arguments", "failing", "flaky")
 NEVER = 1e6
+LONGEST = 500
 
 LEAVES = ("step", "step", "step", "step", "gather_steps", "sleep", "map", "value")
 TREES = (
@@ -191,6 +193,8 @@ class Body:
         return self.ctx.run(id, closure, retries=2)
 
     async def one(self, node: Node, position: str) -> str:
+        if len(position) > LONGEST:  # messages of errors are cut
+            position = f"{position[:LONGEST]} {crc32(position.encode())}"
         return await self.check(self.call(node, position), position)
 
     async def check(self, call: Awaitable[Any], position: str) -> str:
@@ -312,9 +316,7 @@ class Body:
 
     async def first(self, node: Node) -> Any:
         tasks = [asyncio.create_task(each) for each in self.branches(node)]
-        done, pending = await asyncio.wait(
-            tasks, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         won = [str(each.result()) for each in done]  # a set: its order matters here
         for each in pending:
             each.cancel()

@@ -278,3 +278,31 @@ async def test_a_value_without_codec_is_stored_on_resume_without_executing(
     )
     assert await handle.resume() == 5
     assert len(calls) == 1
+
+
+async def test_a_canceled_tree_is_resumed_with_its_children(lab: TestEngine) -> None:
+    is_patient = [False]
+
+    @workflow
+    async def child(ctx: Context) -> str:
+        await ctx.run("once", lambda: None)
+        await ctx.sleep("long", "1s" if is_patient[0] else "30d")
+        return "done"
+
+    @workflow
+    async def main(ctx: Context) -> str:
+        async def give_up() -> None:
+            await ctx.sleep("a while", "1h")
+            if not is_patient[0]:
+                ctx.cancel("too long")
+
+        value, _ = await asyncio.gather(ctx.invoke("kid", child), give_up())
+        return value
+
+    lab.serve(child)
+    handle = lab.start(main)
+    with pytest.raises(nbflow.RunCanceled):
+        await handle
+    is_patient[0] = True
+    assert await handle.resume() == "done"
+    assert len(lab.client.runs.list(workflow="child")) == 1

@@ -163,5 +163,5 @@ def test_a_plan_in_one_line() -> None:
 
 
 def test_a_plan_names_its_steps() -> None:
-    lines = [plain(each) for each in plan_lines(Plan(("a", "b"), (), ("c",)), LOOK)]
+    lines = [plain(each) for each in plan_lines(Plan(("a", "b"), (), ("c",)))]
     assert lines[1:] == ["  kept    a", "          b", "  to run  c"]
