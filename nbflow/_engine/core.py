@@ -88,6 +88,7 @@ class Core:
         self.turn = 0
         self.live: dict[str, LiveRun] = {}
         self.waiting: dict[str, Journal] = {}  # between two tries of a body
+        self.ended: dict[str, Ending] = {}  # by ends that are not committed yet
         self._policies: WeakKeyDictionary[WorkflowSpec, StepPolicy] = (
             WeakKeyDictionary()
         )
@@ -265,7 +266,8 @@ class Core:
             by: who resumes it (`user`, `recovery`); None for a retry of the body.
         """
         if not self.commit():  # the memo is read from the store
-            self.after(lambda: self.enter(journal, by))
+            self.waiting[journal.id] = journal
+            self.after(lambda: self._enter_waiting(journal, by))
             return
         memo = read_memo(self.store.events(journal.n))
         if by == "recovery" and memo.idle_recoveries >= RECOVERIES:
@@ -301,8 +303,11 @@ class Core:
         return None
 
     def _retry_due(self, journal: Journal) -> None:
+        self._enter_waiting(journal, None)
+
+    def _enter_waiting(self, journal: Journal, by: str | None) -> None:
         if self.waiting.pop(journal.id, None) is not None and self.stopped is None:
-            self.enter(journal, None)
+            self.enter(journal, by)
 
     def finish(self, run: LiveRun, ending: Ending) -> None:
         """Record the end of a run, for its parent too, and tell who waits."""
@@ -320,6 +325,8 @@ class Core:
     def end(self, journal: Journal, ending: Ending) -> None:
         """Append the terminal event of a run and settle everybody who waits for it."""
         launch.record_end(journal, ending)
+        self.ended[journal.id] = ending
+        self.after(partial(self._forget_ending, journal.id))
         if ending.status is RunStatus.FAILED:
             self._start_failure_workflow(journal, ending)
         waiters, journal.waiters = journal.waiters, []
@@ -329,6 +336,9 @@ class Core:
         if tickets:
             self.after(partial(_tell, tickets, ending))
         self.flush_soon()
+
+    def _forget_ending(self, run_id: str) -> None:
+        self.ended.pop(run_id, None)
 
     def _rest(self) -> None:
         if not self.live:
@@ -344,6 +354,8 @@ class Core:
         if run is not None:
             run.end_canceled(reason, by)
             return True
+        if run_id in self.ended:
+            return False
         journal = self.waiting.pop(run_id, None)
         if journal is None:
             row = self.store.run(run_id)
@@ -412,6 +424,9 @@ class Core:
         """
         run = self.live.get(run_id)
         journal = run.journal if run is not None else self.waiting.get(run_id)
+        if run_id in self.ended:  # the store does not know yet
+            waiter(self.ended[run_id])
+            return
         if journal is None:
             journal = launch.take_up(self, run_id, waiter, is_resumed=is_resumed)
         if journal is not None:

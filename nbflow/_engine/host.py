@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -412,6 +413,9 @@ class Host:
         settle = self._settler(ticket)
         if ticket.run_id in core.live or ticket.run_id in core.waiting:
             core.tickets.setdefault(ticket.run_id, []).append(settle)
+            return
+        if ticket.run_id in core.ended:
+            core.after(partial(settle, core.ended[ticket.run_id]))
             return
         try:
             row = launch.find_row(core, ticket.run_id)

@@ -214,6 +214,7 @@ def find_existing(
     Raises:
         RunIdConflict: it is of another workflow or was given another input.
     """
+    commit_end(core, run_id)
     live = core.live.get(run_id)
     known = live.journal if live is not None else core.waiting.get(run_id)
     row = None if known is not None else core.store.run(run_id)
@@ -390,6 +391,7 @@ def find_row(core: "Core", run_id: str) -> RunRow:
         RunNotFound: the app has no run of that id.
     """
     core.commit()
+    commit_end(core, run_id)
     row = core.store.run(run_id)
     if row is None:
         raise RunNotFound(
@@ -397,6 +399,19 @@ def find_row(core: "Core", run_id: str) -> RunRow:
             run_id=run_id,
         )
     return row
+
+
+def commit_end(core: "Core", run_id: str) -> None:
+    """Have a run's end in the store, before the store is asked about the run.
+
+    Raises:
+        StoreFull: it cannot be written for now.
+        StoreError: the engine has stopped.
+    """
+    if run_id in core.ended and not core.commit():
+        error = core.stopped or core.paused
+        assert error is not None
+        raise error
 
 
 def step_dir(store: WriterStore, run_id: str, key: str) -> Path:

@@ -335,20 +335,6 @@ def _note_progress(partial: Partial, event: EventRow) -> None:
         partial.until = data.get("_until")
 
 
-def _forget_canceled(memo: Memo) -> None:
-    for key, outcome in list(memo.outcomes.items()):
-        if (
-            outcome.type == EventType.STEP_CANCELED.value
-            and outcome.idx > memo.last_outcome
-        ):
-            del memo.outcomes[key]
-            # An outcome that was written but never seen counts again.
-            for former in reversed(memo.history):
-                if former.key == key:
-                    memo.outcomes[key] = former
-                    break
-
-
 def _family(key: str) -> str:
     """What outcomes that may stand for each other share: the id without its index."""
     id = split_key(key)[1]

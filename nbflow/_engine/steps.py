@@ -247,8 +247,8 @@ def _check_kind(run: "LiveRun", found: Recorded, kind: str) -> dict[str, Any]:
     if recorded != kind and found.type != _CANCELED:
         raise NonDeterminismError(
             f"step {step_label(found.key)!r} of run {run.journal.id} is recorded as "
-            f"kind {recorded!r}, the code now asks for kind {kind!r}: one id stands for "
-            "one kind of step. Give the new step another id.",
+            f"kind {recorded!r}, the code now asks for kind {kind!r}: one id stands "
+            "for one kind of step. Give the new step another id.",
             run_id=run.journal.id,
             step=step_label(found.key),
         )

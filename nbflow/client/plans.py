@@ -49,7 +49,14 @@ def decide(
         InvalidOption: `refresh="stale"` without the workflow's code at hand.
     """
     states = fold_steps(events)
-    outcomes = read_memo(events).outcomes
+    memo = read_memo(events)
+    outcomes = memo.outcomes
+    # Canceled by a body that was failing: executed again, so far as one can tell.
+    pending = {
+        key
+        for key, outcome in outcomes.items()
+        if _is_canceled(outcome) and key not in memo.doubted
+    }
     kept = {
         key: state
         for key, state in states.items()
@@ -60,7 +67,7 @@ def decide(
     again = [
         state
         for key, state in states.items()
-        if key in dropped or (key not in kept and not _is_canceled(outcomes.get(key)))
+        if key in dropped or (key not in kept and key not in pending)
     ]
     former = list(former)
     to_run = _to_run(again, states.values(), fn, former)

@@ -30,6 +30,8 @@ APP = "victim"
 KINDS = ("chain", "fan", "family", "shaky", "stubborn")
 LIVE = 5
 """Runs that a life keeps going."""
+LONGEST = 60
+"""Seconds that a life may take."""
 PAUSE = 0.003
 """Seconds that a step takes."""
 
@@ -217,50 +219,10 @@ def killer(point: str, count: int) -> Callable[[str], None]:
     return faults
 
 
-from nbflow._engine.core import Core
-
-_stop = Core.stop
-
-
-def _debug(self, error):
-    import traceback
-
-    if "UNIQUE" in str(error):
-        for e in self.batch.events:
-            print(
-                "EV",
-                self.store.run_by_number(e.run).id,
-                e.run,
-                e.idx,
-                e.tx,
-                e.type,
-                repr(e.step),
-                file=sys.stderr,
-            )
-        for e in self.batch.runs:
-            print("RUN", e.n, e.id, file=sys.stderr)
-        for n in {e.run for e in self.batch.events}:
-            for x in self.store.events(n)[-12:]:
-                print(
-                    "   ST",
-                    n,
-                    x.idx,
-                    x.tx,
-                    x.type,
-                    repr(x.step),
-                    (x.data or b"")[:60],
-                    file=sys.stderr,
-                )
-        traceback.print_stack(file=sys.stderr)
-    _stop(self, error)
-
-
-Core.stop = _debug
-
-
 def live(order: dict[str, Any]) -> None:
     """Serve, and keep some runs going, until killed."""
     global _notes
+    signal.alarm(LONGEST)  # nobody outlives the test that is to kill it
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     _notes = os.open(order["notes"], flags, 0o600)
     if order.get("point"):
@@ -270,6 +232,8 @@ def live(order: dict[str, Any]) -> None:
         runs = engine.client.runs
         number = order["first"]
         while True:
+            assert engine._host is not None
+            engine._host.check()  # raises when it has stopped
             unfinished = runs.list(status=["queued", "running"])
             if order.get("last"):
                 if not unfinished:

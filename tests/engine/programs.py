@@ -9,7 +9,7 @@ of a race, the items a worker gets) becomes part of later positions.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -75,12 +75,32 @@ class Node:
         return "\n".join([text, *(each.show(indent + "  ") for each in self.children)])
 
 
+CANCELING = (
+    "seq",
+    "gather",
+    "task_group",
+    "anyio_group",
+    "wait_for",
+    "named",
+    "helper",
+)
+"""Those that leave nothing running when they are cancelled."""
+ORDERLY = tuple(kind for kind in TREES if kind not in ("first", "broken_group"))
+"""Those that cancel nothing."""
+
+
 def build(
     rng: random.Random, *, time_outs: bool = False, threads: bool = False
 ) -> Node:
-    """A random program, to depth 3."""
+    """A random program, to depth 3.
+
+    Args:
+        rng: decides.
+        time_outs: with time-outs of the body's own; nothing else is then going on, for
+            how they come to lie between other branches' steps is not replayed.
+        threads: with steps that are not async.
+    """
     numbers = count()
-    trees = (*TREES, "time_out", "time_out") if time_outs else TREES
     styles = (*STYLES, "thread") if threads else STYLES
 
     def node(kind: str, children: list[Node]) -> Node:
@@ -94,13 +114,18 @@ def build(
             children,
         )
 
-    def tree(depth: int) -> Node:
+    def tree(depth: int, kinds: Sequence[str]) -> Node:
         if depth == 0 or rng.random() < 0.15:
             return node(rng.choice(LEAVES), [])
-        kind = rng.choice(trees)
-        return node(kind, [tree(depth - 1) for _ in range(rng.randint(1, 3))])
+        kind = rng.choice(kinds)
+        return node(kind, [tree(depth - 1, kinds) for _ in range(rng.randint(1, 3))])
 
-    return node("seq", [*(tree(3) for _ in range(rng.randint(1, 3))), node("step", [])])
+    def part() -> Node:
+        if time_outs and rng.random() < 0.7:
+            return node("time_out", [tree(2, CANCELING)])
+        return tree(3, ORDERLY if time_outs else TREES)
+
+    return node("seq", [*(part() for _ in range(rng.randint(1, 3))), node("step", [])])
 
 
 class Life:
