@@ -1,6 +1,7 @@
 """`Engine` runs the workflows of one app; `.invoke` starts one by itself."""
 
 import atexit
+import logging
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,7 @@ from nbflow.errors import EngineClosed, InvalidOption
 
 Durability = Literal["power", "process"]
 
+log = logging.getLogger("nbflow")
 _lock = threading.Lock()
 
 
@@ -78,6 +80,7 @@ class Engine:
         self._recovers = recover
         self._host: Host | None = None
         self._lock: EngineLock | None = None
+        self._writer: SqliteWriter | None = None
         self._stubs: dict[str, Any] | None = None  # of nbflow.testing
         self.client: Client
 
@@ -112,6 +115,7 @@ class Engine:
             self.app,
             lambda: self._open(path),
             self._release,
+            self._mark,
             self._clock,
             self._find,
             self._known,
@@ -168,11 +172,28 @@ class Engine:
         except BaseException:
             self._lock.release()
             raise
-        self._lock.mark(uid=store.uid, epoch=store.epoch)
+        former = self._lock.former
+        latest = former.latest if former.uid == store.uid else None
+        if latest is not None and store.lacks(latest):
+            log.error(
+                "the store of app %r lacks events that its former engine had "
+                "committed: its tail was lost or an older copy was put in its place. "
+                "What is there is consistent; steps of the last moments run again.",
+                self.app,
+            )
+        self._writer = store
+        self._mark()
         return store
+
+    def _mark(self) -> None:
+        """Note in the lock's file how far the history goes."""
+        if self._lock is not None and self._writer is not None:
+            store = self._writer
+            self._lock.mark(uid=store.uid, epoch=store.epoch, latest=store.mark())
 
     def _release(self) -> None:
         if self._lock is not None:
+            self._mark()
             self._lock.release()
             self._lock = None
 

@@ -173,6 +173,9 @@ class Core:
             except StoreError as exc:
                 self.stop(exc)
                 return False
+            except Exception as exc:  # a row that cannot be bound: no retry helps
+                self.stop(StoreError(f"a commit failed: {type(exc).__name__}: {exc}"))
+                return False
             batch.clear()
             self.turn += 1
         after, self._after = self._after, []
@@ -269,8 +272,10 @@ class Core:
             self.waiting[journal.id] = journal
             self.after(lambda: self._enter_waiting(journal, by))
             return
-        memo = read_memo(self.store.events(journal.n))
-        if by == "recovery" and memo.idle_recoveries >= RECOVERIES:
+        events = self.store.events(journal.n)
+        memo = read_memo(events)
+        is_idle = memo.idle_recoveries >= RECOVERIES
+        if by == "recovery" and is_idle and not _is_waiting(memo, self.clock.micros()):
             self._give_up_recovery(journal, memo)
             return
         spec = journal.spec
@@ -281,6 +286,8 @@ class Core:
         journal.definition = definition
         journal.status = RunStatus.RUNNING.value
         journal.begin_attempt()
+        # A life that a crash cut off used up no try of the body.
+        journal.spent = journal.attempt - 1 - history.body_retries(events)
         journal.update()
         run = LiveRun(self, journal, memo, is_changed)
         self.admit(run)
@@ -346,10 +353,11 @@ class Core:
 
     def cancel_live(self, run: LiveRun, reason: str | None, by: str) -> None:
         """End a live run as canceled."""
-        run.end_canceled(reason, by)
+        run.end_canceled(_plain(reason), by)
 
     def cancel_run(self, run_id: str, reason: str | None, by: str) -> bool:
         """Cancel a run and its tree; whether it was still going on."""
+        reason = _plain(reason)
         run = self.live.get(run_id)
         if run is not None:
             run.end_canceled(reason, by)
@@ -611,6 +619,20 @@ class Core:
             capture.uninstall()
             if self.on_activity is not None:
                 self.on_activity(False)
+
+
+def _plain(reason: object) -> str | None:
+    """A reason as text that can be stored: lone surrogates cannot."""
+    return None if reason is None else str(reason).encode(errors="replace").decode()
+
+
+def _is_waiting(memo: Memo, now: int) -> bool:
+    """Whether the run does nothing but wait, for a time or a child: it kills nobody."""
+    return bool(memo.partial) and all(
+        step.attempt <= step.failed
+        and (step.child is not None or (step.until or step.retry_at or 0) > now)
+        for step in memo.partial.values()
+    )
 
 
 def _set_done(future: asyncio.Future[None]) -> None:

@@ -1,12 +1,12 @@
 """Look-ups in what is recorded, for messages and for decoding."""
 
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from nbflow import codecs
-from nbflow._store.base import RunQueries
+from nbflow._store.base import EventRow, RunQueries
 from nbflow._store.payload import from_json
 from nbflow.model import EventType
 
@@ -19,6 +19,18 @@ def recorded_arguments(store: RunQueries, n: int, key: str) -> str:
             fields = from_json(event.data)
     args, kwargs = load_arguments(fields, store)
     return codecs.preview(args[0] if len(args) == 1 and not kwargs else (args, kwargs))
+
+
+def body_retries(events: Iterable[EventRow]) -> int:
+    """How often the body has failed and was tried again since the last resume."""
+    count = 0
+    for event in events:
+        if event.type == EventType.RUN_RETRYING:
+            count += 1
+        elif event.type == EventType.RUN_RESUMED:
+            if from_json(event.data).get("by") == "user":
+                count = 0
+    return count
 
 
 def load_arguments(

@@ -94,6 +94,7 @@ class Host:
         app: the app's name.
         open_store: opens the writer; called in the engine's thread.
         release: lets the next engine in; called when the store is closed.
+        mark: notes how far the history goes; called in idle moments.
         clock: time, ids and loops.
         find_spec: finds a workflow of the app by name.
         known_specs: lists them.
@@ -107,6 +108,7 @@ class Host:
         app: str,
         open_store: Callable[[], WriterStore],
         release: Callable[[], None],
+        mark: Callable[[], None],
         clock: Clock,
         find_spec: Callable[[str], WorkflowSpec | None],
         known_specs: Callable[[], list[WorkflowSpec]],
@@ -125,6 +127,7 @@ class Host:
         self.known_specs = known_specs
         self._open_store = open_store
         self._release = release
+        self._mark = mark
         self._recovers = recovers
         self._stubs = stubs
         self._calls: deque[Callable[[], None]] = deque()
@@ -141,7 +144,11 @@ class Host:
     def start(self) -> None:
         """Open the store and start the thread; raises what opening raises."""
         self._thread.start()
-        self._started.result()
+        try:
+            self._started.result()
+        except Exception:
+            self._thread.join(10)  # the store and its lock are free after it
+            raise
         with _lock:
             _open[self.key] = self
 
@@ -336,11 +343,22 @@ class Host:
         self.loop.close()
 
     def _begin(self) -> None:
-        if self._recovers:
-            self.core.recover(self.store.unfinished(), "recovery")
-        commands.publish_catalogue(self.core)
+        try:
+            if self._recovers:
+                self.core.recover(self.store.unfinished(), "recovery")
+            commands.publish_catalogue(self.core)
+        except Exception as exc:
+            self.core.stop(exc)
         self.core.flush_soon()
-        self.core.after(lambda: self._started.set_result(None))
+        self.loop.call_soon(self._began)
+
+    def _began(self) -> None:
+        """The first commit is done, or waits for space on a full disk."""
+        if self.core.stopped is not None:
+            self._started.set_exception(self.core.stopped)
+            self.loop.stop()
+            return
+        self._started.set_result(None)
         if not self.clock.virtual:
             self._poll()
             self._keep_house()
@@ -358,6 +376,7 @@ class Host:
         if not self.core.live:
             try:
                 self.store.maintain(self.clock.micros())
+                self._mark()
             except NbflowError as exc:
                 self.core.stop(exc)
                 return

@@ -85,6 +85,7 @@ class InvokeCall:
         "_timer",
         "child",
         "input",
+        "is_awaited",
         "is_item",
         "item_of",
         "key",
@@ -116,6 +117,7 @@ class InvokeCall:
         self.options = options
         self.item_of = item_of
         self.is_item = is_item
+        self.is_awaited = False
         self.child: str | None = None
         name = target if isinstance(target, str) else target.name
         self.mark = codecs.fingerprint((name, input), {}).mark + _MARK_TAIL

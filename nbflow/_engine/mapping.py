@@ -1,7 +1,7 @@
 """`ctx.map`: a step, or a child run, per item."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbflow import names
@@ -25,7 +25,7 @@ class MapCall:
         self,
         run: "LiveRun",
         id: str,
-        calls: list[Awaitable[Any]],
+        calls: list[StepCall | InvokeCall],
         limit: int,
         raises: bool,
     ) -> None:
@@ -44,13 +44,18 @@ class MapCall:
         failed: dict[int, Exception] = {}
         waiting = iter(enumerate(calls))
         workers = min(self._limit, len(calls))
-        if workers == 1:
-            await _work(waiting, results, failed)
-        else:
-            await _together(
-                [_work(waiting, results, failed) for _ in range(workers)],
-                self._run.loop,
-            )
+        try:
+            if workers == 1:
+                await _work(waiting, results, failed)
+            else:
+                await _together(
+                    [_work(waiting, results, failed) for _ in range(workers)],
+                    self._run.loop,
+                )
+        except BaseException:
+            for _, call in waiting:  # nobody forgot to await these
+                call.is_awaited = True
+            raise
         if not failed:
             return results
         if not self._raises:
@@ -69,7 +74,7 @@ class MapCall:
 
 
 async def _work(
-    waiting: Iterator[tuple[int, Awaitable[Any]]],
+    waiting: Iterator[tuple[int, StepCall | InvokeCall]],
     results: list[Any],
     failed: dict[int, Exception],
 ) -> None:
@@ -134,7 +139,7 @@ def _maker(
     target: Callable[..., Any] | Target,
     item_of: str | None,
     options: Mapping[str, Any],
-) -> Callable[[str, Any], Awaitable[Any]]:
+) -> Callable[[str, Any], StepCall | InvokeCall]:
     if isinstance(target, str) or getattr(target, "target_app", "") != "":
         chosen: Any = target
         return lambda key, item: InvokeCall(

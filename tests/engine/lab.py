@@ -178,6 +178,8 @@ class Lab:
     def end(self) -> MemoryStore:
         """End this life; a writer for the next."""
         self.core.drop()
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
         self.let(1.0)  # what the crash has interrupted unwinds unheard
         self.loop.close()
         return self.store.crash()

@@ -453,6 +453,13 @@ class Body:
         return [results, await self.one(node, f"{node.n} got {results}")]
 
 
+async def _noise() -> None:
+    for _ in range(50):
+        for _ in range(100):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.0007)
+
+
 class Mismatch(AssertionError):
     """A life that does not agree with what was recorded."""
 
@@ -460,8 +467,9 @@ class Mismatch(AssertionError):
 class Trial:
     """One program, through several lives of its run."""
 
-    def __init__(self, seed: int, program: Node, crashes: int) -> None:
+    def __init__(self, seed: int, program: Node, crashes: int, noise: bool) -> None:
         self.seed = seed
+        self.noise = noise
         self.program = program
         self.crashes = crashes
         self.rng = random.Random(f"{seed}:crashes")
@@ -470,9 +478,15 @@ class Trial:
     async def body(self, ctx: Context) -> Any:
         return await Body(self.life, ctx)()
 
+    def disturb(self, lab: Lab) -> Lab:
+        """Keep the loop busy with something that is not of the run."""
+        if self.noise:
+            self.tasks = {lab.loop.create_task(_noise()) for _ in range(3)}
+        return lab
+
     def undisturbed(self) -> int:
         """A life without crashes, and its replay; the commits it took."""
-        lab = Lab(define(self.body, "program"))
+        lab = self.disturb(Lab(define(self.body, "program")))
         run_id = lab.start("program")
         result = self.finish(lab, run_id, {}, [])
         commits = lab.fuse.commits
@@ -482,7 +496,7 @@ class Trial:
 
     def disturbed(self, commits: int) -> None:
         """The same with crashes, a last life to the end, and a replay of it all."""
-        lab = Lab(define(self.body, "program"))
+        lab = self.disturb(Lab(define(self.body, "program")))
         run_id = lab.start("program")
         before: dict[str, str] = {}
         seen: list[str] = []
@@ -492,7 +506,7 @@ class Trial:
             if ending is not None:
                 break
             self.check(before, seen)
-            lab = lab.crash()
+            lab = self.disturb(lab.crash())
             if run_id not in lab.recover():
                 break  # the last commit was the run's end, or none was made
             before, seen = lab.outcomes(run_id), self.life.seen
@@ -516,7 +530,7 @@ class Trial:
 
     def replay(self, lab: Lab, run_id: str, result: Any) -> None:
         """Nothing new is executed, and the body comes to the same result."""
-        copy = lab.copy(run_id)
+        copy = self.disturb(lab.copy(run_id))
         before, seen = copy.outcomes(run_id), self.life.seen
         known = {event.step for event in copy.events(run_id)}
         self.new_life()
@@ -546,10 +560,17 @@ class Trial:
             raise Mismatch(f"the order was\n  {seen}, it is now\n  {life.seen}")
 
 
-def examine(seed: int, *, crashes: int = 3, rounds: int = 2, **options: bool) -> None:
+def examine(
+    seed: int,
+    *,
+    crashes: int = 3,
+    rounds: int = 2,
+    noise: bool = False,
+    **options: bool,
+) -> None:
     """Put one random program through its lives; tell all about it if that fails."""
     program = build(random.Random(seed), **options)
-    trial = Trial(seed, program, crashes)
+    trial = Trial(seed, program, crashes, noise)
     try:
         commits = trial.undisturbed()
         for _ in range(rounds):
