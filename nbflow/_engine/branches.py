@@ -18,11 +18,12 @@ import re
 import sys
 from collections.abc import Coroutine, Iterator, Set
 from contextvars import Context, ContextVar, copy_context
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from nbflow.errors import NonDeterminismError
+from nbflow.errors import Canceled, ContextClosed, NonDeterminismError
 
 if TYPE_CHECKING:  # the run owns its branches: a cycle of objects, not of modules
     from nbflow._engine.run import LiveRun
@@ -36,6 +37,7 @@ _NUMBER = "\x1e"  # before the number of a repeated id
 _TASK = "\x1d"  # keeps the counters of tasks and groups apart from those of ids
 _GROUP = "\x1c"
 _LOOKS_LIKE_TASK = re.compile(r"~\d+$")
+_ENDED = (ContextClosed, Canceled, asyncio.CancelledError)
 _WAIT_FOR = asyncio.wait_for.__code__
 if sys.version_info < (3, 13):
     _AS_COMPLETED = asyncio.as_completed.__code__
@@ -168,7 +170,18 @@ def _adopt(
     context.run(current_branch.set, child)
     task = BranchTask(coro, parent.place(), loop=loop, context=context, **options)
     parent.run.adopt(task)
+    task.add_done_callback(partial(_done, parent.run))
     return task
+
+
+def _done(run: "LiveRun", task: asyncio.Task[Any]) -> None:
+    """Keep asyncio from reporting what the end of a run did to one of its tasks."""
+    if not run.is_closed or task.cancelled():
+        return
+    error = task.exception()
+    rest = error.split(_ENDED)[1] if isinstance(error, BaseExceptionGroup) else error
+    if rest is not None and not isinstance(rest, _ENDED):
+        run.core.note_late(run.journal.id, rest)
 
 
 def _origin() -> FrameType | None:

@@ -325,6 +325,9 @@ class Core:
             if ends and not child.is_abandoned:
                 word = str(ending.status)
                 self.cancel_run(child.run_id, f"its parent {word}", "parent")
+        if ending.status is RunStatus.CANCELED:
+            for run_id in launch.started_children(self, journal):
+                self.cancel_run(run_id, "its parent was canceled", "parent")
         self.end(journal, ending)
         if not self.live:
             self.after(self._rest)

@@ -27,9 +27,11 @@ def body_retries(events: Iterable[EventRow]) -> int:
     for event in events:
         if event.type == EventType.RUN_RETRYING:
             count += 1
-        elif event.type == EventType.RUN_RESUMED:
-            if from_json(event.data).get("by") == "user":
-                count = 0
+        elif (
+            event.type == EventType.RUN_RESUMED
+            and from_json(event.data).get("by") == "user"
+        ):
+            count = 0
     return count
 
 

@@ -200,6 +200,20 @@ def start_child(
     return journal.id
 
 
+def started_children(core: "Core", journal: Journal) -> list[str]:
+    """Ids of the detached children that go on, those of former lives, too."""
+    rows = [row for row in core.store.children(journal.n) if row.status in _UNFINISHED]
+    if not rows:
+        return []
+    starts = {
+        event.step
+        for event in core.store.events(journal.n)
+        if event.type == EventType.STEP_INVOKING
+        and from_json(event.data).get("kind") == "start"
+    }
+    return [row.id for row in rows if row.parent_step in starts]
+
+
 def child_options(options: Mapping[str, Any]) -> RunOptions:
     """Those options of an invoke that are the child's own."""
     given = {k: options[k] for k in ("retries", "retry_delay") if k in options}

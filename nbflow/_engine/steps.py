@@ -331,6 +331,8 @@ async def _execute(call: StepCall) -> Any:
                     await core.committed()
                     began = core.clock.monotonic()
                 value = await _attempt(call, attempt)
+                if run.is_closed:  # it swallowed its cancellation: too late
+                    raise asyncio.CancelledError
             value = _record_value(call, attempt, value, core.clock.monotonic() - began)
             if not (run.is_single and core.commit_inline()):
                 if run.is_closed:  # that commit has ended the engine
@@ -353,6 +355,8 @@ async def _execute(call: StepCall) -> Any:
             error, thread = exc.error, exc.thread
         except Exception as exc:
             error = exc
+        if run.is_closed:
+            raise asyncio.CancelledError from error
         attempt = await _after_failure(call, attempt, error, thread)
 
 

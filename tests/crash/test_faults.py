@@ -14,6 +14,7 @@ import pytest
 from nbflow import Engine, StoreError, StoreFull
 from nbflow._engine.clock import VirtualClock
 from nbflow._store.memory import MemoryStore
+from nbflow.client import Client
 from nbflow.client.records import verify_run
 from nbflow.model import EventType, step_label
 from nbflow.testing import crash
@@ -60,20 +61,26 @@ class Bench:
         while True:
             try:
                 self.open()
-                result = SCENARIOS[self.name](self.engine.client)
+                result = SCENARIOS[self.name](self.client)
             except StoreError:
                 if not self.is_dead:
                     raise
                 self.bury()
-            else:
-                self.engine.close()
-                return result
+                continue
+            self.engine.close()
+            return result
+
+    def client(self) -> Client:
+        """A client of the living engine."""
+        if self.is_dead:
+            raise StoreError("dead")
+        return self.engine.client
 
     def play_with_a_stop(self) -> Any:
         """The same, where the first engine must stop and say why to everybody."""
         try:
             self.open()
-            SCENARIOS[self.name](self.engine.client)
+            SCENARIOS[self.name](self.client)
         except StoreError as error:
             assert "the disk is broken" in str(error)
         assert self.is_dead
@@ -146,6 +153,11 @@ class Bench:
             assert len(steps) == len(set(steps))
 
     @property
+    def attempted(self) -> Counter[Any]:
+        """How many runs came to execute each attempt of each step, once or again."""
+        return Counter(each[1:] for each in {one[1:] for one in self.world.executions})
+
+    @property
     def executed(self) -> Counter[Any]:
         """How often each step was executed, whatever its run's id."""
         return Counter(execution[2:] for execution in self.world.executions)
@@ -171,16 +183,15 @@ def test_a_crash_at_any_point_changes_nothing(name: str) -> None:
         result = bench.play()
         where = f"point {at} of {calm.reached}"
         assert bench.reached >= at, where
-        assert bench.world.life == 2, where
+        # Where the end was committed, the handle finds it without another engine.
+        assert bench.world.life == 2 or bench.is_dead, where
         bench.check()
         if name == "once":  # it is not called again, so its outcome may be unknown
             assert result in (0, EXPECTED[name]), where
-            assert bench.executed[("once", "charge", 1)] == 1, where
-            continue
-        assert result == EXPECTED[name], where
-        extra = bench.executed - calm.executed
-        assert not calm.executed - bench.executed, where
-        assert set(extra.values()) <= {1}, where
+            assert bench.executed["once", "charge", 1] <= 1, where
+        else:
+            assert result == EXPECTED[name], where
+            assert bench.attempted == calm.attempted, where
     print(f"{name}: {calm.reached} points")
 
 

@@ -25,9 +25,9 @@ FEW = range(FIRST, FIRST + max(PROGRAMS // 4, 1), CHUNK)
 
 @pytest.fixture(autouse=True)
 def unwinding() -> Iterator[None]:
-    """Coroutines that a cancelled parent never came to start are no fault here."""
+    """What a cancelled parent never came to await is no fault here."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "coroutine .* was never awaited")
+        warnings.filterwarnings("ignore", "(coroutine|step) .* never awaited")
         yield
         gc.collect()
 

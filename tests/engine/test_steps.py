@@ -289,3 +289,32 @@ async def test_a_cached_step_is_not_executed_in_another_run(lab: TestEngine) -> 
     assert await lab.run(main, 5) == 25
     assert calls == [4, 5]
     assert second.steps["compute"].cached_from == first.run_id
+
+
+async def test_what_comes_after_the_end_of_a_run_is_not_recorded(
+    lab: TestEngine,
+) -> None:
+    async def stubborn() -> str:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            return "late"
+        return "never"
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        async def cancel() -> None:
+            await ctx.sleep("a while", "10s")
+            ctx.cancel()
+
+        await asyncio.gather(ctx.run(stubborn), cancel())
+
+    handle = lab.start(main)
+    with pytest.raises(nbflow.RunCanceled):
+        await handle
+    await lab.run(workflow(name="other")(_nothing))
+    assert handle.events()[-1].type == "run.canceled"
+
+
+async def _nothing(ctx: Context) -> None:
+    await ctx.sleep("a minute", "1m")
