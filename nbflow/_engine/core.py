@@ -211,11 +211,16 @@ class Core:
         if self.on_stop is not None:
             self.on_stop(error)
 
-    def drop(self) -> None:
-        """Forget all that is not committed: a crash, without the process's end."""
+    def drop(self) -> list[asyncio.Task[Any]]:
+        """Forget all that is not committed: a crash, without the process's end.
+
+        Returns the tasks that are still to end.
+        """
+        tasks = [task for run in self.live.values() for task in run.tasks]
         self.batch.clear()
         self._after.clear()
         self.stop(EngineClosed(f"the engine of app {self.app!r} has crashed"))
+        return [task for task in tasks if not task.done()]
 
     async def shutdown(self) -> None:
         """Start nothing more, interrupt bodies without an outcome, write the rest."""

@@ -285,12 +285,18 @@ class Host:
         self._is_closing = True
         done: Future[None] = Future()
 
-        def drop() -> None:
-            self.core.drop()
+        async def drop() -> None:
+            # The bodies' tasks get to their end; what they still do is not written.
+            tasks = self.core.drop()
+            if tasks:
+                await asyncio.wait(tasks, timeout=0.6)
             self.loop.stop()
             done.set_result(None)
 
-        self.loop.call_soon_threadsafe(drop)
+        def begin() -> None:
+            self.core.keep(asyncio.Task(drop(), loop=self.loop))
+
+        self.loop.call_soon_threadsafe(begin)
         done.result()
         self._thread.join(10)
 
