@@ -38,6 +38,7 @@ _TASK = "\x1d"  # keeps the counters of tasks and groups apart from those of ids
 _GROUP = "\x1c"
 _LOOKS_LIKE_TASK = re.compile(r"~\d+$")
 _ENDED = (ContextClosed, Canceled, asyncio.CancelledError)
+_ANYIO_WRAPPERS = ("_run_coro", "_run_wrapped_task")  # of 4.16, and of older ones
 _WAIT_FOR = asyncio.wait_for.__code__
 if sys.version_info < (3, 13):
     _AS_COMPLETED = asyncio.as_completed.__code__
@@ -242,8 +243,9 @@ def _awaited(coro: Any) -> object:
 
 def _function_name(coro: Any) -> str:
     name: str = getattr(coro, "__name__", None) or type(coro).__name__
-    if name != "_run_wrapped_task":
+    if name not in _ANYIO_WRAPPERS:
         return name
     frame = getattr(coro, "cr_frame", None)
-    inner = frame.f_locals.get("coro") if frame is not None else None
+    around = frame.f_locals if frame is not None else {}
+    inner = around.get("coro") or getattr(around.get("self"), "_coro", None)
     return getattr(inner, "__name__", None) or name

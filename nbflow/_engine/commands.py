@@ -96,7 +96,7 @@ def invoke(core: "Core", command: Mapping[str, Any]) -> str:
     payload = codecs.revive(command.get("input"), core.store.get_blob)
     values = spec.inputs.validate_payload(payload)
     run_id = str(command["run_id"])
-    stored = launch.store_input(core.store, values)
+    stored = launch.store_input(core.put_blob, values)
     if launch.find_existing(core, run_id, spec, stored) is None:
         options = command.get("options")
         journal = launch.new_journal(

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import Context
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -54,6 +55,11 @@ _LONGEST_TIMER = 30.0
 suspended, or whose clock was set, must not wait too long."""
 
 Waiter = Callable[[Ending], None]
+
+
+def say(message: str, level: int = logging.WARNING) -> None:
+    """Log in nobody's name: else it would be a line of the run whose turn it is."""
+    Context().run(log.log, level, "%s", message)
 
 
 class Core:
@@ -107,9 +113,11 @@ class Core:
         self._flush: asyncio.Handle | None = None
         self._lazy: asyncio.TimerHandle | None = None
         self._inline = 0
+        self._unwritten: dict[str, bytes] = {}  # blobs, for want of space
         self._unstored: dict[tuple[str, str], tuple[bytes, Any]] = {}
         self._is_capturing = False
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._left: list[asyncio.Task[Any]] = []  # interrupted, on their way out
         branches.install(loop)
 
     # Commits
@@ -166,6 +174,8 @@ class Core:
         batch = self.batch
         if batch:
             try:
+                if self._unwritten:
+                    self._write_blobs()
                 self.store.commit(batch)
             except StoreFull as exc:
                 self._pause(exc)
@@ -185,26 +195,55 @@ class Core:
             self.on_commit()
         return True
 
+    def put_blob(self, digest: str, data: bytes) -> None:
+        """Keep an out-of-line value, at the latest with the commit that names it.
+
+        On a full disk the engine pauses and holds it: what a step has computed must
+        not be computed again for want of space.
+        """
+        try:
+            self.store.put_blob(digest, data)
+        except StoreFull as exc:
+            if threading.get_ident() != self.thread:
+                raise
+            self._unwritten[digest] = data
+            if self.paused is None:
+                self._pause(exc)
+        except StoreError as exc:
+            if threading.get_ident() == self.thread:
+                self.stop(exc)
+            raise
+
+    def _write_blobs(self) -> None:
+        for digest, data in list(self._unwritten.items()):
+            self.store.put_blob(digest, data)
+            del self._unwritten[digest]
+
     def _pause(self, full: StoreFull) -> None:
         """The disk is full: nothing is lost, everything waits for space."""
         self.paused = full
-        log.warning(f"nbflow: paused, {full}")
         self.loop.call_later(_PAUSE, self._try_again)
+        say(f"nbflow: paused, {full}")
 
     def _try_again(self) -> None:
         if self.stopped is not None:
             return
         self.paused = None
         if self.commit():
-            log.warning("nbflow: there is space again, going on")
+            say("nbflow: there is space again, going on")
 
     def stop(self, error: BaseException) -> None:
         """Stop for good: the store cannot be trusted with anything more."""
         if self.stopped is not None:
             return
         self.stopped = error
+        self._left = [task for run in self.live.values() for task in run.tasks]
         for run in list(self.live.values()):
             run.leave()
+        # Whoever is just committing is interrupted as well, at its next await.
+        current = asyncio.current_task(self.loop)
+        if current is not None and current in self._left:
+            current.cancel()
         self.live.clear()
         self.threads.close()
         self._release_capture()
@@ -227,11 +266,13 @@ class Core:
         lives = list(self.live.values())
         for run in lives:
             run.leave()
-        tasks = [task for run in lives for task in run.tasks if not task.done()]
+        self._left += [task for run in lives for task in run.tasks]
+        tasks = [task for task in self._left if not task.done()]
         if tasks:
             await asyncio.wait(tasks, timeout=0.6)
         self.live.clear()
         if self.stopped is None and self.batch:
+            self.paused = None  # the last try, should the disk have been full
             self.commit()
         self.stopped = self.stopped or EngineClosed(
             f"the engine of app {self.app!r} was closed: open a new one, or invoke "
@@ -241,9 +282,7 @@ class Core:
             try:
                 await close_resource(made)
             except Exception as exc:
-                log.warning(
-                    "closing a resource failed: %s: %s", type(exc).__name__, exc
-                )
+                say(f"closing a resource failed: {type(exc).__name__}: {exc}")
         self.threads.close()
         self._release_capture()
 
@@ -404,9 +443,7 @@ class Core:
             )
             self.start_root(target, values, label=journal.label)
         except InvokeError as exc:
-            log.warning(
-                f"nbflow: on_failure of {journal.workflow!r} was not started: {exc}"
-            )
+            say(f"nbflow: on_failure of {journal.workflow!r} was not started: {exc}")
 
     def start_root(
         self,
@@ -595,21 +632,21 @@ class Core:
         """Code of an ended run raised something: nobody else will hear of it."""
         if self.stopped is not None or isinstance(exc, GeneratorExit):
             return  # the engine itself is going
-        log.warning(
+        say(
             f"nbflow: code of run {run_id}, which has ended, raised "
             f"{type(exc).__name__}: {exc}"
         )
 
     def note_left_behind(self, run_id: str, tasks: list[asyncio.Task[Any]]) -> None:
         """Code keeps swallowing its cancellation."""
-        log.warning(
+        say(
             f"nbflow: {len(tasks)} task(s) of run {run_id}, which has ended, ignore "
             "their cancellation and were left behind; what they still do is not used"
         )
 
     def _late_thread(self, fn: Callable[[], Any], outcome: Any) -> None:
         if outcome.error is not None:
-            log.warning(
+            say(
                 "nbflow: a thread of a step that was given up raised "
                 f"{type(outcome.error).__name__}: {outcome.error}"
             )

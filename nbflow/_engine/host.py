@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 from nbflow import durations
 from nbflow._engine import commands, launch
 from nbflow._engine.clock import Clock
-from nbflow._engine.core import Core
+from nbflow._engine.core import Core, say
 from nbflow._engine.ending import Ending
 from nbflow._engine.watch import Watch
 from nbflow._store.base import ReaderStore, WriterStore
@@ -133,6 +134,7 @@ class Host:
         self._calls: deque[Callable[[], None]] = deque()
         self._is_armed = False
         self._is_closing = False
+        self._is_leaving = False
         self._pid = os.getpid()
         self._started: Future[None] = Future()
         self._tickets: set[Ticket] = set()
@@ -243,7 +245,7 @@ class Host:
         wake: int | None = None,
     ) -> Ticket:
         """Start a run; returns at once, a refused run id shows at the ticket."""
-        stored = launch.store_input(self.store, values)
+        stored = launch.store_input(self.store.put_blob, values)
         if headers:
             launch.check_headers(headers)
         ticket = Ticket(run_id or self.clock.new_run_id())
@@ -283,7 +285,6 @@ class Host:
             if _open.get(self.key) is self:
                 del _open[self.key]
         self._is_closing = True
-        done: Future[None] = Future()
 
         async def drop() -> None:
             # The bodies' tasks get to their end; what they still do is not written.
@@ -291,13 +292,13 @@ class Host:
             if tasks:
                 await asyncio.wait(tasks, timeout=0.6)
             self.loop.stop()
-            done.set_result(None)
 
         def begin() -> None:
-            self.core.keep(asyncio.Task(drop(), loop=self.loop))
+            if not self._is_leaving:
+                self.core.keep(asyncio.Task(drop(), loop=self.loop))
 
-        self.loop.call_soon_threadsafe(begin)
-        done.result()
+        with suppress(RuntimeError):  # it has stopped, and closed its loop
+            self.loop.call_soon_threadsafe(begin)
         self._thread.join(10)
 
     def close(self, timeout: float = 10.0) -> None:
@@ -308,7 +309,8 @@ class Host:
         if self._pid != os.getpid() or self._is_closing:
             return
         self._is_closing = True
-        self.loop.call_soon_threadsafe(self._begin_closing)
+        with suppress(RuntimeError):  # it has stopped, and closed its loop
+            self.loop.call_soon_threadsafe(self._begin_closing)
         if threading.get_ident() != self._thread.ident:
             self._thread.join(timeout)
 
@@ -344,9 +346,11 @@ class Host:
             except (SystemExit, KeyboardInterrupt) as exc:
                 # Raised in a task that a body started: the others go on.
                 log.warning("a task of a run raised %s", type(exc).__name__)
-        self.store.close()
-        self._release()
-        self.loop.close()
+        try:
+            self.store.close()
+        finally:
+            self._release()
+            self.loop.close()
 
     def _begin(self) -> None:
         try:
@@ -362,7 +366,6 @@ class Host:
         """The first commit is done, or waits for space on a full disk."""
         if self.core.stopped is not None:
             self._started.set_exception(self.core.stopped)
-            self.loop.stop()
             return
         self._started.set_result(None)
         if not self.clock.virtual:
@@ -461,15 +464,21 @@ class Host:
                 self.changed.notify_all()
 
     def _core_stopped(self, error: BaseException) -> None:
-        log.error("engine of app %r stopped: %s", self.app, error)
+        say(f"engine of app {self.app!r} stopped: {error}", logging.ERROR)
         for ticket in list(self._tickets):
             ticket.fail(error)
         self._tickets.clear()
         with _lock:
             if _open.get(self.key) is self:
                 del _open[self.key]
+        if not self._is_closing:  # it can do nothing more: let the next one in
+            self.loop.call_soon(self._begin_closing)
 
     def _begin_closing(self) -> None:
+        if self._is_leaving:
+            return
+        self._is_leaving = True
+
         async def close() -> None:
             await self.core.shutdown()
             error = self.core.stopped

@@ -14,7 +14,7 @@ from nbflow._engine.journal import Journal, load_journal
 from nbflow._engine.options import NO_OPTIONS, check_invoke_options
 from nbflow._engine.run import LiveRun
 from nbflow._store.base import RunRow, WriterStore
-from nbflow._store.payload import from_json, load_value, to_json, value_member
+from nbflow._store.payload import PutBlob, from_json, load_value, to_json, value_member
 from nbflow.definition.source import same_definition
 from nbflow.definition.spec import Target, WorkflowSpec
 from nbflow.errors import (
@@ -76,7 +76,7 @@ def new_journal(
         core.clock.new_run_id() if run_id is None else run_id,
         spec.name,
         core.definition(spec),
-        store_input(core.store, values) if stored_input is None else stored_input,
+        store_input(core.put_blob, values) if stored_input is None else stored_input,
         core.clock.micros(),
         options,
         stored_options=None if options is NO_OPTIONS else options.to_stored(),
@@ -97,12 +97,12 @@ def new_journal(
     return journal
 
 
-def store_input(store: WriterStore, values: Mapping[str, Any]) -> bytes:
+def store_input(put: PutBlob, values: Mapping[str, Any]) -> bytes:
     """The stored form of a run's input."""
     if not values:
         return b'{"_value":{}}'
     payload = codecs.encode(dict(values))
-    return b"{" + value_member(payload, store.put_blob) + b"}"
+    return b"{" + value_member(payload, put) + b"}"
 
 
 def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -176,7 +176,7 @@ def start_child(
     """Create a child with the parent's next commit, or find the run of that id."""
     check_invoke_options(options)
     run_id = options.get("run_id")
-    stored = store_input(core.store, values)
+    stored = store_input(core.put_blob, values)
     if run_id is not None:
         names.check_run_id(run_id)
         if find_existing(core, run_id, spec, stored) is not None:
@@ -378,7 +378,9 @@ def resume(
     journal.ended = journal.last = journal.tail = journal.reason = None
     journal.preview = None
     journal.spent = journal.attempt
+    journal.status = RunStatus.RUNNING.value
     note_resumed(journal, "user", spec, {"_refresh": refresh, "stale": stale})
+    journal.update()  # with the event: a crash must not leave one without the other
     core.enter(journal, "user")
     return journal
 

@@ -88,7 +88,8 @@ class Memo:
 
     A step that the body canceled stays recorded as canceled, for the body will cancel
     it again. Not so where that is in doubt (`doubted`): the body may have done it only
-    because it was failing, or because of a failure that a resume has put aside.
+    because it was failing, or because of a failure that a resume has put aside. What
+    was recorded behind such a failure may also get other arguments (`revised`).
     """
 
     outcomes: dict[str, Recorded] = field(default_factory=dict)
@@ -97,8 +98,8 @@ class Memo:
     doubted: set[str] = field(default_factory=set)
     idle_recoveries: int = 0  # crashes since the last outcome
     claimed: set[int] = field(default_factory=set)
-    edited: int = 0  # index of the last event after which the code was another one
-    revised: int = 0  # the same, of when some outcomes did not count any more
+    edited: int = 0  # index of the event since which the code is another one
+    revised: set[int] = field(default_factory=set)
     _called: dict[str, int] = field(default_factory=dict)  # first event of each step
     _went_on: int = 0  # first event of the newest step that has an outcome
     _index: dict[tuple[str, bytes], list[Recorded]] | None = None
@@ -155,7 +156,9 @@ class Memo:
             if _same_arguments(found.mark, mark):
                 self.claimed.add(found.idx)
                 return Verdict.STALE, found
-        is_revised = found is not None and found.idx < max(self.edited, self.revised)
+        is_revised = found is not None and (
+            found.idx < self.edited or found.idx in self.revised
+        )
         if known and (item_of is not None or not (changed or is_revised)):
             moved = self._moved(key, mark, item_of)
             if moved is not None:
@@ -163,13 +166,18 @@ class Memo:
                 return Verdict.MOVED, moved
         if found is None or found.idx in self.claimed:
             return Verdict.EXECUTE, None
+        if _is_other_kind(found.mark, mark):
+            # Sleeps always call the code changed: their duration is no identity.
+            is_edited = changed and mark[ARGUMENTS:] != _NO_FUNCTION
+            return (
+                Verdict.SUPERSEDE if is_revised or is_edited else Verdict.CONFLICT
+            ), found
+        if not known:
+            self.claimed.add(found.idx)
+            return Verdict.UNSURE, found
         if changed or is_revised or item_of is not None:
-            if known or _is_other_kind(found.mark, mark):
-                return Verdict.SUPERSEDE, found
-        elif known or _is_other_kind(found.mark, mark):
-            return Verdict.CONFLICT, found
-        self.claimed.add(found.idx)
-        return Verdict.UNSURE, found
+            return Verdict.SUPERSEDE, found
+        return Verdict.CONFLICT, found
 
     def _match_canceled(
         self, found: Recorded, can_wait: bool
@@ -216,7 +224,8 @@ class Memo:
             self._went_on = max(self._went_on, first)
             self.idle_recoveries = 0
         elif type == _CANCELED:
-            began = self.partial.pop(key, Partial()).since or event.at
+            left = self.partial.pop(key, None)
+            began = None if left is None else left.since
             self._settle(
                 Recorded(
                     key,
@@ -225,7 +234,7 @@ class Memo:
                     type,
                     event.mark,
                     event.data or b"{}",
-                    (event.at - began) / 1e6,
+                    0.0 if began is None else (event.at - began) / 1e6,
                 )
             )
         elif type == EventType.STEP_SUPERSEDED.value:
@@ -274,10 +283,10 @@ class Memo:
         dropped = set(data.get("_refresh") or ())
         self.history = [past for past in self.history if past.key not in dropped]
         first = self._put_aside(dropped, event.idx)
-        if first is not None:
-            self.revised = event.idx
-            for key, outcome in list(self.outcomes.items()):
-                if outcome.type == _CANCELED and outcome.idx > first:
+        for key, outcome in list(self.outcomes.items()):
+            if first is not None and outcome.idx > first:
+                self.revised.add(outcome.idx)
+                if outcome.type == _CANCELED:
                     self._doubt(key)
         for partial in self.partial.values():  # tries are counted anew
             partial.is_retried = partial.is_retried or partial.child is not None

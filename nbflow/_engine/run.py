@@ -154,7 +154,7 @@ class LiveRun:
             return
         try:
             payload = encode(value, self, self.spec.fn)
-            member = value_member(payload, self.core.store.put_blob)
+            member = value_member(payload, self.core.put_blob)
         except Exception as exc:
             self._raised(exc)
             return
@@ -454,7 +454,7 @@ class LiveRun:
         """Data for whoever watches the run."""
         scope = current_step.get()
         payload = codecs.encode(data)
-        member = value_member(payload, self.core.store.put_blob)
+        member = value_member(payload, self.core.put_blob)
         head = to_json({"name": names.check_event_name(name), "key": key})
         self._say(EventType.DATA.value, head[:-1] + b"," + member + b"}", scope)
 

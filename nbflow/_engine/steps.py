@@ -396,7 +396,7 @@ def _record_value(call: StepCall, attempt: int, value: Any, duration: float) -> 
         if payload.plain and len(payload.text) <= INLINE_LIMIT:
             member = b'"_value":' + payload.text
         else:
-            member = value_member(payload, core.store.put_blob)
+            member = value_member(payload, core.put_blob)
     except (NotSerializable, PayloadTooLarge) as exc:
         core.keep_unstored(run.journal.id, call.key, call.mark, value)
         exc.run_id, exc.step = run.journal.id, step_label(call.key)
@@ -630,7 +630,7 @@ def _started_data(call: StepCall) -> bytes:
     named = b"" if is_id else b'"_fn":%b,' % _quoted(label)
     if not call.args and not call.kwargs:
         return b"{" + named[:-1] + b"}" if named else b"{}"
-    put = call.run.core.store.put_blob
+    put = call.run.core.put_blob
     text, is_inline = store_parts(
         codecs.Payload(arguments.text, arguments.parts, False), put
     )

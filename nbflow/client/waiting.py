@@ -20,7 +20,13 @@ from nbflow._engine.launch import read_ending
 from nbflow._store.base import RunRow
 from nbflow.client.access import Access, is_ended
 from nbflow.client.notices import warn
-from nbflow.errors import EngineClosed, EngineNotInherited, RunNotFound, StoreError
+from nbflow.errors import (
+    EngineClosed,
+    EngineNotInherited,
+    NbflowError,
+    RunNotFound,
+    StoreError,
+)
 from nbflow.model import RunStatus
 
 POLL = 0.02
@@ -134,7 +140,10 @@ class Watch:
         """The ticket has failed: the run may have ended, or go on elsewhere."""
         if not isinstance(error, StoreError):
             raise error
-        row = self._row()
+        try:
+            row = self._row()
+        except NbflowError:  # what stopped the engine has taken the run along
+            raise error from None
         if row is not None and is_ended(row):
             return self._read(row)
         host = self.access.host()

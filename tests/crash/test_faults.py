@@ -28,6 +28,7 @@ OUTCOMES = (
     EventType.STEP_CANCELED,
 )
 Fault = Callable[["Bench"], None]
+pytestmark = pytest.mark.filterwarnings("ignore:no engine serves app")
 
 
 class Bench:
@@ -73,7 +74,7 @@ class Bench:
     def client(self) -> Client:
         """A client of the living engine."""
         if self.is_dead:
-            raise StoreError("dead")
+            raise StoreError("the disk is broken")
         return self.engine.client
 
     def play_with_a_stop(self) -> Any:
@@ -84,10 +85,10 @@ class Bench:
         except StoreError as error:
             assert "the disk is broken" in str(error)
         assert self.is_dead
-        if self.engine._host is not None:
-            assert self.engine._host.core.stopped is not None
+        host = self.engine._host
+        if host is not None:  # else it could not even start
             with pytest.raises(StoreError, match="the disk is broken"):
-                self.engine.client.workflows.invoke("child", input={"n": 1})
+                host.invoke(scenarios.child.spec, {"n": 1})
         self.bury()
         return self.play()
 
@@ -209,6 +210,30 @@ def test_a_full_disk_only_delays(name: str) -> None:
         assert bench.executed == calm.executed, where
         bench.check()
     print(f"{name}: {calm.reached} commits")
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_full_disk_at_a_large_value_only_delays(times: int) -> None:
+    def fill(bench: Bench) -> None:
+        bench.at = bench.at + 1 if bench.reached < at + times - 1 else 0
+        raise StoreFull("no space left")
+
+    points = ("blob",)
+    calm = undisturbed("sequence", points)
+    assert calm.reached == 3  # the input, a step's argument and its value
+    for at in range(1, calm.reached + 1):
+        bench = Bench("sequence", at, fill, points)
+        if at == 1:  # the invoke itself: nothing is recorded, the user tries again
+            for _ in range(times):
+                with pytest.raises(StoreFull, match="no space left"):
+                    bench.play()
+                bench.engine.close()
+                bench.store = bench.store.crash()
+        result = bench.play()
+        where = f"blob {at} of {calm.reached}"
+        assert result == EXPECTED["sequence"], where
+        assert bench.executed == calm.executed, where
+        bench.check()
 
 
 def test_a_broken_store_stops_the_engine_and_the_next_one_goes_on(name: str) -> None:

@@ -172,7 +172,7 @@ def moments(nursery: Nursery, chance: random.Random) -> Iterator[dict[str, Any]]
         if point is None:
             yield {"after": chance.uniform(0.02, 0.3)}
         else:
-            yield {"point": point, "count": chance.randint(1, 40), "after": 5.0}
+            yield {"point": point, "count": chance.randint(1, 40)}
 
 
 @pytest.mark.slow

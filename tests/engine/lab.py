@@ -117,6 +117,9 @@ class Lab:
             lambda: list(self.specs.values()),
         )
 
+    def __del__(self) -> None:
+        self.loop.close()  # a failed test has not come to `end`
+
     def start(self, name: str | Callable[..., Any], /, **values: Any) -> str:
         """Record a new run; `wait` lets it go. Its id."""
         spec = self.specs[name if isinstance(name, str) else name.__name__]
@@ -213,6 +216,7 @@ class Lab:
         )
         store = MemoryStore(faults=Fuse())
         store.commit(batch)
+        store._shared.blobs.update(self.store._shared.blobs)
         clock = VirtualClock(self.clock.now())
         return Lab(*self.specs.values(), store=store.crash(), clock=clock)
 

@@ -9,7 +9,7 @@ of a race, the items a worker gets) becomes part of later positions.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -87,10 +87,16 @@ CANCELING = (
 """Those that leave nothing running when they are cancelled."""
 ORDERLY = tuple(kind for kind in TREES if kind not in ("first", "broken_group"))
 """Those that cancel nothing."""
+STEADY = (*CANCELING, "tasks", "fail_after", "shield")
+"""Those that make nothing of the order in which things come to their end."""
 
 
 def build(
-    rng: random.Random, *, time_outs: bool = False, threads: bool = False
+    rng: random.Random,
+    *,
+    time_outs: bool = False,
+    threads: bool = False,
+    mended: bool = False,
 ) -> Node:
     """A random program, to depth 3.
 
@@ -99,9 +105,15 @@ def build(
         time_outs: with time-outs of the body's own; nothing else is then going on, for
             how they come to lie between other branches' steps is not replayed.
         threads: with steps that are not async.
+        mended: such as a step that fails and is mended does not turn upside down: what
+            follows a failure may have come to its end in another order.
     """
     numbers = count()
     styles = (*STYLES, "thread") if threads else STYLES
+    trees = ORDERLY if time_outs else TREES
+    if mended:
+        styles = tuple(style for style in styles if style != "failing")
+        trees = STEADY
 
     def node(kind: str, children: list[Node]) -> Node:
         return Node(
@@ -123,7 +135,7 @@ def build(
     def part() -> Node:
         if time_outs and rng.random() < 0.7:
             return node("time_out", [tree(2, CANCELING)])
-        return tree(3, ORDERLY if time_outs else TREES)
+        return tree(3, trees)
 
     return node("seq", [*(part() for _ in range(rng.randint(1, 3))), node("step", [])])
 
@@ -138,6 +150,7 @@ class Life:
         self.executed: list[str] = []
         self.seen: list[str] = []
         self.swaps: list[tuple[str, str]] = []
+        self.broken: str | None = None
 
     def duration(self, position: str) -> float | None:
         """Another one in each life."""
@@ -153,6 +166,8 @@ class Life:
         duration = self.duration(position)
         if duration is not None:
             await asyncio.sleep(duration)
+        if position == self.broken:
+            raise LookupError("to be mended")
         if style == "failing":
             raise ValueError(position)
         if style == "flaky" and scope.attempt == 1:
@@ -516,6 +531,35 @@ class Trial:
         self.replay(lab, run_id, result)
         lab.end()
 
+    def mended(self) -> bool:
+        """A life that fails at some step, and lives that go on after it was mended.
+
+        False if the program never came to that step.
+        """
+        steps = [node for node in walk(self.program) if node.kind == "step"]
+        self.new_life()
+        self.life.broken = str(self.rng.choice(steps).n)
+        lab = self.disturb(Lab(define(self.body, "program")))
+        run_id = lab.start("program")
+        if lab.wait_for_end(run_id).status is RunStatus.COMPLETED:
+            lab.end()
+            return False
+        self.check({}, [])
+        lab = self.disturb(lab.crash())
+        before = completed(lab, run_id)
+        lab.resume(run_id)
+        self.new_life()
+        if lab.wait(run_id, commits=self.rng.randint(1, 20)) is None:
+            self.check(before, [])
+            lab = self.disturb(lab.crash())
+            before = completed(lab, run_id)
+            self.new_life()
+            lab.recover()
+        result = self.finish(lab, run_id, before, [])
+        self.replay(lab, run_id, result)
+        lab.end()
+        return True
+
     def new_life(self) -> None:
         self.life = Life(self.program, self.seed, self.life.number + 1)
 
@@ -560,18 +604,35 @@ class Trial:
             raise Mismatch(f"the order was\n  {seen}, it is now\n  {life.seen}")
 
 
+def completed(lab: Lab, run_id: str) -> dict[str, str]:
+    """What no later life may execute again."""
+    outcomes = lab.outcomes(run_id)
+    return {key: type for key, type in outcomes.items() if type == "step.completed"}
+
+
+def walk(node: Node) -> Iterator[Node]:
+    yield node
+    for each in node.children:
+        yield from walk(each)
+
+
 def examine(
     seed: int,
     *,
     crashes: int = 3,
     rounds: int = 2,
     noise: bool = False,
+    mended: bool = False,
     **options: bool,
 ) -> None:
     """Put one random program through its lives; tell all about it if that fails."""
-    program = build(random.Random(seed), **options)
+    program = build(random.Random(seed), mended=mended, **options)
     trial = Trial(seed, program, crashes, noise)
     try:
+        if mended:
+            for _ in range(rounds):
+                trial.mended()
+            return
         commits = trial.undisturbed()
         for _ in range(rounds):
             trial.disturbed(commits)
