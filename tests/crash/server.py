@@ -3,7 +3,8 @@
 It starts one run of `long`, says `ready`, then obeys one word a line and answers each
 with one line: `result` waits for the run, `invoke` starts another one, `limit N` lets
 no file of this process grow beyond N bytes (0: beyond nothing), `paused` waits until
-the engine says that it is, `state` says how the engine is. Errors are answered as `Type: message`.
+the engine says that it is, `state` says how the engine is. Errors are
+answered as `Type: message`.
 """
 
 import asyncio
