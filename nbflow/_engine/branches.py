@@ -18,12 +18,11 @@ import re
 import sys
 from collections.abc import Coroutine, Iterator, Set
 from contextvars import Context, ContextVar, copy_context
-from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from nbflow.errors import Canceled, ContextClosed, NonDeterminismError
+from nbflow.errors import NonDeterminismError
 
 if TYPE_CHECKING:  # the run owns its branches: a cycle of objects, not of modules
     from nbflow._engine.run import LiveRun
@@ -37,7 +36,6 @@ _NUMBER = "\x1e"  # before the number of a repeated id
 _TASK = "\x1d"  # keeps the counters of tasks and groups apart from those of ids
 _GROUP = "\x1c"
 _LOOKS_LIKE_TASK = re.compile(r"~\d+$")
-_ENDED = (ContextClosed, Canceled, asyncio.CancelledError)
 _ANYIO_WRAPPERS = ("_run_coro", "_run_wrapped_task")  # of 4.16, and of older ones
 _WAIT_FOR = asyncio.wait_for.__code__
 if sys.version_info < (3, 13):
@@ -49,7 +47,16 @@ else:
 class Branch:
     """One line of execution in a run, and the counters of what it has called."""
 
-    __slots__ = ("_counts", "_tasks", "is_task", "made", "parent", "path", "run")
+    __slots__ = (
+        "_counts",
+        "_family",
+        "_tasks",
+        "is_task",
+        "made",
+        "parent",
+        "path",
+        "run",
+    )
 
     def __init__(
         self, run: "LiveRun", path: str, parent: "Branch | None", is_task: bool
@@ -61,6 +68,7 @@ class Branch:
         self.made: dict[int, BranchTask] = {}  # before asyncio asks for them
         self._counts: dict[str, int] = {}
         self._tasks = 0
+        self._family = 0
 
     def key(self, id: str) -> str:
         """The key of the next call of `id` in this branch."""
@@ -78,8 +86,9 @@ class Branch:
     def place(self) -> int:
         """A number for the next task of this branch: the same in every life."""
         self._tasks = number = self._tasks + 1
-        family = crc32(self.path.encode("utf-8", "surrogatepass")) + (number >> 8)
-        return family << 8 | number & 0xFF
+        if number == 1:
+            self._family = crc32(self.path.encode("utf-8", "surrogatepass"))
+        return (self._family + (number >> 8)) << 8 | number & 0xFF
 
     def group(self, name: str) -> "Branch":
         """The branch of the next `ctx.group(name)` in this branch.
@@ -126,9 +135,16 @@ class BranchTask(asyncio.Task[Any]):
 
     __slots__ = ("_place",)
 
-    def __init__(self, coro: Coroutine[Any, Any, Any], place: int, **options: Any):
+    def __init__(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        place: int,
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+        name: str | None = None,
+    ) -> None:
         self._place = place
-        super().__init__(coro, **options)
+        super().__init__(coro, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:
         return self._place
@@ -156,7 +172,7 @@ def make_task(
         child = branch
     else:
         return _as_given(loop, branch, coro, origin)
-    return _adopt(loop, branch, child, coro, context, options)
+    return _adopt(loop, branch, child, coro, context, options.get("name"))
 
 
 def _adopt(
@@ -165,35 +181,24 @@ def _adopt(
     child: Branch,
     coro: Coroutine[Any, Any, Any],
     context: Context | None,
-    options: dict[str, Any],
+    name: str | None,
 ) -> BranchTask:
     context = copy_context() if context is None else context.copy()
     context.run(current_branch.set, child)
-    task = BranchTask(coro, parent.place(), loop=loop, context=context, **options)
+    task = BranchTask(coro, parent.place(), loop, context, name)
     parent.run.adopt(task)
-    task.add_done_callback(partial(_done, parent.run))
     return task
-
-
-def _done(run: "LiveRun", task: asyncio.Task[Any]) -> None:
-    """Keep asyncio from reporting what the end of a run did to one of its tasks."""
-    if not run.is_closed or task.cancelled():
-        return
-    error = task.exception()
-    rest = error.split(_ENDED)[1] if isinstance(error, BaseExceptionGroup) else error
-    if rest is not None and not isinstance(rest, _ENDED):
-        run.core.note_late(run.journal.id, rest)
 
 
 def _origin() -> FrameType | None:
     """The call of `wait_for` or `as_completed` that makes the task, if one does."""
-    frame: FrameType | None = sys._getframe(2)  # loop.create_task
+    frame = sys._getframe(2).f_back  # what has called loop.create_task
     for _ in range(4):  # at most: _ensure_future, ensure_future, <setcomp>, the call
-        frame = frame.f_back if frame is not None else None
         if frame is None:
             return None
         if frame.f_code is _WAIT_FOR or frame.f_code is _AS_COMPLETED:
             return frame
+        frame = frame.f_back
     return None
 
 
@@ -222,7 +227,7 @@ def _as_given(
             if not asyncio.isfuture(each) and id(each) not in made:
                 one = each if asyncio.iscoroutine(each) else _wrap_awaitable(each)
                 child = branch.task(_function_name(one))
-                made[id(each)] = _adopt(loop, branch, child, one, None, {})
+                made[id(each)] = _adopt(loop, branch, child, one, None, None)
     task = made.pop(id(_awaited(coro)))
     if task.get_coro() is not coro:
         coro.close()  # asyncio's own wrapper of an awaitable

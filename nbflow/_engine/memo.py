@@ -166,16 +166,12 @@ class Memo:
                 return Verdict.MOVED, moved
         if found is None or found.idx in self.claimed:
             return Verdict.EXECUTE, None
-        if _is_other_kind(found.mark, mark):
-            # Sleeps always call the code changed: their duration is no identity.
-            is_edited = changed and mark[ARGUMENTS:] != _NO_FUNCTION
-            return (
-                Verdict.SUPERSEDE if is_revised or is_edited else Verdict.CONFLICT
-            ), found
-        if not known:
+        if not known and not _is_other_kind(found.mark, mark):
             self.claimed.add(found.idx)
             return Verdict.UNSURE, found
-        if changed or is_revised or item_of is not None:
+        # Sleeps always call the code changed, for their duration is no identity.
+        is_edited = changed and not _has_lost_function(found.mark, mark)
+        if is_edited or is_revised or item_of is not None:
             return Verdict.SUPERSEDE, found
         return Verdict.CONFLICT, found
 
@@ -357,6 +353,11 @@ def _same_arguments(recorded: bytes | None, mark: bytes) -> bool:
         and recorded[:ARGUMENTS] == mark[:ARGUMENTS]
         and not _is_other_kind(recorded, mark)
     )
+
+
+def _has_lost_function(recorded: bytes | None, mark: bytes) -> bool:
+    """Whether a step that calls no function stands where one did."""
+    return _is_other_kind(recorded, mark) and mark[ARGUMENTS:] == _NO_FUNCTION
 
 
 def _is_other_kind(recorded: bytes | None, mark: bytes) -> bool:

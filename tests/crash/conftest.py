@@ -35,7 +35,10 @@ class Served:
 
     def read(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        line = self.process.stdout.readline()
+        if not line:  # it has ended
+            raise AssertionError(self.process.communicate()[1])
+        return line.strip()
 
     def ask(self, word: str) -> str:
         self.tell(word)

@@ -79,17 +79,23 @@ async def wait_and_add(a: int, b: int, seconds: float = 0) -> int:
     return a + b
 
 
-def double(a: int) -> int:
+async def double(a: int) -> int:
     ran()
     return 2 * a
 
 
-def echo(value: Any) -> Any:
+def double_in_thread(a: int) -> int:
+    """For steps that are alone: the order of threads is their own."""
+    ran()
+    return 2 * a
+
+
+async def echo(value: Any) -> Any:
     ran()
     return value
 
 
-def fail_until(attempt: int) -> int:
+async def fail_until(attempt: int) -> int:
     ran()
     context = current()
     assert context.step is not None
@@ -110,7 +116,7 @@ async def sequence(ctx: Context, text: str) -> list[Any]:
     """Async and sync steps, a large value, a large input and recorded randomness."""
     chance = ctx.random()
     one = await ctx.run("one", wait_and_add, 1, 2)
-    two = await ctx.run("two", double, one)
+    two = await ctx.run("two", double_in_thread, one)
     large = await ctx.run("large", echo, text[:9_000])
     same = await ctx.run("same", echo, (chance, str(ctx.uuid())))
     ctx.log("nearly there")

@@ -147,8 +147,8 @@ def test_a_life_that_was_cut_off_uses_up_no_try_of_the_body(lives, world):
 def test_a_crash_between_two_tries_of_the_body_gives_no_try_more(lives, world):
     world.is_free = True
     world.failures = -10
-    handle = lives.start("failing_body")
     lives.clock.busy()  # the retry is not due in this life
+    handle = lives.start("failing_body")
     with pytest.raises(TimeoutError):
         handle.result(timeout=0.2)
     lives.crash()

@@ -108,6 +108,8 @@ class Lab:
             self.fuse.replace()
         self.clock = VirtualClock() if clock is None else clock
         self.loop = self.clock.new_loop()
+        self.loop.set_exception_handler(self._unhandled)
+        self.faults: list[dict[str, Any]] = []
         self.core = Core(
             self.loop,
             self.store,
@@ -116,6 +118,12 @@ class Lab:
             self.specs.get,
             lambda: list(self.specs.values()),
         )
+
+    def _unhandled(
+        self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]
+    ) -> None:
+        if "handle" in context:  # else a task of the body's, which nobody asked
+            self.faults.append(context)
 
     def __del__(self) -> None:
         self.loop.close()  # a failed test has not come to `end`
@@ -185,6 +193,7 @@ class Lab:
             task.cancel()
         self.let(1.0)  # what the crash has interrupted unwinds unheard
         self.loop.close()
+        assert not self.faults, self.faults
         return self.store.crash()
 
     def recover(self) -> list[str]:

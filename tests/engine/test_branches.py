@@ -1,7 +1,6 @@
 """Steps are known by their branch, their id and a number, in every life and version."""
 
 import asyncio
-import gc
 import re
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, copy_context
@@ -369,29 +368,3 @@ def test_ten_thousand_branches_have_different_places() -> None:
     lab = Lab(body)
     assert lab.run(body).value > 9_990
     lab.end()
-
-
-# The end of a run
-
-
-def test_what_a_body_leaves_behind_is_cancelled_without_a_noise(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def body(ctx: Context) -> str:
-        async def fetch() -> None:
-            try:
-                await asyncio.sleep(3_600)
-            finally:
-                await ctx.run("too late", work)
-
-        tasks = [asyncio.create_task(fetch()) for _ in range(3)]
-        await ctx.run("s", work)
-        assert not any(each.done() for each in tasks)
-        return "done"
-
-    lab = Lab(body)
-    assert lab.run(body).value == "done"
-    lab.let(1)
-    lab.end()
-    gc.collect()
-    assert caplog.records == []

@@ -20,7 +20,7 @@ FIRST = int(os.environ.get("NBFLOW_SEED", "0"))
 CHUNK = 50
 
 CHUNKS = range(FIRST, FIRST + PROGRAMS, CHUNK)
-FEW = range(FIRST, FIRST + max(PROGRAMS // 4, 1), CHUNK)
+FEW = range(FIRST, FIRST + max(PROGRAMS // 8, 1), CHUNK)
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +54,12 @@ def test_so_it_is_when_the_body_has_time_outs_of_its_own(first: int) -> None:
 def test_so_it_is_with_steps_in_threads(first: int) -> None:
     for seed in range(first, last(first, FEW)):
         examine(seed, threads=True)
+
+
+@pytest.mark.parametrize("first", FEW)
+def test_so_it_is_when_a_failed_run_is_mended_and_resumed(first: int) -> None:
+    for seed in range(first, last(first, FEW)):
+        examine(seed, mended=True)
 
 
 @pytest.mark.parametrize("first", FEW)
