@@ -358,6 +358,9 @@ class _Installation:
         self.lock = threading.Lock()
         self.users = 0
         self.hooks: dict[type, _LogHook | _WarningHook] = {}
+        # Outlive their use: before Python 3.13.3 `print` holds no reference to the
+        # stream it writes to, and another thread may be in the middle of it.
+        self.streams: dict[str, _Stream] = {}
 
     def add(self) -> None:
         with self.lock:
@@ -366,13 +369,19 @@ class _Installation:
                 stream = getattr(sys, name)
                 # None without a console; ours if someone kept it and put it back.
                 if stream is not None and not isinstance(stream, _Stream):
-                    setattr(sys, name, _Stream(name, stream))
+                    setattr(sys, name, self.stand_in(name, stream))
             for kind in (_LogHook, _WarningHook):
                 hook = self.hooks.get(kind)
                 if hook is None or not hook.on_top:
                     if hook is not None:
                         hook.restore()
                     self.hooks[kind] = kind()
+
+    def stand_in(self, name: str, original: TextIO) -> _Stream:
+        known = self.streams.get(name)
+        if known is None or known._original is not original:
+            known = self.streams[name] = _Stream(name, original)
+        return known
 
     def remove(self) -> None:
         with self.lock:

@@ -380,7 +380,7 @@ def line(row: Row) -> str:
     if row.ratio is not None and row.ratio < 1:
         ratio = f"{row.ratio:.1%}"
     return (
-        f"{row.workload:11} {_number(row.value):>9} {row.unit:24} {limit:>14} "
+        f"{row.workload:11} {_number(row.value):>9} {row.unit:30} {limit:>14} "
         f"{ratio:>8}  {'met ' if row.met else 'MISS'}  {row.goal}"
     )
 
@@ -436,7 +436,7 @@ def main() -> None:
         if given.profile:
             profile(given.profile, Path(folder), shrink)
             return
-        bench = Bench(Path(folder), 1 if given.quick else given.rounds, shrink)
+        bench = Bench(Path(folder), 1 if given.quick else max(given.rounds, 1), shrink)
         rows = []
         for name in names:
             for row in BENCHES[name](bench, name):

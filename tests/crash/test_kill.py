@@ -175,7 +175,6 @@ def moments(nursery: Nursery, chance: random.Random) -> Iterator[dict[str, Any]]
             yield {"point": point, "count": chance.randint(1, 40)}
 
 
-@pytest.mark.slow
 def test_nothing_is_lost_and_nothing_is_done_again(nursery: Nursery) -> None:
     chance = random.Random(11)
     for order in moments(nursery, chance):

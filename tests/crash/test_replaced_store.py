@@ -188,8 +188,12 @@ def test_a_fork_is_refused_and_harms_nothing(live):
     assert live.handle.result(timeout=20) == 16
 
 
-def test_an_engine_that_slept_through_its_replacement_is_fenced(serve, home):
+def test_an_engine_that_slept_through_its_replacement_is_fenced(
+    serve, home, eventually
+):
     frozen = serve()
+    # Its last commit for now: asleep in the next, it would hold the database's lock.
+    eventually(lambda: Client(home, APP).runs.steps(RUN))
     os.kill(frozen.process.pid, signal.SIGSTOP)
     # The lock of a process that only sleeps is not free: somebody has to break it.
     (home / APP / "engine.lock").unlink()

@@ -13,7 +13,7 @@ the run up again there.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from nbflow._engine import launch
@@ -110,6 +110,7 @@ class Lab:
         self.loop = self.clock.new_loop()
         self.loop.set_exception_handler(self._unhandled)
         self.faults: list[dict[str, Any]] = []
+        self.others: set[asyncio.Task[Any]] = set()
         self.core = Core(
             self.loop,
             self.store,
@@ -172,6 +173,10 @@ class Lab:
             raise AssertionError(f"the run hangs; it went so far: {self.story(run_id)}")
         return ended[0] if ended else None
 
+    def beside(self, code: Coroutine[Any, Any, Any]) -> None:
+        """Run something that is not of any run, until this life ends."""
+        self.others.add(self.loop.create_task(code))
+
     def let(self, seconds: float) -> None:
         """Let (virtual) time pass."""
         self.loop.run_until_complete(asyncio.sleep(seconds))
@@ -189,10 +194,12 @@ class Lab:
     def end(self) -> MemoryStore:
         """End this life; a writer for the next."""
         self.core.drop()
-        for task in asyncio.all_tasks(self.loop):
+        for task in self.others:
             task.cancel()
         self.let(1.0)  # what the crash has interrupted unwinds unheard
+        left = asyncio.all_tasks(self.loop)
         self.loop.close()
+        assert not left, left
         assert not self.faults, self.faults
         return self.store.crash()
 

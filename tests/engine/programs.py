@@ -496,7 +496,8 @@ class Trial:
     def disturb(self, lab: Lab) -> Lab:
         """Keep the loop busy with something that is not of the run."""
         if self.noise:
-            self.tasks = {lab.loop.create_task(_noise()) for _ in range(3)}
+            for _ in range(3):
+                lab.beside(_noise())
         return lab
 
     def undisturbed(self) -> int:
@@ -521,10 +522,11 @@ class Trial:
             if ending is not None:
                 break
             self.check(before, seen)
+            seen = self.life.seen.copy()  # what unwinds in a crash is not seen
             lab = self.disturb(lab.crash())
             if run_id not in lab.recover():
                 break  # the last commit was the run's end, or none was made
-            before, seen = lab.outcomes(run_id), self.life.seen
+            before = lab.outcomes(run_id)
         else:
             self.new_life()
         result = self.finish(lab, run_id, before, seen)
