@@ -9,10 +9,14 @@ async def test_retries():
 """
 
 import asyncio
+import copy
 import inspect
+import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -22,6 +26,7 @@ from nbflow._engine.clock import SystemClock, VirtualClock
 from nbflow._store.memory import MemoryStore
 from nbflow.client import Client, RunHandle
 from nbflow.context import Context, InvokeOutcome, RunFacts, StepInfo, current_context
+from nbflow.definition.source import function_label
 from nbflow.engine import Engine
 from nbflow.model import from_micros
 from nbflow.workflows import Workflow, start_run
@@ -48,7 +53,7 @@ class TestEngine:
         self.app = app
         self._store = MemoryStore(now=self.clock.micros())
         self._workflows: dict[str, Any] = {}
-        self._stubs: dict[str, Callable[..., Any]] = {}
+        self._stubs = _Stubs()
         self._engine: Engine | None = None
 
     @property
@@ -68,6 +73,13 @@ class TestEngine:
     ) -> None:
         if self._engine is not None:
             await asyncio.to_thread(self._engine.close)
+        idle = ", ".join(repr(name) for name in self._stubs.unused)
+        if idle and kind is None:
+            warnings.warn(
+                f"no step took the stub of {idle}: stubs are for the functions of "
+                "ctx.run and ctx.map, by the step's label or id (an item's is 'id[0]')",
+                stacklevel=2,
+            )
 
     def stub(self, step: str, outcome: Any) -> None:
         """Let a step do something else than call its function.
@@ -98,6 +110,11 @@ class TestEngine:
     ) -> RunHandle[Any]:
         """Start a run; its handle."""
         engine = self._running()
+        if not isinstance(workflow, Workflow):
+            raise TypeError(
+                f"TestEngine got {type(workflow).__name__} {workflow!r}: pass the "
+                "workflow itself, as in engine.run(summarize, url)"
+            )
         self.serve(workflow)
         values = workflow.spec.inputs.validate_call(args, kwargs)
         assert engine._host is not None
@@ -134,6 +151,24 @@ def crash(engine: Engine | TestEngine) -> None:
         return
     if engine._host is not None:
         engine._host.crash()
+
+
+class _Stubs(dict[str, Callable[..., Any]]):
+    """Stubs by name, and which of them the engine has taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._used: set[str] = set()
+
+    @property
+    def unused(self) -> list[str]:
+        """The names that no step has asked for."""
+        return [name for name in self if name not in self._used]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The stub of a name; then it counts as used."""
+        self._used.add(name)
+        return super().get(name, default)
 
 
 def _as_function(outcome: Any) -> Callable[..., Any]:
@@ -182,6 +217,7 @@ class _InlineScope:
         }
         self.facts = RunFacts(**{**plain, **facts})
         self._given = facts
+        self._step: StepInfo | None = None
 
     async def step(
         self, id: str | None, fn: Any, args: tuple[Any, ...], options: Mapping[str, Any]
@@ -189,9 +225,20 @@ class _InlineScope:
         """Call the function."""
         spec = getattr(fn, "__nbflow_step__", None)
         function = spec.fn if spec is not None else fn
-        steps.refuse_coroutine(id or "?", function)
-        result = function(*args, **(options.get("kwargs") or {}))
-        return await result if inspect.isawaitable(result) else result
+        id = id or (spec.id if spec is not None else function_label(function))
+        steps.refuse_coroutine(id, function)
+        token = current_context.set(Context(self._within(id)))
+        try:
+            result = function(*args, **(options.get("kwargs") or {}))
+            return await result if inspect.isawaitable(result) else result
+        finally:
+            current_context.reset(token)
+
+    def _within(self, id: str) -> "_InlineScope":
+        """The scope that a step's function sees through `nbflow.current()`."""
+        inner = copy.copy(self)
+        inner._step = StepInfo(id, f"inline/{id}", 1, lambda: Path(tempfile.mkdtemp()))
+        return inner
 
     async def map(
         self,
@@ -283,8 +330,8 @@ class _InlineScope:
         raise asyncio.CancelledError(reason)
 
     def current_step(self) -> StepInfo | None:
-        """Steps are not told apart here."""
-        return None
+        """The step whose function is called, None in the body."""
+        return self._step
 
     def resource(self, owner: Any, factory: Callable[[], Any]) -> Any:
         """The process's object."""

@@ -13,7 +13,6 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from nbflow import codecs
 from nbflow._engine import branches, capture, failure, history, launch
@@ -91,13 +90,12 @@ class Core:
         self.thread = threading.get_ident()
         self.threads = ThreadRunner(clock, self._late_thread)
         self.batch = Batch()
+        self.begun: list[Journal] = []  # hold the start of a step that may end yet
         self.turn = 0
         self.live: dict[str, LiveRun] = {}
         self.waiting: dict[str, Journal] = {}  # between two tries of a body
         self.ended: dict[str, Ending] = {}  # by ends that are not committed yet
-        self._policies: WeakKeyDictionary[WorkflowSpec, StepPolicy] = (
-            WeakKeyDictionary()
-        )
+        self._policies: dict[WorkflowSpec, StepPolicy] = {}
         self._definitions: dict[WorkflowSpec, str] = {}
         self._definitions_of = -1
         self.resources: dict[Any, Any] = {}
@@ -164,13 +162,14 @@ class Core:
 
     def _flush_lazy(self) -> None:
         self._lazy = None
-        if self.batch:
-            self.commit()
+        self.commit()
 
     def commit(self) -> bool:
         """Write the batch in one transaction, then call what waited for it."""
         if self.paused is not None or self.stopped is not None:
             return False
+        if self.begun:
+            self._write_begun()
         batch = self.batch
         if batch:
             try:
@@ -189,11 +188,20 @@ class Core:
             batch.clear()
             self.turn += 1
         after, self._after = self._after, []
+        ended, self.ended = self.ended, {}
         for call in after:
             call()
+        for run_id, ending in ended.items():
+            for ticket in self.tickets.pop(run_id, ()):
+                ticket(ending)
         if self.on_commit is not None:
             self.on_commit()
         return True
+
+    def _write_begun(self) -> None:
+        for journal in self.begun:
+            journal.write_begun()
+        self.begun.clear()
 
     def put_blob(self, digest: str, data: bytes) -> None:
         """Keep an out-of-line value, at the latest with the commit that names it.
@@ -257,6 +265,7 @@ class Core:
         """
         tasks = [task for run in self.live.values() for task in run.tasks]
         self.batch.clear()
+        self.begun.clear()
         self._after.clear()
         self.stop(EngineClosed(f"the engine of app {self.app!r} has crashed"))
         return [task for task in tasks if not task.done()]
@@ -271,7 +280,7 @@ class Core:
         if tasks:
             await asyncio.wait(tasks, timeout=0.6)
         self.live.clear()
-        if self.stopped is None and self.batch:
+        if self.stopped is None:
             self.paused = None  # the last try, should the disk have been full
             self.commit()
         self.stopped = self.stopped or EngineClosed(
@@ -380,19 +389,13 @@ class Core:
         """Append the terminal event of a run and settle everybody who waits for it."""
         launch.record_end(journal, ending)
         self.ended[journal.id] = ending
-        self.after(partial(self._forget_ending, journal.id))
         if ending.status is RunStatus.FAILED:
             self._start_failure_workflow(journal, ending)
-        waiters, journal.waiters = journal.waiters, []
-        for waiter in waiters:
-            waiter(ending)
-        tickets = self.tickets.pop(journal.id, None)
-        if tickets:
-            self.after(partial(_tell, tickets, ending))
+        if journal.waiters is not None:
+            waiters, journal.waiters = journal.waiters, None
+            for waiter in waiters:
+                waiter(ending)
         self.flush_soon()
-
-    def _forget_ending(self, run_id: str) -> None:
-        self.ended.pop(run_id, None)
 
     def _rest(self) -> None:
         if not self.live:
@@ -483,6 +486,8 @@ class Core:
         if journal is None:
             journal = launch.take_up(self, run_id, waiter, is_resumed=is_resumed)
         if journal is not None:
+            if journal.waiters is None:
+                journal.waiters = []
             journal.waiters.append(waiter)
 
     def resolve(self, target: Target | str) -> WorkflowSpec:
@@ -564,6 +569,7 @@ class Core:
         if self._definitions_of != self.turn:
             self._definitions_of = self.turn
             self._definitions.clear()
+            self._policies.clear()
         known = self._definitions.get(spec)
         if known is None:
             known = self._definitions[spec] = spec.definition
@@ -683,11 +689,6 @@ def _is_waiting(memo: Memo, now: int) -> bool:
 def _set_done(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _tell(waiters: list[Waiter], ending: Ending) -> None:
-    for waiter in waiters:
-        waiter(ending)
 
 
 class Timer:

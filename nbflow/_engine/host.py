@@ -47,21 +47,25 @@ _open: dict[str, "Host"] = {}
 class Ticket:
     """What somebody outside the engine holds of a run: its end, when it comes."""
 
-    __slots__ = ("_future", "ending", "error", "run_id")
+    __slots__ = ("_future", "_open", "ending", "error", "run_id")
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, open: set["Ticket"]) -> None:
         self.run_id = run_id
+        self._open = open  # the engine's tickets, until it is settled
+        open.add(self)
         self.ending: Ending | None = None
         self.error: BaseException | None = None
         self._future: Future[None] | None = None
 
-    def settle(self, ending: Ending) -> None:
+    def __call__(self, ending: Ending) -> None:
         """The run has ended, and that is committed."""
+        self._open.discard(self)
         self.ending = ending
         self._tell()
 
     def fail(self, error: BaseException) -> None:
         """The run never came to be, or the engine has stopped."""
+        self._open.discard(self)
         if self.ending is None:
             self.error = error
             self._tell()
@@ -139,6 +143,7 @@ class Host:
         self._started: Future[None] = Future()
         self._tickets: set[Ticket] = set()
         self._watchers = 0
+        self.face: Any = None  # what clients keep of this engine
         self._thread = threading.Thread(
             target=self._main, name=f"nbflow-engine-{app}", daemon=True
         )
@@ -248,25 +253,15 @@ class Host:
         stored = launch.store_input(self.store.put_blob, values)
         if headers:
             launch.check_headers(headers)
-        ticket = Ticket(run_id or self.clock.new_run_id())
-        self._tickets.add(ticket)
-
-        def start() -> None:
-            try:
-                self._start(
-                    ticket, spec, values, stored, run_id, headers, label, options, wake
-                )
-            except BaseException as exc:
-                self._tickets.discard(ticket)
-                ticket.fail(exc)
-
-        self.post(start)
+        ticket = Ticket(run_id or self.clock.new_run_id(), self._tickets)
+        is_new = run_id is None
+        given = (headers, label, options, wake)
+        self.post(partial(self._start, ticket, is_new, spec, values, stored, *given))
         return ticket
 
     def follow(self, run_id: str) -> Ticket:
         """A ticket for a run that exists."""
-        ticket = Ticket(run_id)
-        self._tickets.add(ticket)
+        ticket = Ticket(run_id, self._tickets)
         self.post(lambda: self._follow(ticket))
         return ticket
 
@@ -400,62 +395,55 @@ class Host:
     def _start(
         self,
         ticket: Ticket,
+        is_new: bool,
         spec: WorkflowSpec,
         values: Mapping[str, Any],
         stored: bytes,
-        run_id: str | None,
         headers: Mapping[str, str] | None,
         label: str | None,
         options: RunOptions | None,
         wake: int | None,
     ) -> None:
         core = self.core
-        core.check_running()
-        if run_id is not None:
-            known = launch.find_existing(core, run_id, spec, stored)
-            if known is not None:
+        run_id = ticket.run_id
+        try:
+            core.check_running()
+            if not is_new and launch.find_existing(core, run_id, spec, stored):
                 self._follow(ticket)
                 return
-        journal = launch.new_journal(
-            core,
-            spec,
-            values,
-            run_id=ticket.run_id,
-            stored_input=stored,
-            headers=headers,
-            label=label,
-            options=options,
-        )
-        core.tickets.setdefault(ticket.run_id, []).append(self._settler(ticket))
-        launch.begin(core, journal, wake)
-
-    def _settler(self, ticket: Ticket) -> Callable[[Ending], None]:
-        def settle(ending: Ending) -> None:
-            self._tickets.discard(ticket)
-            ticket.settle(ending)
-
-        return settle
+            journal = launch.new_journal(
+                core,
+                spec,
+                values,
+                run_id=run_id,
+                stored_input=stored,
+                headers=headers,
+                label=label,
+                options=options,
+            )
+            core.tickets.setdefault(run_id, []).append(ticket)
+            launch.begin(core, journal, wake)
+        except BaseException as exc:
+            ticket.fail(exc)
 
     def _follow(self, ticket: Ticket) -> None:
         core = self.core
-        settle = self._settler(ticket)
         if ticket.run_id in core.live or ticket.run_id in core.waiting:
-            core.tickets.setdefault(ticket.run_id, []).append(settle)
+            core.tickets.setdefault(ticket.run_id, []).append(ticket)
             return
         if ticket.run_id in core.ended:
-            core.after(partial(settle, core.ended[ticket.run_id]))
+            core.after(partial(ticket, core.ended[ticket.run_id]))
             return
         try:
             row = launch.find_row(core, ticket.run_id)
             if row.ended is None:
                 # Nobody executes it now; it is told when somebody takes it up.
-                core.tickets.setdefault(ticket.run_id, []).append(settle)
+                core.tickets.setdefault(ticket.run_id, []).append(ticket)
                 return
             spec = self.find_spec(row.workflow)
             classes = core.classes_of(spec.fn if spec is not None else None)
-            settle(launch.read_ending(core.store, row, classes))
+            ticket(launch.read_ending(core.store, row, classes))
         except NbflowError as exc:
-            self._tickets.discard(ticket)
             ticket.fail(exc)
 
     def _committed(self) -> None:
@@ -467,7 +455,6 @@ class Host:
         say(f"engine of app {self.app!r} stopped: {error}", logging.ERROR)
         for ticket in list(self._tickets):
             ticket.fail(error)
-        self._tickets.clear()
         with _lock:
             if _open.get(self.key) is self:
                 del _open[self.key]
@@ -484,7 +471,6 @@ class Host:
             error = self.core.stopped
             for ticket in list(self._tickets):
                 ticket.fail(error or EngineClosed("the engine was closed"))
-            self._tickets.clear()
             self._committed()
             self.loop.stop()
 

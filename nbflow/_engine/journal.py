@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow import durations
+from nbflow._store import pairs
 from nbflow._store.base import EventRow, RunRow, RunUpdate
 from nbflow._store.chain import first_digest, next_digest
 from nbflow._store.payload import NO_DATA, from_json
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _new = tuple.__new__
 _RUN_STARTED = EventType.RUN_STARTED.value
 _RUN_QUEUED = EventType.RUN_QUEUED.value
+_STEP_STARTED = EventType.STEP_STARTED.value
+_STEP_COMPLETED = EventType.STEP_COMPLETED.value
 
 
 @dataclass(slots=True, eq=False)
@@ -68,7 +71,8 @@ class Journal:
     step_input: list[Any] | None = None  # of the step a rerun begins with
     spent: int = 0  # tries of the body before the last resume
     former_definition: str | None = None
-    waiters: list[Callable[["Ending"], None]] = field(default_factory=list)
+    waiters: list[Callable[["Ending"], None]] | None = None
+    begun: tuple[str, int, bytes, int] | None = None  # a step's start, not written yet
 
     def __post_init__(self) -> None:
         if not self.digest:
@@ -96,12 +100,54 @@ class Journal:
         data: bytes | None = NO_DATA,
     ) -> int:
         """Add an event to the next commit; its index."""
+        if self.begun is not None:
+            self.write_begun()
+        return self._append(
+            type, step, attempt, mark, data, 1, self.core.clock.micros()
+        )
+
+    def begin_step(self, key: str, attempt: int, data: bytes) -> None:
+        """Add `step.started` to the next commit: on its own, or with the outcome."""
+        if self.begun is not None:
+            self.write_begun()
         core = self.core
-        idx = self.idx = self.idx + 1
+        self.begun = (key, attempt, data, core.clock.micros())
+        core.begun.append(self)
+
+    def write_begun(self) -> None:
+        """Give the start of a step its own row."""
+        if self.begun is not None:
+            key, attempt, data, at = self.begun
+            self.begun = None
+            self._append(_STEP_STARTED, key, attempt, None, data, 1, at)
+
+    def complete_step(self, key: str, attempt: int, mark: bytes, data: bytes) -> int:
+        """Add `step.completed` to the next commit; its index."""
+        begun = self.begun
+        now = self.core.clock.micros()
+        if begun is None or begun[0] != key or begun[1] != attempt:
+            self.write_begun()
+            return self._append(_STEP_COMPLETED, key, attempt, mark, data, 1, now)
+        self.begun = None
+        data = pairs.join(begun[3], begun[2], data)
+        return self._append(_STEP_COMPLETED, key, attempt, mark, data, 2, now)
+
+    def _append(
+        self,
+        type: str,
+        step: str | None,
+        attempt: int | None,
+        mark: bytes | None,
+        data: bytes | None,
+        count: int,
+        at: int,
+    ) -> int:
+        """Add a row that holds `count` events."""
+        core = self.core
+        idx = self.idx = self.idx + count
         if self.turn != core.turn:
             self.turn = core.turn
-            self.tx = idx
-        at = core.clock.micros()
+            self.tx = idx - count + 1
         self.digest = digest = next_digest(
             self.digest, idx, type, at, step, attempt, mark, data
         )
@@ -112,9 +158,13 @@ class Journal:
     def create(self, status: RunStatus, queued: bytes) -> None:
         """Add the run itself, with its first event, to the next commit."""
         self.status = status.value
-        self.append(_RUN_QUEUED, data=queued)
         if status is RunStatus.RUNNING:
-            self.begin_attempt()
+            self.attempt = 1
+            self.started = now = self.core.clock.micros()
+            data = pairs.join(now, queued, b"")
+            self._append(_RUN_STARTED, None, 1, None, data, 2, now)
+        else:
+            self.append(_RUN_QUEUED, data=queued)
         self.core.batch.runs.append(self.row())
 
     def begin_attempt(self) -> None:

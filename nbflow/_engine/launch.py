@@ -4,6 +4,7 @@ Functions over the core and journals; the core calls them on its loop.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +87,8 @@ def new_journal(
         rerun_of=rerun_of,
         from_step=from_step,
         spec=spec,
+        values=values,
     )
-    journal.values = values
     journal.root_id = journal.id
     if parent is not None:
         journal.parent, journal.parent_id = parent.n, parent.id
@@ -120,17 +121,27 @@ def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 def queued_data(journal: Journal) -> bytes:
     """What `run.queued` says."""
-    fields: dict[str, Any] = {"workflow": journal.workflow}
+    head = _workflow_member(journal.workflow)
+    fields: dict[str, Any] = {}
     if journal.label is not None:
         fields["label"] = journal.label
     if journal.parent_id is not None:
         fields["parent"] = journal.parent_id
     if journal.wake is not None:
         fields["not_before"] = journal.core.iso(journal.wake)
+    more = b""
     if len(journal.input) <= _SMALL:  # readers make the preview of a small input
-        return to_json(fields)[:-1] + b',"_input":' + journal.input + b"}"
-    fields["input_preview"] = codecs.preview(journal.values, _PREVIEW)
-    return to_json(fields)
+        more = b',"_input":' + journal.input
+    else:
+        fields["input_preview"] = codecs.preview(journal.values, _PREVIEW)
+    if fields:
+        more += b"," + to_json(fields)[1:-1]
+    return b"{%b%b}" % (head, more)
+
+
+@lru_cache(100)
+def _workflow_member(name: str) -> bytes:
+    return to_json({"workflow": name})[1:-1]
 
 
 def record_end(journal: Journal, ending: Ending) -> None:

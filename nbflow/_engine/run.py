@@ -6,10 +6,11 @@ with the body. `LiveRun` is the engine's implementation of `context.Scope`.
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from datetime import datetime
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -74,7 +75,6 @@ class LiveRun:
         self.is_changed = is_changed
         self.is_closed = False
         self.is_live = memo is None  # whether a step was executed in this life
-        self.tasks: set[asyncio.Task[Any]] = set()
         self.gate: Gate | None = None
         if memo is not None:
             self.gate = Gate(self.loop, lambda: self.is_single)
@@ -83,15 +83,18 @@ class LiveRun:
         self.defaults = core.default_policy(journal)
         self.settled: list[tuple[str, asyncio.Future[Any], Any]] = []
         self._body: asyncio.Task[Any] | None = None
-        self._classes: dict[Any, Mapping[str, type]] = {}
+        self._started: set[asyncio.Task[Any]] | None = None  # by the body, if any
         self._deadline: Any = None
-        self._sink: _BodySink
         self.values = journal.values
-        self.context = Context(self)
-        self.facts = RunFacts(
+
+    @cached_property
+    def facts(self) -> RunFacts:
+        """What the body may know of its run."""
+        journal = self.journal
+        return RunFacts(
             journal.id,
             journal.workflow,
-            core.app,
+            self.core.app,
             self.spec.inputs.payload(self.values),
             journal.header_map(),
             journal.label,
@@ -108,45 +111,58 @@ class LiveRun:
         if self.is_closed:
             return
         context = copy_context()
-        context.run(current_branch.set, Branch(self, "", None, False))
-        context.run(current_step.set, None)
-        context.run(current_context.set, self.context)
-        self._sink = _BodySink(self)
-        context.run(capture.current_sink.set, self._sink)
-        self._body = asyncio.Task(self._drive(), loop=self.loop, context=context)
-        self.tasks.add(self._body)
-        self._body.add_done_callback(self.tasks.discard)
+        body = self._drive(context.run(self._enter))
+        self._body = asyncio.Task(body, loop=self.loop, context=context)
         self._arm_deadline()
+
+    def _enter(self) -> Context:
+        """Set the body's context variables, in its own context."""
+        ctx = Context(self)
+        current_branch.set(Branch(self, "", None, False))
+        current_step.set(None)
+        current_context.set(ctx)
+        capture.current_sink.set(self)
+        return ctx
 
     @property
     def is_single(self) -> bool:
-        """Whether one task is all there is of the run."""
-        return len(self.tasks) == 1
+        """Whether the body's task is all there is of the run."""
+        return not self._started
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """The tasks of the run that have not ended."""
+        tasks = list(self._started) if self._started else []
+        if self._body is not None and not self._body.done():
+            tasks.append(self._body)
+        return tasks
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
         """Own a task that code of the body has started."""
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        if self._started is None:
+            self._started = set()
+        self._started.add(task)
+        task.add_done_callback(self._started.discard)
 
-    async def _drive(self) -> None:
+    async def _drive(self, ctx: Context) -> None:
         try:
             args, kwargs = self.spec.inputs.call(self.values)
             if self.spec.is_async:
-                value = await self.spec.fn(self.context, *args, **kwargs)
+                value = await self.spec.fn(ctx, *args, **kwargs)
             else:
-                value = await self._in_thread(args, kwargs)
+                work = partial(self.spec.fn, ctx, *args, **kwargs)
+                value = await self._in_thread(work)
         except BaseException as exc:
-            capture.finish(self._sink)
+            capture.finish(self)
             self._raised(exc)
         else:
-            capture.finish(self._sink)
+            capture.finish(self)
             self._returned(value)
+        finally:
+            self._body = None  # a circle would keep both until they are collected
 
-    async def _in_thread(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        fn, context = self.spec.fn, self.context
-        outcome = await self.core.threads.run(
-            self.loop, copy_context(), lambda: fn(context, *args, **kwargs)
-        )
+    async def _in_thread(self, work: Callable[[], Any]) -> Any:
+        outcome = await self.core.threads.run(self.loop, copy_context(), work)
         return outcome.unwrap()
 
     def _returned(self, value: Any) -> None:
@@ -261,6 +277,8 @@ class LiveRun:
         if self._deadline is not None:
             self._deadline.cancel()
         current = asyncio.current_task(self.loop) if self._on_loop() else None
+        if current is self._body and not self._started:
+            return  # the usual end: nothing else is going on
         left = [task for task in self.tasks if task is not current]
         if left:
             self._interrupt(left, self.loop.time() + LINGER)
@@ -386,11 +404,11 @@ class LiveRun:
                 step=step_label(key),
             )
 
-    async def settle(self, key: str) -> None:
+    def settle(self, key: str) -> Awaitable[Any]:
         """Wait for the commit of an outcome, and for its turn among the others."""
         future: asyncio.Future[Any] = self.loop.create_future()
         self.deliver(key, future, None)
-        await self.wait_turn(future, key)
+        return self.wait_turn(future, key)
 
     def deliver(self, key: str, future: "asyncio.Future[Any]", value: Any) -> None:
         """Hand `value` over in its turn, once the present batch is committed."""
@@ -457,6 +475,10 @@ class LiveRun:
         member = value_member(payload, self.core.put_blob)
         head = to_json({"name": names.check_event_name(name), "key": key})
         self._say(EventType.DATA.value, head[:-1] + b"," + member + b"}", scope)
+
+    def line(self, text: str, level: str, source: str, replace: bool) -> None:
+        """A line that the body prints or logs."""
+        self.write_log(text, level, source, None, None, replace)
 
     def write_log(
         self,
@@ -580,19 +602,6 @@ class LiveRun:
 
 async def _make(run: LiveRun, owner: Any, factory: Callable[[], Any]) -> Any:
     return run.resource(owner, factory)
-
-
-class _BodySink:
-    """Takes what the body prints and logs."""
-
-    def __init__(self, run: LiveRun) -> None:
-        self._run = run
-
-    def line(self, text: str, level: str, source: str, replace: bool) -> None:
-        self._run.write_log(text, level, source, None, None, replace)
-
-    def progress(self, done: float, total: float | None, message: str | None) -> None:
-        self._run.write_progress(done, total, message, None)
 
 
 class _Group:

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextvars import copy_context
-from functools import partial
+from functools import lru_cache, partial
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -47,7 +47,6 @@ from nbflow.model import ErrorInfo, EventType, step_label
 if TYPE_CHECKING:
     from nbflow._engine.run import LiveRun
 
-_STARTED = EventType.STEP_STARTED.value
 _COMPLETED = EventType.STEP_COMPLETED.value
 _FAILED = EventType.STEP_FAILED.value
 _TIMED_OUT = EventType.STEP_TIMED_OUT.value
@@ -325,7 +324,7 @@ async def _execute(call: StepCall) -> Any:
             if kept is not None:  # there may be a codec for it by now
                 value, kept = kept[0], None
             else:
-                journal.append(_STARTED, call.key, attempt, None, _started_data(call))
+                journal.begin_step(call.key, attempt, _started_data(call))
                 core.flush_later()
                 if policy.at_most_once:
                     await core.committed()
@@ -404,7 +403,7 @@ def _record_value(call: StepCall, attempt: int, value: Any, duration: float) -> 
     if call.args or call.kwargs:
         _warn_changed_arguments(call)
     data = b'{"duration":%.6f,%b}' % (duration, member)
-    idx = run.journal.append(_COMPLETED, call.key, attempt, call.mark, data)
+    idx = run.journal.complete_step(call.key, attempt, call.mark, data)
     if call.policy.cache is not None:
         core.remember(call, idx)
     if not payload.plain:
@@ -627,7 +626,7 @@ def _started_data(call: StepCall) -> bytes:
     arguments = call.arguments
     label = function_facts(call.fn).label
     is_id = call.key == label or split_key(call.key)[1] == label
-    named = b"" if is_id else b'"_fn":%b,' % _quoted(label)
+    named = b"" if is_id else _function_member(label)
     if not call.args and not call.kwargs:
         return b"{" + named[:-1] + b"}" if named else b"{}"
     put = call.run.core.put_blob
@@ -638,8 +637,9 @@ def _started_data(call: StepCall) -> bytes:
     return b"{" + named + member + b"}"
 
 
-def _quoted(text: str) -> bytes:
-    return to_json({"": text})[4:-1]
+@lru_cache(_MOST_FACTS)
+def _function_member(label: str) -> bytes:
+    return to_json({"_fn": label})[1:-1] + b","
 
 
 def _conflict(call: StepCall, found: Recorded) -> NoReturn:

@@ -13,6 +13,7 @@ from nbflow._store.base import (
     WorkflowRow,
 )
 from nbflow._store.cursors import make_cursor, read_cursor
+from nbflow._store.pairs import split
 from nbflow.errors import InvalidOption
 
 RUNS = f"SELECT {', '.join(RunRow._fields)} FROM run"
@@ -64,17 +65,23 @@ class Queries:
         self, run_n: int, after: int = 0, limit: int | None = None
     ) -> list[EventRow]:
         """Events with an index above `after`, in order."""
-        return self._events(
+        found = self._events(
             "WHERE run = ? AND idx > ? ORDER BY idx LIMIT ?",
             (run_n, after, -1 if limit is None else limit),
         )
+        if found and found[0].idx <= after:
+            del found[0]  # the first of two in one row
+        return found if limit is None else found[:limit]
 
     def tail(self, run_n: int, count: int) -> list[EventRow]:
         """The last `count` events, in order."""
-        rows = self._events(
-            "WHERE run = ? ORDER BY idx DESC LIMIT ?", (run_n, max(count, 0))
+        count = max(count, 0)
+        found = self._events(
+            "WHERE run = ? AND idx > (SELECT max(idx) FROM event WHERE run = ?) - ?"
+            " ORDER BY idx",
+            (run_n, run_n, count),
         )
-        return rows[::-1]
+        return found[max(len(found) - count, 0) :]
 
     def head(self, run_n: int) -> int:
         """Index of the last event; 0 where there is none."""
@@ -97,7 +104,8 @@ class Queries:
 
     def cached(self, key: bytes) -> EventRow | None:
         """The event that holds the outcome cached under this key."""
-        return _first(list(map(EventRow._make, self._all(CACHED, (key,)))))
+        found = list(split(self._all(CACHED, (key,))))
+        return found[-1] if found else None
 
     def workflows(self) -> list[WorkflowRow]:
         """The app's catalogue, by name."""
@@ -162,7 +170,7 @@ class Queries:
         return list(map(RunRow._make, self._all(f"{RUNS} {rest}", params)))
 
     def _events(self, rest: str, params: Sequence[object]) -> list[EventRow]:
-        return list(map(EventRow._make, self._all(f"{EVENTS} {rest}", params)))
+        return list(split(self._all(f"{EVENTS} {rest}", params)))
 
 
 class _Filter:

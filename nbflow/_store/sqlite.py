@@ -26,7 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from nbflow._store import opening
+from nbflow._store import opening, wal
 from nbflow._store.ballast import Ballast
 from nbflow._store.base import Batch, EventRow, Faults, HeadMark
 from nbflow._store.blobs import Blobs
@@ -66,7 +66,8 @@ LOOK = 100
 BUSY_FRAMES = 1200
 BUSY_WAL = 4 * MIB
 """Commits or bytes of growth after which an engine that is never idle does."""
-LARGE_WAL = 4 * MIB
+LARGE_WAL = 8 * MIB
+"""Bytes above which an idle engine cuts the WAL down."""
 COMMAND_LIFE = 24 * 3600 * 1_000_000
 
 
@@ -117,6 +118,7 @@ class SqliteWriter(Queries):
     ) -> None:
         self.path = app_dir
         self._file = app_dir / STORE
+        self._wal = Path(f"{self._file}-wal")
         self._durability = durability
         self._faults = faults
         self._dead: tuple[type[StoreError], str] | None = None
@@ -182,6 +184,7 @@ class SqliteWriter(Queries):
             self._forget_commands(now - COMMAND_LIFE)
         if self._watch.wal_size() > LARGE_WAL:
             self._checkpoint("TRUNCATE")
+            wal.preallocate(self._wal)
         elif self._commits >= IDLE_FRAMES:
             self._checkpoint("PASSIVE")
 
@@ -351,6 +354,7 @@ class SqliteWriter(Queries):
             newest = self._cursor.execute(HIGHEST_RUN).fetchone()[0]
             if opening.check(self._file) != self._identity:
                 raise StoreReplaced(f"{self._file}: was replaced just now; try again")
+            wal.preallocate(self._wal)
             self._watch = Watch(self._file, self._identity)
         except OSError as error:
             self._connection.close()
@@ -437,7 +441,7 @@ class SqliteWriter(Queries):
         busy, frames, moved = answer
         if not busy and frames == moved:
             # The next write begins at the WAL's start and cuts it to this size.
-            self._wal_size = min(self._wal_size, LARGE_WAL)
+            self._wal_size = min(self._wal_size, wal.SIZE)
 
     def _forget_commands(self, before: int) -> None:
         try:

@@ -84,6 +84,14 @@ class Access:
         elif home is not None:
             self.folder = paths.app_dir(home, app)
 
+    @classmethod
+    def of(cls, host: Host) -> "Access":
+        """That of an engine of this process: one for all of its handles."""
+        if host.face is None:
+            host.face = cls(None, host.app, host)
+        made: Access = host.face
+        return made
+
     @property
     def place(self) -> str:
         """How messages name the store."""

@@ -60,7 +60,7 @@ class RunHandle(Generic[T]):
     ) -> None:
         if access is None:
             assert host is not None
-            access = Access(None, host.app, host)
+            access = Access.of(host)
         self.run_id = run_id
         self._workflow = workflow
         self._access = access

@@ -15,6 +15,7 @@ from nbflow import codecs
 from nbflow._engine.history import load_arguments
 from nbflow._store.base import EventRow, RunRow
 from nbflow._store.chain import first_digest, next_digest
+from nbflow._store.pairs import is_half, joined
 from nbflow._store.payload import from_json, load_value, public
 from nbflow.client.fold import Fields, StepState, TryState, fold_steps
 from nbflow.errors import NbflowError, StoreDamaged
@@ -88,12 +89,14 @@ class Chain:
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
+        self._half: EventRow | None = None  # shares the row of the next event
         self.idx = 0
         self.digest = first_digest(run_id)
 
     def skip_to(self, event: EventRow) -> None:
         """Take an event as the one before the next, unchecked."""
         self.idx, self.digest = event.idx, event.digest
+        self._half = None
 
     def check(self, events: Iterable[EventRow]) -> None:
         """Check the events that follow.
@@ -106,7 +109,16 @@ class Chain:
             idx += 1
             if event.idx != idx:
                 raise self._damaged(event, f"event {idx} is missing before it")
-            digest = next_digest(digest, idx, *event[3:8], event.data)
+            if is_half(event):
+                self._half = event
+                continue
+            data, half = event.data, self._half
+            if half is not None:
+                data, self._half = joined(half, event), None
+            if not digest:  # begun between two events of one row: nothing to compare
+                digest = event.digest
+                continue
+            digest = next_digest(digest, idx, *event[3:8], data)
             if digest != event.digest:
                 raise self._damaged(event, "it does not have the digest it is kept by")
         self.digest, self.idx = digest, idx

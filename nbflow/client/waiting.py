@@ -48,6 +48,16 @@ class Watch:
         is_recorded: False for a run that a kept command is to start.
     """
 
+    __slots__ = (
+        "_host",
+        "_is_told",
+        "_unexecuted",
+        "access",
+        "is_recorded",
+        "run_id",
+        "ticket",
+    )
+
     def __init__(
         self,
         access: Access,

@@ -122,7 +122,7 @@ def _shorten(
         if id(container) in seen:
             return trail[:place], "contains itself, so it has no stored form"
         seen[id(container)] = place
-    return trail[:20], f"leads to {refusal.reason.removeprefix('is ')}"
+    return trail[:20], f"leads to a value that {refusal.reason}"
 
 
 def decode(

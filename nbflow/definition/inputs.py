@@ -83,6 +83,7 @@ class InputModel:
         self._positional = tuple(
             field.name for field in self.fields if field.positional
         )
+        self._is_plain = len(self._positional) == len(self.fields)
         self._optional = tuple(field for field in self.fields if not field.required)
         self.extra = self._extra(parameters)
         self.whole = len(self.fields) == 1 == len(parameters) and (
@@ -125,6 +126,8 @@ class InputModel:
         Raises:
             InvalidInput: the function lacks a value, or does not know a field.
         """
+        if self._is_plain and values.keys() == self._by_name.keys():
+            return tuple([values[name] for name in self._positional]), {}
         args: list[Any] = []
         kwargs = {name: value for name, value in values.items() if not self.knows(name)}
         problems = [] if self.extra is not None else list(map(self._unknown, kwargs))

@@ -29,8 +29,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:(coroutine|step) .* never awaite
 
 @pytest.fixture(autouse=True)
 def unwinding() -> Iterator[None]:
-    """Such leftovers are collected where that mark holds."""
+    """Such leftovers are collected where that mark holds.
+
+    Python collects wherever something is allocated, also in the constructors of named
+    tuples, where it cannot even import what issues the warning.
+    """
+    gc.disable()
     yield
+    gc.enable()
     gc.collect()
 
 
