@@ -83,7 +83,8 @@ class LiveRun:
         self.defaults = core.default_policy(journal)
         self.settled: list[tuple[str, asyncio.Future[Any], Any]] = []
         self._body: asyncio.Task[Any] | None = None
-        self._started: set[asyncio.Task[Any]] | None = None  # by the body, if any
+        self._started: list[asyncio.Task[Any]] = []  # by the body
+        self._many = 64
         self._deadline: Any = None
         self.values = journal.values
 
@@ -127,22 +128,27 @@ class LiveRun:
     @property
     def is_single(self) -> bool:
         """Whether the body's task is all there is of the run."""
-        return not self._started
+        started = self._started
+        while started and started[-1].done():
+            started.pop()
+        return not started
 
     @property
     def tasks(self) -> list[asyncio.Task[Any]]:
         """The tasks of the run that have not ended."""
-        tasks = list(self._started) if self._started else []
+        tasks = [task for task in self._started if not task.done()]
         if self._body is not None and not self._body.done():
             tasks.append(self._body)
         return tasks
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
         """Own a task that code of the body has started."""
-        if self._started is None:
-            self._started = set()
-        self._started.add(task)
-        task.add_done_callback(self._started.discard)
+        # Not a set with a callback for each: that would cost every task a loop turn.
+        started = self._started
+        started.append(task)
+        if len(started) > self._many:
+            started[:] = [task for task in started if not task.done()]
+            self._many = max(64, 2 * len(started))
 
     async def _drive(self, ctx: Context) -> None:
         try:
