@@ -113,6 +113,52 @@ class CacheRow(NamedTuple):
     at: int
 
 
+class FlowRow(NamedTuple):
+    """One key of flow control; limits as JSON `[rate, period, parallelism]`."""
+
+    key: str
+    asked: bytes
+    pinned: bytes | None
+    paused: int
+    held: int
+    held_for: str
+    at: int
+
+
+class SlotRow(NamedTuple):
+    """One execution that a key counts."""
+
+    n: int
+    key: str
+    run: int
+    step: str | None
+    attempt: int
+    queued: int
+    started: int | None
+    ended: int | None
+
+
+class WaitRow(NamedTuple):
+    """A step that waits for an event of that name."""
+
+    run: int
+    step: str
+    name: str
+    match: bytes | None
+    due: int | None
+
+
+class MessageRow(NamedTuple):
+    """An event on its way to one run, until a step of it has taken it."""
+
+    run: int
+    id: str
+    step: str | None
+    name: str
+    at: int
+    data: bytes
+
+
 class HeadMark(NamedTuple):
     """The last event that was committed, noted outside of the database.
 
@@ -135,7 +181,8 @@ class RunPage(NamedTuple):
 class Batch:
     """What one commit writes: all of it becomes visible together or not at all.
 
-    Applied in this order: deletes, runs, updates, events, commands, catalogue, cache.
+    Applied in this order: deletes, runs, updates, events, commands, catalogue, cache,
+    rest. `rest` holds statements of `statements` with their parameters.
     """
 
     __slots__ = (
@@ -144,6 +191,7 @@ class Batch:
         "commands",
         "deletes",
         "events",
+        "rest",
         "runs",
         "updates",
     )
@@ -156,6 +204,7 @@ class Batch:
         self.catalogue: list[WorkflowRow] = []
         self.cache: list[CacheRow] = []
         self.deletes: list[int] = []
+        self.rest: list[tuple[str, tuple[object, ...]]] = []
 
     def clear(self) -> None:
         """Forget everything, after it was committed."""
@@ -167,6 +216,8 @@ class Batch:
             self.cache.clear()
         if self.deletes:
             self.deletes.clear()
+        if self.rest:
+            self.rest.clear()
 
     def __bool__(self) -> bool:
         return bool(
@@ -177,6 +228,7 @@ class Batch:
             or self.catalogue
             or self.cache
             or self.deletes
+            or self.rest
         )
 
 
@@ -211,6 +263,18 @@ class RunQueries(Protocol):
 
     def command(self, command_id: str) -> bytes | None:
         """Outcome of an applied command; None when it was not applied (or pruned)."""
+
+    def flows(self) -> list[FlowRow]:
+        """The keys of flow control, by name."""
+
+    def slots(self, run_n: int | None = None) -> list[SlotRow]:
+        """Executions that keys count, of one run or of all, in order of arrival."""
+
+    def waits(self, name: str | None = None) -> list[WaitRow]:
+        """Steps that wait for an event, of that name or of any, oldest run first."""
+
+    def messages(self, run_n: int) -> list[MessageRow]:
+        """Events that the run has not taken yet, oldest first."""
 
     def get_blob(self, digest: str) -> bytes:
         """An out-of-line value, checked against its digest. Raises StoreDamaged."""

@@ -16,6 +16,7 @@ from nbflow._store.statements import (
     RAISE_EPOCH,
     SELECT_EPOCH,
     write_events,
+    write_last,
     write_rest,
 )
 from nbflow.errors import EngineClosed, EngineFenced, StoreDamaged, StoreError
@@ -152,6 +153,7 @@ class MemoryStore(_InMemory):
             )
         write_rest(self._cursor, batch)
         write_events(self._cursor, batch.events)
+        write_last(self._cursor, batch)
         self._point("before-commit")
         execute("COMMIT")
         self._point("committed")

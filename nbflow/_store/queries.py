@@ -6,10 +6,14 @@ from typing import Any, TypeVar
 
 from nbflow._store.base import (
     EventRow,
+    FlowRow,
     HeadMark,
+    MessageRow,
     OneOrMore,
     RunPage,
     RunRow,
+    SlotRow,
+    WaitRow,
     WorkflowRow,
 )
 from nbflow._store.cursors import make_cursor, read_cursor
@@ -18,6 +22,10 @@ from nbflow.errors import InvalidOption
 
 RUNS = f"SELECT {', '.join(RunRow._fields)} FROM run"
 EVENTS = f"SELECT {', '.join(EventRow._fields)} FROM event"
+FLOWS = f"SELECT {', '.join(FlowRow._fields)} FROM flow"
+SLOTS = f"SELECT {', '.join(SlotRow._fields)} FROM slot"
+WAITS = f"SELECT {', '.join(WaitRow._fields)} FROM wait"
+MESSAGES = f"SELECT {', '.join(MessageRow._fields)} FROM message"
 WORKFLOWS = f"SELECT {', '.join(WorkflowRow._fields)} FROM workflow"
 
 TREE = f"""
@@ -110,6 +118,28 @@ class Queries:
     def workflows(self) -> list[WorkflowRow]:
         """The app's catalogue, by name."""
         return list(map(WorkflowRow._make, self._all(f"{WORKFLOWS} ORDER BY name")))
+
+    def flows(self) -> list[FlowRow]:
+        """The keys of flow control, by name."""
+        return list(map(FlowRow._make, self._all(f"{FLOWS} ORDER BY key")))
+
+    def slots(self, run_n: int | None = None) -> list[SlotRow]:
+        """Executions that keys count, of one run or of all, in order of arrival."""
+        where, given = ("", ()) if run_n is None else ("WHERE run = ?", (run_n,))
+        rows = self._all(f"{SLOTS} {where} ORDER BY n", given)
+        return list(map(SlotRow._make, rows))
+
+    def waits(self, name: str | None = None) -> list[WaitRow]:
+        """Steps that wait for an event, of that name or of any, oldest run first."""
+        where = "WHERE name = ?" if name is not None else ""
+        given = () if name is None else (name,)
+        rows = self._all(f"{WAITS} {where} ORDER BY run, step", given)
+        return list(map(WaitRow._make, rows))
+
+    def messages(self, run_n: int) -> list[MessageRow]:
+        """Events that the run has not taken yet, oldest first."""
+        rows = self._all(f"{MESSAGES} WHERE run = ? ORDER BY rowid", (run_n,))
+        return list(map(MessageRow._make, rows))
 
     def command(self, command_id: str) -> bytes | None:
         """Outcome of an applied command; None when it was not applied (or pruned)."""

@@ -81,3 +81,45 @@ CREATE TABLE cache (                    -- outcomes of cached steps
   at INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cache_run ON cache (run);
+
+CREATE TABLE flow (                     -- keys of flow control; limits are JSON
+  key TEXT PRIMARY KEY,
+  asked BLOB NOT NULL,                  -- the newest that came with an execution
+  pinned BLOB,                          -- those that were set: they hold over `asked`
+  paused INTEGER NOT NULL,
+  held INTEGER NOT NULL,                -- nobody starts before this time …
+  held_for TEXT NOT NULL,               -- … because of this
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE slot (                     -- executions that wait, run, or count in a window
+  n INTEGER PRIMARY KEY,                -- order of arrival
+  key TEXT NOT NULL,
+  run INTEGER NOT NULL,
+  step TEXT,                            -- NULL: a body before its first step
+  attempt INTEGER NOT NULL,
+  queued INTEGER NOT NULL,
+  started INTEGER,
+  ended INTEGER
+) STRICT;
+CREATE INDEX slot_run ON slot (run);
+
+CREATE TABLE wait (                     -- steps that wait for an event
+  run INTEGER NOT NULL,
+  step TEXT NOT NULL,
+  name TEXT NOT NULL,
+  match BLOB,
+  due INTEGER,
+  PRIMARY KEY (run, step)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX wait_name ON wait (name);
+
+CREATE TABLE message (                  -- events that a run has not taken yet
+  run INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  step TEXT,                            -- the wait it is for; NULL: the next that matches
+  name TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  data BLOB NOT NULL,
+  PRIMARY KEY (run, id)
+) STRICT;

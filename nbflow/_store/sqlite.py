@@ -43,6 +43,7 @@ from nbflow._store.statements import (
     holds,
     weight,
     write_events,
+    write_last,
     write_rest,
 )
 from nbflow._store.watch import Watch
@@ -246,6 +247,7 @@ class SqliteWriter(Queries):
             or batch.deletes
             or batch.catalogue
             or batch.cache
+            or batch.rest
         )
         if is_plain and len(events) < len(APPEND) and self._faults is None:
             if not events:
@@ -267,6 +269,8 @@ class SqliteWriter(Queries):
         if not is_plain:
             write_rest(self._cursor, batch)
         write_events(self._cursor, events)
+        if batch.rest:
+            write_last(self._cursor, batch)
         self._committing = True
         self._point("before-commit")
         execute("COMMIT")

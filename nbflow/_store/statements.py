@@ -9,8 +9,12 @@ from nbflow._store.base import (
     CacheRow,
     CommandRow,
     EventRow,
+    FlowRow,
+    MessageRow,
     RunRow,
     RunUpdate,
+    SlotRow,
+    WaitRow,
     WorkflowRow,
 )
 
@@ -26,6 +30,13 @@ INSERT_RUN = _insert("run", RunRow)
 INSERT_COMMAND = _insert("command", CommandRow)
 PUT_WORKFLOW = _insert("workflow", WorkflowRow, "INSERT OR REPLACE")
 PUT_CACHE = _insert("cache", CacheRow, "INSERT OR REPLACE")
+PUT_FLOW = _insert("flow", FlowRow, "INSERT OR REPLACE")
+PUT_SLOT = _insert("slot", SlotRow, "INSERT OR REPLACE")
+DELETE_SLOT = "DELETE FROM slot WHERE n = ?"
+PUT_WAIT = _insert("wait", WaitRow, "INSERT OR REPLACE")
+DELETE_WAIT = "DELETE FROM wait WHERE run = ? AND step = ?"
+PUT_MESSAGE = _insert("message", MessageRow, "INSERT OR IGNORE")
+DELETE_MESSAGE = "DELETE FROM message WHERE run = ? AND id = ?"
 UPDATE_RUN = f"UPDATE run SET {' = ?, '.join(RunUpdate._fields[:-1])} = ? WHERE n = ?"
 
 _APPEND_ONE = (
@@ -45,6 +56,9 @@ OLD_COMMANDS = "DELETE FROM command WHERE at < ?"
 _DELETE = (
     "DELETE FROM cache WHERE run = ?",
     "DELETE FROM event WHERE run = ?",
+    "DELETE FROM slot WHERE run = ?",
+    "DELETE FROM wait WHERE run = ?",
+    "DELETE FROM message WHERE run = ?",
     "DELETE FROM run WHERE n = ?",
     "UPDATE store SET high = max(high, ?)",
 )
@@ -66,6 +80,12 @@ def write_rest(cursor: sqlite3.Cursor, batch: Batch) -> None:
         many(PUT_WORKFLOW, batch.catalogue)
     if batch.cache:
         many(PUT_CACHE, batch.cache)
+
+
+def write_last(cursor: sqlite3.Cursor, batch: Batch) -> None:
+    """Apply the statements of `rest`."""
+    for statement, row in batch.rest:
+        cursor.execute(statement, tuple(row))
 
 
 def write_events(cursor: sqlite3.Cursor, events: list[EventRow]) -> None:
@@ -101,6 +121,7 @@ def weight(batch: Batch) -> int:
     """About how many bytes a commit of the batch adds to the WAL."""
     rows: list[tuple[object, ...]] = [*batch.events, *batch.runs, *batch.updates]
     rows += [*batch.commands, *batch.catalogue, *batch.cache]
+    rows += [row for _, row in batch.rest]
     payload = sum(
         len(value) for row in rows for value in row if isinstance(value, str | bytes)
     )
