@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from datetime import datetime
 from functools import cached_property, partial
+from math import isfinite
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -517,7 +518,11 @@ class LiveRun:
         scope: StepScope | None,
     ) -> None:
         """Append a progress event."""
-        fields = {"done": done, "total": total, "message": message}
+        fields = {
+            "done": _number(done),
+            "total": _number(total),
+            "message": None if message is None else codecs.redact(str(message)),
+        }
         self._say(EventType.PROGRESS.value, to_json(fields), scope)
 
     def _say(self, type: str, data: bytes, scope: StepScope | None) -> None:
@@ -604,6 +609,15 @@ class LiveRun:
         """The running step."""
         scope = current_step.get()
         return scope.info() if scope is not None else None
+
+
+def _number(value: Any) -> float | None:
+    """A count as JSON can hold it: numpy's are none of its numbers."""
+    try:
+        number = value if type(value) is int else float(value)
+        return number if isfinite(number) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 async def _make(run: LiveRun, owner: Any, factory: Callable[[], Any]) -> Any:

@@ -368,3 +368,13 @@ def test_ten_thousand_branches_have_different_places() -> None:
     lab = Lab(body)
     assert lab.run(body).value > 9_990
     lab.end()
+
+
+def test_a_step_itself_can_be_made_a_task() -> None:
+    async def body(ctx: Context) -> None:
+        one = asyncio.create_task(ctx.run("s", work, 1))
+        async with asyncio.TaskGroup() as group:
+            two = group.create_task(ctx.run("s", work, 2))
+        assert [await one, two.result()] == [1, 2]
+
+    assert sorted(keys(body)) == ["s", "s:1"]
