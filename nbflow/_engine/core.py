@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import Context
+from contextvars import Context, copy_context
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -88,6 +88,7 @@ class Core:
         self.find_spec = find_spec
         self.known_specs = known_specs
         self.thread = threading.get_ident()
+        self.context = copy_context()  # every life begins in a copy of it
         self.threads = ThreadRunner(clock, self._late_thread)
         self.batch = Batch()
         self.begun: list[Journal] = []  # hold the start of a step that may end yet

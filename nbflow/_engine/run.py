@@ -110,7 +110,8 @@ class LiveRun:
         """Enter the body; the run's record is committed."""
         if self.is_closed:
             return
-        context = copy_context()
+        # Not in that of whoever commits: it may be another run's body.
+        context = self.core.context.copy()
         body = self._drive(context.run(self._enter))
         self._body = asyncio.Task(body, loop=self.loop, context=context)
         self._arm_deadline()
