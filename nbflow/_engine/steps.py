@@ -165,10 +165,7 @@ class StepCall:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         if self.is_awaited:
-            raise RuntimeError(
-                f"step {step_label(self.key)!r} was awaited twice: call ctx.run again "
-                "for another step, or keep the value"
-            )
+            raise awaited_twice(self.key, "ctx.run")
         self.is_awaited = True
         run = self.run
         if run.memo is None and self.policy.cache is None and not run.is_closed:
@@ -183,6 +180,14 @@ class StepCall:
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def awaited_twice(key: str, call: str) -> RuntimeError:
+    """The error for awaiting the same call of `ctx` again."""
+    return RuntimeError(
+        f"step {step_label(key)!r} was awaited twice: call {call} again for another "
+        "step, or keep the value"
+    )
 
 
 def refuse_coroutine(id: str, fn: object) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -172,6 +173,38 @@ async def test_equal_ids_are_numbered_in_the_order_of_their_calls(
     handle = lab.start(main)
     assert await handle == [0, 1, 2]
     assert [step.id for step in handle.steps] == ["s", "s:1", "s:2"]
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda ctx: ctx.run("it", int), "'it' was awaited twice: call ctx.run again"),
+        (lambda ctx: ctx.sleep("it", 1), "'it' was awaited twice: call ctx.sleep "),
+        (lambda ctx: ctx.map("it", str, [1]), "'it' was awaited twice: call ctx.map "),
+        (lambda ctx: ctx.map("it", str, []), "'it' was awaited twice: call ctx.map "),
+        (lambda ctx: ctx.invoke("it", "_kid"), "call ctx.invoke again"),
+        (lambda ctx: ctx.try_invoke("it", "_kid"), "call ctx.try_invoke again"),
+        (lambda ctx: ctx.start("it", "_kid"), "call ctx.start again"),
+    ],
+)
+async def test_one_call_is_awaited_once(
+    lab: TestEngine, call: Callable[[Context], Awaitable[object]], named: str
+) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        it = call(ctx)
+        await it
+        await it
+
+    lab.serve(workflow(_kid))
+    handle = lab.start(main)
+    with pytest.raises(nbflow.RunFailed, match=named):
+        await handle
+    assert len(lab.client.runs.list(workflow="_kid")) <= 1
+    assert len(handle.steps) <= 1
+
+
+async def _kid(ctx: Context) -> None: ...
 
 
 async def test_a_step_inside_a_step_is_refused_with_both_names(
