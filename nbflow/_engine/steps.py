@@ -338,11 +338,6 @@ async def _execute(call: StepCall) -> Any:
                 if run.is_closed:  # it swallowed its cancellation: too late
                     raise asyncio.CancelledError
             value = _record_value(call, attempt, value, core.clock.monotonic() - began)
-            if not (run.is_single and core.commit_inline()):
-                if run.is_closed:  # that commit has ended the engine
-                    raise asyncio.CancelledError
-                await run.settle(call.key)
-            return value
         except asyncio.CancelledError as exc:
             if run.is_closed or _is_requested():
                 _note_canceled(call, attempt)
@@ -359,6 +354,12 @@ async def _execute(call: StepCall) -> Any:
             error, thread = exc.error, exc.thread
         except Exception as exc:
             error = exc
+        else:
+            if not (run.is_single and core.commit_inline()):
+                if run.is_closed:  # that commit has ended the engine
+                    raise asyncio.CancelledError
+                await run.settle(call.key)  # notes by itself that it is canceled
+            return value
         if run.is_closed:
             raise asyncio.CancelledError from error
         attempt = await _after_failure(call, attempt, error, thread)

@@ -324,6 +324,32 @@ async def test_a_cached_step_is_not_executed_in_another_run(lab: TestEngine) -> 
     assert second.steps["compute"].cached_from == first.run_id
 
 
+async def test_a_step_canceled_before_its_value_is_handed_over_is_canceled_once(
+    lab: TestEngine,
+) -> None:
+    made = []
+
+    async def make() -> int:
+        made.append(1)
+        return 1
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        async def branch() -> int:
+            return await ctx.run(make)
+
+        task = asyncio.create_task(branch())
+        while not made:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+    handle = lab.start(main)
+    await handle
+    of_step = [event.type for event in handle.events() if event.step is not None]
+    assert of_step == ["step.started", "step.completed", "step.canceled"]
+
+
 async def test_what_comes_after_the_end_of_a_run_is_not_recorded(
     lab: TestEngine,
 ) -> None:
