@@ -3,7 +3,9 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 import pytest
@@ -14,6 +16,26 @@ from nbflow.testing import TestEngine
 
 pytestmark = pytest.mark.anyio
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Scale:
+    """A callable with a fingerprint."""
+
+    factor: int
+
+    def __call__(self, n: int) -> int:
+        return n * self.factor
+
+
+class _Client:
+    """A callable without one."""
+
+    def __init__(self, factor: int) -> None:
+        self.scale = Scale(factor)
+
+    def __call__(self, n: int) -> int:
+        return self.scale(n)
 
 
 async def test_a_step_is_retried_three_times_and_then_raises_its_error(
@@ -322,6 +344,39 @@ async def test_a_cached_step_is_not_executed_in_another_run(lab: TestEngine) -> 
     assert await lab.run(main, 5) == 25
     assert calls == [4, 5]
     assert second.steps["compute"].cached_from == first.run_id
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda n: partial(Scale.__call__, Scale(n)), Scale, lambda n: partial(Scale(n))],
+)
+async def test_what_partials_and_callable_objects_hold_tells_cached_outcomes_apart(
+    lab: TestEngine, make: Callable[[int], Callable[[int], int]]
+) -> None:
+    @workflow
+    async def main(ctx: Context, factor: int) -> int:
+        return await ctx.run("scale", make(factor), 10, cache=True)
+
+    values, sources = [], []
+    for factor in (2, 2, 3):
+        handle = lab.start(main, factor)
+        values.append(await handle)
+        sources.append(handle.steps["scale"].cached_from is not None)
+    assert values == [20, 20, 30]
+    assert sources == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "make", [_Client, lambda n: partial(_Client.__call__, _Client(n))]
+)
+async def test_a_callable_without_a_fingerprint_is_not_cached(
+    lab: TestEngine, make: Callable[[int], Callable[[int], int]]
+) -> None:
+    @workflow
+    async def main(ctx: Context, factor: int) -> int:
+        return await ctx.run("scale", make(factor), 10, cache=True)
+
+    assert [await lab.run(main, factor) for factor in (2, 3)] == [20, 30]
 
 
 async def test_a_step_canceled_before_its_value_is_handed_over_is_canceled_once(
