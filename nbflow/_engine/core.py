@@ -249,10 +249,6 @@ class Core:
         self._left = [task for run in self.live.values() for task in run.tasks]
         for run in list(self.live.values()):
             run.leave()
-        # Whoever is just committing is interrupted as well, at its next await.
-        current = asyncio.current_task(self.loop)
-        if current is not None and current in self._left:
-            current.cancel()
         self.live.clear()
         self.threads.close()
         self._release_capture()

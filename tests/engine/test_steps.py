@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -284,6 +285,101 @@ async def test_system_exit_in_a_step_fails_the_run_and_the_engine_lives(
     with pytest.raises(nbflow.RunFailed, match="SystemExit"):
         await lab.run(bad)
     assert await lab.run(good) == 1
+
+
+@pytest.mark.parametrize("leaving", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("is_branch", [False, True])
+async def test_a_body_whose_step_leaves_is_unwound(
+    lab: TestEngine, leaving: type[BaseException], is_branch: bool
+) -> None:
+    seen: list[object] = []
+
+    async def leave() -> None:
+        raise leaving
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        async def branch() -> None:
+            seen.append(asyncio.current_task())
+            try:
+                await ctx.run(leave)
+            finally:
+                seen.append("unwound")
+
+        if is_branch:
+            await asyncio.gather(branch())
+        else:
+            await branch()
+
+    with pytest.raises(nbflow.RunFailed, match=leaving.__name__):
+        await lab.run(main)
+    await lab.run(workflow(name="other")(_nothing))
+    task, word = seen
+    assert word == "unwound"
+    assert isinstance(task, asyncio.Task)
+    assert task.done()
+
+
+async def test_a_step_that_cancels_its_own_run_is_interrupted(lab: TestEngine) -> None:
+    seen = []
+
+    async def cancel() -> None:
+        run_id = nbflow.current().run_id
+        lab.client.runs.cancel(run_id)
+        try:
+            await asyncio.sleep(3_600)
+            seen.append("slept on")
+        finally:
+            seen.append("unwound")
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run(cancel)
+
+    with pytest.raises(nbflow.RunCanceled):
+        await lab.run(main)
+    await lab.run(workflow(name="other")(_nothing))
+    assert seen == ["unwound"]
+    assert lab.clock.now() - START < timedelta(minutes=2)
+
+
+async def test_a_body_that_cancels_its_run_has_a_moment_to_clean_up(
+    lab: TestEngine,
+) -> None:
+    seen = []
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        try:
+            ctx.cancel()
+        finally:
+            await asyncio.sleep(0.01)
+            seen.append("cleaned up")
+
+    with pytest.raises(nbflow.RunCanceled):
+        await lab.run(main)
+    await lab.run(workflow(name="other")(_nothing))
+    assert seen == ["cleaned up"]
+
+
+async def test_a_body_that_swallows_its_own_cancel_is_interrupted(
+    lab: TestEngine,
+) -> None:
+    seen = []
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        with suppress(BaseException):
+            ctx.cancel()
+        try:
+            await asyncio.sleep(3_600)
+        except asyncio.CancelledError:
+            seen.append("interrupted")
+
+    with pytest.raises(nbflow.RunCanceled):
+        await lab.run(main)
+    await lab.run(workflow(name="other")(_nothing))
+    assert seen == ["interrupted"]
 
 
 async def test_the_key_of_a_step_is_the_same_on_every_attempt(lab: TestEngine) -> None:
