@@ -509,12 +509,7 @@ def _unwrap(call: StepCall, outcome: Outcome[Any]) -> Any:
 async def _timed(call: StepCall, scope: StepScope, timeout: float) -> Any:
     fn, core = call.fn, call.run.core
     if not is_async(fn):
-        work = partial(fn, *call.args, **call.kwargs)
-        future = core.threads.run(call.run.loop, copy_context(), work)
-        done, _ = await asyncio.wait({future}, timeout=timeout)
-        if not done:
-            raise _Waiting(_step_timeout(call, timeout), future)
-        return _unwrap(call, future.result())
+        return await _timed_thread(call, timeout)
     deadline = core.loop.time() + timeout
     try:
         async with asyncio.timeout_at(deadline) as limit:
@@ -528,6 +523,25 @@ async def _timed(call: StepCall, scope: StepScope, timeout: float) -> Any:
     if core.loop.time() > deadline:  # the function swallowed the interrupt
         raise _step_timeout(call, timeout)
     return value
+
+
+async def _timed_thread(call: StepCall, timeout: float) -> Any:
+    if timeout <= 0:
+        raise _step_timeout(call, timeout)
+    loop = call.run.loop
+    work = partial(call.fn, *call.args, **call.kwargs)
+    begun = loop.create_future()
+    future = call.run.core.threads.run(loop, copy_context(), work, begun)
+    try:
+        # Waiting for a thread does not count.
+        await asyncio.wait({future, begun}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({future}, timeout=timeout)
+    except asyncio.CancelledError:
+        future.cancel()  # it is not called any more, or its outcome is late
+        raise
+    if not done:
+        raise _Waiting(_step_timeout(call, timeout), future)
+    return _unwrap(call, future.result())
 
 
 def _step_timeout(call: StepCall, timeout: float) -> StepTimeout:
@@ -568,7 +582,7 @@ async def _after_failure(
     core.flush_soon()
     try:
         if thread is not None:  # its slot is taken until it has ended
-            await asyncio.wait({asyncio.ensure_future(thread)})
+            await thread
         await core.sleep_until(retry_at)
     except asyncio.CancelledError:
         _note_canceled(call, attempt)

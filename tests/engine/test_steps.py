@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import pytest
 
 import nbflow
 from nbflow import Context, workflow
+from nbflow._store.memory import MemoryStore
 from nbflow.testing import TestEngine
 
 pytestmark = pytest.mark.anyio
@@ -180,6 +182,72 @@ async def test_a_function_that_swallows_its_timeout_is_timed_out_all_the_same(
 
     with pytest.raises(nbflow.RunFailed, match="timeout of 5 s"):
         await lab.run(main)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[nbflow.Engine]:
+    """An engine on real time with a single thread for steps."""
+    engine = nbflow.Engine(app="threads", workflows=(), store=MemoryStore())
+    with engine:
+        assert engine._host is not None
+        engine._host.core.threads._limit = 1
+        yield engine
+
+
+def test_a_steps_timeout_does_not_count_waiting_for_a_thread(
+    one_thread: nbflow.Engine,
+) -> None:
+    @workflow
+    async def main(ctx: Context) -> list[None]:
+        calls = (ctx.run(time.sleep, 0.15, timeout=0.4, retries=0) for _ in range(5))
+        return await asyncio.gather(*calls)
+
+    assert one_thread._specs is not None
+    one_thread._specs["main"] = main.spec
+    handle = one_thread.client.workflows.invoke("main")
+    assert handle.result(10) == [None] * 5
+
+
+@pytest.mark.parametrize("timeout", [None, 30])
+def test_a_step_that_waits_for_a_thread_is_not_called_after_a_cancel(
+    one_thread: nbflow.Engine, timeout: int | None
+) -> None:
+    calls: list[int] = []
+    is_called, goes_on = threading.Event(), threading.Event()
+
+    def hold(number: int) -> None:
+        calls.append(number)
+        is_called.set()
+        goes_on.wait(10)
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await asyncio.gather(*(ctx.run(hold, n, timeout=timeout) for n in range(3)))
+
+    @workflow
+    async def other(ctx: Context) -> int:
+        return await ctx.run(int, 5)
+
+    assert one_thread._specs is not None
+    one_thread._specs |= {"main": main.spec, "other": other.spec}
+    handle = one_thread.client.workflows.invoke("main")
+    assert is_called.wait(10)
+    handle.cancel()
+    goes_on.set()
+    assert one_thread.client.workflows.invoke("other").result(10) == 5
+    assert calls == [0]
+
+
+async def test_a_timeout_of_zero_is_up_at_once(lab: TestEngine) -> None:
+    calls: list[int] = []
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run("note", calls.append, 1, timeout=0, retries=0)
+
+    with pytest.raises(nbflow.RunFailed, match="timeout of 0 s"):
+        await lab.run(main)
+    assert calls == []
 
 
 async def test_equal_ids_are_numbered_in_the_order_of_their_calls(
