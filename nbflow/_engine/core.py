@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import Context
+from contextvars import Context, copy_context
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -26,7 +26,7 @@ from nbflow._engine.steps import StepCall
 from nbflow._engine.threads import ThreadRunner
 from nbflow._store.base import Batch, CacheRow, RunRow, WriterStore
 from nbflow._store.payload import from_json
-from nbflow.definition.source import same_definition
+from nbflow.definition.source import held_arguments, same_definition, unwrap
 from nbflow.definition.spec import Target, WorkflowSpec
 from nbflow.errors import (
     EngineClosed,
@@ -88,6 +88,7 @@ class Core:
         self.find_spec = find_spec
         self.known_specs = known_specs
         self.thread = threading.get_ident()
+        self.context = copy_context()  # every life begins in a copy of it
         self.threads = ThreadRunner(clock, self._late_thread)
         self.batch = Batch()
         self.begun: list[Journal] = []  # hold the start of a step that may end yet
@@ -248,10 +249,6 @@ class Core:
         self._left = [task for run in self.live.values() for task in run.tasks]
         for run in list(self.live.values()):
             run.leave()
-        # Whoever is just committing is interrupted as well, at its next await.
-        current = asyncio.current_task(self.loop)
-        if current is not None and current in self._left:
-            current.cancel()
         self.live.clear()
         self.threads.close()
         self._release_capture()
@@ -597,18 +594,18 @@ class Core:
 
     def remember(self, call: StepCall, idx: int) -> None:
         """Note where the outcome of a cached step is."""
-        if call.arguments.known:
+        key = _cache_key(call)
+        if key is not None:
             now = self.clock.micros()
-            self.batch.cache.append(
-                CacheRow(_cache_key(call), call.run.journal.n, idx, now)
-            )
+            self.batch.cache.append(CacheRow(key, call.run.journal.n, idx, now))
 
     def cached_outcome(self, call: StepCall) -> tuple[str, bytes] | None:
         """An earlier outcome that may stand for this step: its run and data."""
         age = call.policy.cache
-        if age is None or not call.arguments.known:
+        key = None if age is None else _cache_key(call)
+        if age is None or key is None:
             return None
-        event = self.store.cached(_cache_key(call))
+        event = self.store.cached(key)
         if event is None or event.at < self.clock.micros() - age * 1e6:
             return None
         row = self.store.run_by_number(event.run)
@@ -719,7 +716,20 @@ class Timer:
             self._call()
 
 
-def _cache_key(call: StepCall) -> bytes:
+def _cache_key(call: StepCall) -> bytes | None:
+    """What names the outcome of a cached step; None if no fingerprint tells it."""
+    if not call.arguments.known:
+        return None
+    fn: Any = call.fn
     text = codecs.fingerprint((call.mark, call.arguments.text), {}).mark
-    name = f"{call.fn.__module__}.{call.fn.__qualname__}".encode()
+    if not hasattr(fn, "__qualname__"):  # a partial, or an object with `__call__`
+        args, kwargs = held_arguments(fn)
+        fn = unwrap(fn)
+        if not hasattr(fn, "__qualname__"):
+            args, fn = (fn, *args), type(fn)  # what it holds decides, too
+        held = codecs.fingerprint(args, kwargs)
+        if not held.known:
+            return None
+        text += held.mark
+    name = f"{fn.__module__}.{fn.__qualname__}".encode()
     return sha256(name + call.mark + text).digest()[:16]

@@ -49,13 +49,20 @@ def load_arguments(
     return (), {}
 
 
-@lru_cache(maxsize=1_000)
 def annotated_classes(fn: Any) -> Mapping[str, type]:
     """Classes that a function's annotations name, by "module:qualname".
 
     A class that is local to a function is in no module; annotations are the one place
     where it can be found again.
     """
+    try:
+        return _annotated_classes(fn)
+    except TypeError:  # an object with `__call__` that has no hash
+        return _annotated_classes(type(fn).__call__)
+
+
+@lru_cache(maxsize=1_000)
+def _annotated_classes(fn: Any) -> Mapping[str, type]:
     if fn is None:
         return {}
     target = getattr(fn, "fn", fn)

@@ -15,7 +15,7 @@ from nbflow import codecs, durations, errors
 from nbflow._engine import failure
 from nbflow._engine.ending import Ending
 from nbflow._engine.memo import Partial, Verdict
-from nbflow._engine.steps import take_turn
+from nbflow._engine.steps import awaited_twice, take_turn
 from nbflow._store.payload import load_value, to_json
 from nbflow.context import InvokeOutcome
 from nbflow.definition.spec import Target, WorkflowSpec
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 MAX_DEPTH = 100
 Mode = Literal["invoke", "try", "start", "join"]
 
+_CALLS: Mapping[Mode, str] = {
+    "invoke": "ctx.invoke",
+    "try": "ctx.try_invoke",
+    "start": "ctx.start",
+}
 _COMPLETED = EventType.STEP_COMPLETED.value
 _FAILED = EventType.STEP_FAILED.value
 _TIMED_OUT = EventType.STEP_TIMED_OUT.value
@@ -126,6 +131,9 @@ class InvokeCall:
         self._timer: Any = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
+        if self.is_awaited:
+            raise awaited_twice(self.key, _CALLS[self.mode])
+        self.is_awaited = True
         return self._perform().__await__()
 
     async def _perform(self) -> Any:

@@ -112,7 +112,8 @@ class LiveRun:
         """Enter the body; the run's record is committed."""
         if self.is_closed:
             return
-        context = copy_context()
+        # Not in that of whoever commits: it may be another run's body.
+        context = self.core.context.copy()
         body = self._drive(context.run(self._enter))
         self._body = asyncio.Task(body, loop=self.loop, context=context)
         self._arm_deadline()
@@ -160,13 +161,13 @@ class LiveRun:
                 work = partial(self.spec.fn, ctx, *args, **kwargs)
                 value = await self._in_thread(work)
         except BaseException as exc:
+            self._body = None  # it returns by itself, and a circle would keep both
             capture.finish(self)
             self._raised(exc)
         else:
+            self._body = None
             capture.finish(self)
             self._returned(value)
-        finally:
-            self._body = None  # a circle would keep both until they are collected
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         outcome = await self.core.threads.run(self.loop, copy_context(), work)
@@ -265,36 +266,42 @@ class LiveRun:
 
     def end_canceled(self, reason: str | None, by: str) -> None:
         """End the run as canceled; what it is doing is interrupted, not used."""
-        self._finish(Ending(RunStatus.CANCELED, reason=reason, by=by))
+        # `ctx.cancel` raises by itself where it is called.
+        raises = asyncio.current_task(self.loop) if by == "workflow" else None
+        self._finish(Ending(RunStatus.CANCELED, reason=reason, by=by), raises)
 
     def leave(self) -> None:
         """The engine closes: interrupt the body, record nothing."""
         self._close()
 
-    def _finish(self, ending: Ending) -> None:
+    def _finish(self, ending: Ending, raises: asyncio.Task[Any] | None = None) -> None:
         if self.is_closed:
             return
-        self._close()
+        self._close(raises)
         self.core.finish(self, ending)
 
-    def _close(self) -> None:
+    def _close(self, raises: asyncio.Task[Any] | None = None) -> None:
+        """End this life; a task that `raises` by itself is given a moment for it."""
         self.is_closed = True
         if self.gate is not None:
             self.gate.close()
         if self._deadline is not None:
             self._deadline.cancel()
-        current = asyncio.current_task(self.loop) if self._on_loop() else None
-        if current is self._body and not self._started:
+        if self._body is None and not self._started:
             return  # the usual end: nothing else is going on
-        left = [task for task in self.tasks if task is not current]
-        if left:
-            self._interrupt(left, self.loop.time() + LINGER)
+        self._interrupt(self.tasks, self.loop.time() + LINGER, raises)
 
-    def _interrupt(self, tasks: list[asyncio.Task[Any]], until: float) -> None:
+    def _interrupt(
+        self,
+        tasks: list[asyncio.Task[Any]],
+        until: float,
+        spared: asyncio.Task[Any] | None = None,
+    ) -> None:
         """Cancel tasks until they end; code that swallows it for ever is left."""
         left = [task for task in tasks if not task.done()]
         for task in left:
-            task.cancel()
+            if task is not spared:
+                task.cancel()
         if not left:
             return
         if self.loop.time() < until:
@@ -642,4 +649,5 @@ class _Group:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        current_branch.set(self._former)
+        if kind is not GeneratorExit:  # else Python closes it, in any context
+            current_branch.set(self._former)

@@ -37,26 +37,21 @@ class Watch:
         self._core = core
         self._beat = time.monotonic()
         self._is_told = False
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()  # of the thread that watches now
+        self._stop.set()
         self._pulse_timer: asyncio.TimerHandle | None = None
 
     def set(self, is_active: bool) -> None:
         """Start or stop watching; called on the loop."""
-        if is_active:
-            self._stop.clear()
-            self._pulse()
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._look, name="nbflow-watch", daemon=True
-                )
-                self._thread.start()
-        else:
+        if not is_active:
             self._stop.set()
-
-    def close(self) -> None:
-        """Stop for good."""
-        self._stop.set()
+        elif self._stop.is_set():
+            # An event of its own: the former thread may not have seen the end of its.
+            self._stop = stop = threading.Event()
+            self._pulse()
+            threading.Thread(
+                target=self._look, args=(stop,), name="nbflow-watch", daemon=True
+            ).start()
 
     def _pulse(self) -> None:
         self._beat = time.monotonic()
@@ -66,15 +61,14 @@ class Watch:
         if not self._stop.is_set():
             self._pulse_timer = self._core.loop.call_later(_BEAT, self._pulse)
 
-    def _look(self) -> None:
-        while not self._stop.wait(_BEAT):
+    def _look(self, stop: threading.Event) -> None:
+        while not stop.wait(_BEAT):
             if self._is_told or time.monotonic() - self._beat < BLOCKED:
                 continue
             frame = sys._current_frames().get(self._core.thread)
             if frame is not None:
                 self._is_told = True
                 self._tell(frame)
-        self._thread = None
 
     def _tell(self, frame: FrameType) -> None:
         found: FrameType | None = frame
