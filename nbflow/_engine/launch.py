@@ -14,7 +14,7 @@ from nbflow._engine.invokes import unknown_workflow
 from nbflow._engine.journal import Journal, load_journal
 from nbflow._engine.options import NO_OPTIONS, check_invoke_options
 from nbflow._engine.run import LiveRun
-from nbflow._store.base import RunRow, WriterStore
+from nbflow._store.base import EventRow, RunRow, WriterStore
 from nbflow._store.payload import PutBlob, from_json, load_value, to_json, value_member
 from nbflow.definition.source import same_definition
 from nbflow.definition.spec import Target, WorkflowSpec
@@ -542,20 +542,36 @@ def rerun_from(
                 value=given,
             )
         journal.step_input = list(given)
+    queued = queued_data(journal)
+    if journal.step_input is not None:  # for the lives after a crash
+        member = value_member(codecs.encode(journal.step_input), core.put_blob)
+        queued = b'%b,"_step_input":{%b}}' % (queued[:-1], member)
     journal.status = RunStatus.RUNNING.value
-    journal.append(EventType.RUN_QUEUED.value, data=queued_data(journal))
-    for event in events:
-        if event.idx < began and event.type in KEPT_EVENTS and event.step != key:
-            journal.append(
-                event.type, event.step, event.attempt, event.mark, event.data
-            )
+    journal.append(EventType.RUN_QUEUED.value, data=queued)
+    _copy(journal, [each for each in events if each.idx < began and each.step != key])
     core.batch.runs.append(journal.row())
     core.enter_soon(journal, None)
 
 
-KEPT_EVENTS = frozenset(
+def _copy(journal: Journal, events: list[EventRow]) -> None:
+    """Record for a rerun what another run's steps came to, commit by commit.
+
+    A start without its outcome is no part of it: this run has not called that step.
+    """
+    ends = {event.step: event.idx for event in events if event.type in _OUTCOMES}
+    tx = None
+    for event in events:
+        is_start = event.type == EventType.STEP_STARTED
+        is_ended = is_start and event.idx < ends.get(event.step, 0)
+        if not (is_ended or event.type in _OUTCOMES):
+            continue
+        if event.tx != tx:
+            tx, journal.turn = event.tx, -1  # counts as a commit of its own
+        journal.append(event.type, event.step, event.attempt, event.mark, event.data)
+
+
+_OUTCOMES = frozenset(
     {
-        EventType.STEP_STARTED.value,
         EventType.STEP_COMPLETED.value,
         EventType.STEP_FAILED.value,
         EventType.STEP_TIMED_OUT.value,
