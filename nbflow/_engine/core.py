@@ -101,6 +101,7 @@ class Core:
         self._definitions_of = -1
         self.resources: dict[Any, Any] = {}
         self.tickets: dict[str, list[Waiter]] = {}
+        self.stuck_commands: set[str] = set()  # applied, but their files stay
         self.paused: StoreFull | None = None
         self.stopped: BaseException | None = None
         self.on_commit: Callable[[], None] | None = None
@@ -191,10 +192,16 @@ class Core:
         after, self._after = self._after, []
         ended, self.ended = self.ended, {}
         for call in after:
-            call()
+            try:
+                call()
+            except Exception as exc:  # the others are owed their call
+                _say_fault(call, exc)
         for run_id, ending in ended.items():
             for ticket in self.tickets.pop(run_id, ()):
-                ticket(ending)
+                try:
+                    ticket(ending)
+                except Exception as exc:
+                    _say_fault(ticket, exc)
         if self.on_commit is not None:
             self.on_commit()
         return True
@@ -301,8 +308,9 @@ class Core:
 
     def launch(self, journal: Journal) -> None:
         """Enter a run for the first time, once its record is committed."""
+        run = LiveRun(self, journal, None, False)  # what refuses it leaves no record
         journal.create(RunStatus.RUNNING, launch.queued_data(journal))
-        self.admit(LiveRun(self, journal, None, False))
+        self.admit(run)
 
     def admit(self, run: LiveRun) -> None:
         """Let a life begin after the next commit."""
@@ -319,8 +327,7 @@ class Core:
             by: who resumes it (`user`, `recovery`); None for a retry of the body.
         """
         if not self.commit():  # the memo is read from the store
-            self.waiting[journal.id] = journal
-            self.after(lambda: self._enter_waiting(journal, by))
+            self.enter_soon(journal, by)
             return
         events = self.store.events(journal.n)
         memo = read_memo(events)
@@ -332,6 +339,7 @@ class Core:
         assert spec is not None
         definition = self.definition(spec)
         is_changed = not same_definition(journal.definition, definition)
+        run = LiveRun(self, journal, memo, is_changed)
         journal.former_definition = journal.definition
         journal.definition = definition
         journal.status = RunStatus.RUNNING.value
@@ -339,8 +347,16 @@ class Core:
         # A life that a crash cut off used up no try of the body.
         journal.spent = journal.attempt - 1 - history.body_retries(events)
         journal.update()
-        run = LiveRun(self, journal, memo, is_changed)
         self.admit(run)
+
+    def enter_soon(self, journal: Journal, by: str | None) -> None:
+        """Enter a run again once the present batch is committed.
+
+        What takes it up stays one transaction so, its command's outcome included.
+        """
+        self.waiting[journal.id] = journal
+        self.after(lambda: self._enter_waiting(journal, by))
+        self.flush_soon()
 
     def retry_body(self, journal: Journal, retry_at: int) -> None:
         """Enter the body again when its retry is due."""
@@ -348,10 +364,10 @@ class Core:
         self.waiting[journal.id] = journal
         self.call_at(retry_at, lambda: self._retry_due(journal))
 
-    def pending_retry(self, n: int) -> int | None:
+    def pending_retry(self, journal: Journal) -> int | None:
         """When the body is to be tried again, if that is what the run waits for."""
-        self.commit()
-        for event in reversed(self.store.tail(n, 10)):
+        count = 10 + journal.recoveries  # each has an event behind the one sought
+        for event in reversed(self.store.tail(journal.n, count)):
             if event.type == EventType.RUN_RETRYING:
                 due: int | None = from_json(event.data).get("_retry_at")
                 return due
@@ -363,8 +379,18 @@ class Core:
         self._enter_waiting(journal, None)
 
     def _enter_waiting(self, journal: Journal, by: str | None) -> None:
-        if self.waiting.pop(journal.id, None) is not None and self.stopped is None:
+        if self.waiting.pop(journal.id, None) is None or self.stopped is not None:
+            return
+        try:
             self.enter(journal, by)
+        except Exception as exc:  # nobody is left to raise it to, but some may wait
+            say(
+                f"nbflow: run {journal.id} could not be entered: "
+                f"{type(exc).__name__}: {exc}",
+                logging.ERROR,
+            )
+            details = failure.describe(exc, codecs.redact, run_id=journal.id)
+            self.end(journal, Ending(RunStatus.FAILED, error=details, exception=exc))
 
     def finish(self, run: LiveRun, ending: Ending) -> None:
         """Record the end of a run, for its parent too, and tell who waits."""
@@ -680,6 +706,14 @@ def _is_waiting(memo: Memo, now: int) -> bool:
         step.attempt <= step.failed
         and (step.child is not None or (step.until or step.retry_at or 0) > now)
         for step in memo.partial.values()
+    )
+
+
+def _say_fault(call: Callable[..., None], exc: Exception) -> None:
+    say(
+        f"nbflow: {call!r}, called after a commit, raised {type(exc).__name__}: {exc}; "
+        "the engine goes on. Please report this.",
+        logging.ERROR,
     )
 
 

@@ -12,7 +12,7 @@ from nbflow import durations
 from nbflow._store import pairs
 from nbflow._store.base import EventRow, RunRow, RunUpdate
 from nbflow._store.chain import first_digest, next_digest
-from nbflow._store.payload import NO_DATA, from_json
+from nbflow._store.payload import NO_DATA, from_json, load_value
 from nbflow.model import EventType, RunStatus
 from nbflow.policy import UNSET, RunOptions
 
@@ -241,6 +241,11 @@ def load_journal(core: "Core", row: RunRow) -> Journal:
     last = store.last_event(row.n)
     parent = store.run_by_number(row.parent) if row.parent is not None else None
     root = row.id if row.root == row.n else None
+    step_input = None
+    if row.from_step is not None:
+        queued = store.events(row.n, 0, 1)[0]
+        stored = from_json(queued.data).get("_step_input", {})
+        step_input = load_value(stored, store.get_blob)
     if root is None:
         top = store.run_by_number(row.root)
         root = top.id if top is not None else row.id
@@ -264,6 +269,7 @@ def load_journal(core: "Core", row: RunRow) -> Journal:
         depth=row.depth,
         rerun_of=row.rerun_of,
         from_step=row.from_step,
+        step_input=step_input,
         status=row.status,
         outcome=row.outcome,
         preview=row.preview,
