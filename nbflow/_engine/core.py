@@ -26,7 +26,12 @@ from nbflow._engine.steps import StepCall
 from nbflow._engine.threads import ThreadRunner
 from nbflow._store.base import Batch, CacheRow, RunRow, WriterStore
 from nbflow._store.payload import from_json
-from nbflow.definition.source import held_arguments, same_definition, unwrap
+from nbflow.definition.source import (
+    definition_hash,
+    held_arguments,
+    same_definition,
+    unwrap,
+)
 from nbflow.definition.spec import Target, WorkflowSpec
 from nbflow.errors import (
     EngineClosed,
@@ -765,5 +770,6 @@ def _cache_key(call: StepCall) -> bytes | None:
         if not held.known:
             return None
         text += held.mark
-    name = f"{fn.__module__}.{fn.__qualname__}".encode()
+    # With the functions beside it that it names: an edited helper gives other values.
+    name = f"{fn.__module__}.{fn.__qualname__} {definition_hash(fn)}".encode()
     return sha256(name + call.mark + text).digest()[:16]

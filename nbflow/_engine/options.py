@@ -2,7 +2,7 @@
 workflow's, in this order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -66,6 +66,17 @@ def step_policy(
         base = base.merged(own)
     final = base.merged(given)
     _refuse_missing_parts(final)
+    once = final.at_most_once is True
+    if once and (given.retries or (own is not None and own.retries)):
+        raise InvalidOption(
+            f"retries={given.retries or (own and own.retries)} and at_most_once=True "
+            "exclude each other: a step that may not be called twice has no second "
+            "try. Leave one of them out.",
+            option="retries",
+            value=final.retries,
+        )
+    if once:
+        final = replace(final, retries=0)
     cache = final.cache
     age: float | None = None
     if cache is True:
@@ -79,7 +90,7 @@ def step_policy(
         if timeout is UNSET or timeout is None
         else durations.parse(timeout, what="timeout"),
         cache=age,
-        at_most_once=final.at_most_once is True,
+        at_most_once=once,
     )
 
 

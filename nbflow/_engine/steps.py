@@ -354,6 +354,10 @@ async def _execute(call: StepCall) -> Any:
             error, thread = exc.error, exc.thread
         except Exception as exc:
             error = exc
+        except BaseException as exc:  # a panic of an extension, pytest's outcomes, …
+            if failure.control(exc) is not None or run.is_closed:
+                raise
+            error = exc
         else:
             if not (run.is_single and core.commit_inline()):
                 if run.is_closed:  # that commit has ended the engine

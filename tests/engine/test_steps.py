@@ -510,6 +510,31 @@ async def test_a_cached_step_is_not_executed_in_another_run(lab: TestEngine) -> 
     assert second.steps["compute"].cached_from == first.run_id
 
 
+def _add(n: int) -> int:
+    return n + 1
+
+
+def _add_more(n: int) -> int:
+    return n + 1000
+
+
+def _first(n: int) -> int:
+    return _add(n)
+
+
+async def test_an_edited_helper_makes_a_cached_step_run_again(
+    lab: TestEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @workflow
+    async def main(ctx: Context) -> tuple[int, float]:
+        cached = await ctx.run(_first, 1, cache=True)
+        return cached, await ctx.run("builtin", abs, -1.5, cache=True)
+
+    assert await lab.run(main) == (2, 1.5)
+    monkeypatch.setitem(globals(), "_add", _add_more)
+    assert await lab.run(main) == (1001, 1.5)
+
+
 @pytest.mark.parametrize(
     "make",
     [lambda n: partial(Scale.__call__, Scale(n)), Scale, lambda n: partial(Scale(n))],
@@ -596,3 +621,63 @@ async def test_what_comes_after_the_end_of_a_run_is_not_recorded(
 
 async def _nothing(ctx: Context) -> None:
     await ctx.sleep("a minute", "1m")
+
+
+async def test_a_step_that_panics_is_recorded_and_fails_its_run(lab: TestEngine):
+    class Panic(BaseException):
+        """As those of extensions written in Rust, or pytest's outcomes."""
+
+    calls = []
+
+    def boom() -> None:
+        calls.append(1)
+        raise Panic("at the disco")
+
+    @workflow
+    async def main(ctx: Context) -> str:
+        try:
+            await ctx.run(boom)
+        except Exception as error:
+                return f"{isinstance(error, nbflow.StepError)}: {error}"
+        return "never"
+
+    handle = lab.start(main)
+    assert await handle == "True: at the disco"
+    assert calls == [1]
+    assert handle.steps["boom"].status == "failed"
+
+
+async def test_what_may_not_be_called_twice_has_no_second_try(lab: TestEngine):
+    calls = []
+
+    def pay() -> None:
+        calls.append(1)
+        raise OSError("no answer")
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run(pay, at_most_once=True)
+
+    @workflow
+    async def eager(ctx: Context) -> None:
+        await ctx.run(pay, at_most_once=True, retries=2)
+
+    with pytest.raises(nbflow.RunFailed, match="no answer"):
+        await lab.run(main)
+    assert calls == [1]
+    with pytest.raises(nbflow.RunFailed, match="exclude each other"):
+        await lab.run(eager)
+    assert calls == [1]
+
+
+async def test_a_wrong_option_is_not_tried_again(lab: TestEngine):
+    bodies = []
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        bodies.append(1)
+        await ctx.run("", print)
+
+    with pytest.raises(nbflow.RunFailed, match="is empty"):
+        await lab.run(main)
+    assert bodies == [1]
