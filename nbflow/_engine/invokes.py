@@ -15,6 +15,7 @@ from nbflow import codecs, durations, errors
 from nbflow._engine import failure
 from nbflow._engine.ending import Ending
 from nbflow._engine.memo import Partial, Verdict
+from nbflow._engine.options import check_invoke_options
 from nbflow._engine.steps import awaited_twice, take_turn
 from nbflow._store.payload import load_value, to_json
 from nbflow.context import InvokeOutcome
@@ -113,6 +114,10 @@ class InvokeCall:
         item_of: str | None = None,
         is_item: bool = False,
     ) -> None:
+        if options:
+            check_invoke_options(options)
+        if type(target) is not str and not hasattr(target, "target_app"):
+            raise _no_target(key, target)
         self.run = run
         self.key = key
         self.target = target
@@ -389,6 +394,15 @@ class InvokeCall:
             run_id=self.run.journal.id,
             step=label,
         )
+
+
+def _no_target(key: str, target: object) -> TypeError:
+    name = getattr(target, "__name__", None) or type(target).__name__
+    return TypeError(
+        f"ctx.invoke({step_label(key)!r}) got {type(target).__name__} {name!r}: it "
+        "takes a workflow, its name or a reference. A plain function is a step: "
+        f"ctx.run({step_label(key)!r}, {name}, …)"
+    )
 
 
 def unknown_workflow(name: str, app: str, known: list[str]) -> WorkflowNotFound:

@@ -12,7 +12,7 @@ from nbflow import codecs, names
 from nbflow._engine.ending import Ending
 from nbflow._engine.invokes import unknown_workflow
 from nbflow._engine.journal import Journal, load_journal
-from nbflow._engine.options import NO_OPTIONS, check_invoke_options
+from nbflow._engine.options import NO_OPTIONS
 from nbflow._engine.run import LiveRun
 from nbflow._store.base import EventRow, RunRow, WriterStore
 from nbflow._store.payload import PutBlob, from_json, load_value, to_json, value_member
@@ -185,7 +185,6 @@ def start_child(
     options: Mapping[str, Any],
 ) -> str:
     """Create a child with the parent's next commit, or find the run of that id."""
-    check_invoke_options(options)
     run_id = options.get("run_id")
     stored = store_input(core.put_blob, values)
     if run_id is not None:

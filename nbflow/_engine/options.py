@@ -103,7 +103,12 @@ def check_invoke_options(options: Mapping[str, Any]) -> None:
     """Refuse options that an invoke does not have."""
     for name in options:
         if name not in _INVOKE:
-            raise _unknown(name, _INVOKE, "an invoke")
+            raise _unknown(
+                name,
+                _INVOKE,
+                "an invoke",
+                'The input is one value: its fields go in as {"name": value}',
+            )
 
 
 def _rules(options: RunOptions | StepOptions) -> RetryRules:
@@ -131,18 +136,18 @@ def _normal(name: str, value: Any) -> Any:
 
 def _check_known(name: str) -> bool:
     if name not in _KNOWN:
-        raise _unknown(name, _KNOWN, "a step")
+        rest = "Arguments of the function go after it, or into kwargs={…}"
+        raise _unknown(name, _KNOWN, "a step", rest)
     return True
 
 
-def _unknown(name: str, known: frozenset[str], what: str) -> InvalidOption:
+def _unknown(name: str, known: frozenset[str], what: str, rest: str) -> InvalidOption:
     near = get_close_matches(name, known, n=1)
     hint = (
         f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
     )
     return InvalidOption(
-        f"{name!r} is no option of {what} ({hint}). Arguments of the function go after "
-        "it, or into kwargs={…}.",
+        f"{name!r} is no option of {what} ({hint}). {rest}.",
         option=name,
     )
 

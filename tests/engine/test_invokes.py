@@ -237,3 +237,24 @@ async def test_on_failure_is_a_run_of_its_own(lab: TestEngine) -> None:
         await handle
     await lab.client.runs.handle(lab.client.runs.list(workflow="tell")[0].run_id)
     assert told == [(handle.run_id, "main", "lost", {"n": 7})]
+
+
+def a_function(n: int) -> int:
+    return n
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "message"),
+    [
+        (a_function, {}, r"A plain function is a step: ctx\.run\('kid', a_function"),
+        (double, {"n": 4}, r"'n' is no option of an invoke"),
+        (double, {"timout": 4}, r"did you mean 'timeout'\?"),
+    ],
+)
+async def test_a_wrong_call_says_what_is_wrong(lab, target, options, message) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.invoke("kid", target, **options)
+
+    with pytest.raises(nbflow.RunFailed, match=message):
+        await lab.run(main)

@@ -638,7 +638,7 @@ async def test_a_step_that_panics_is_recorded_and_fails_its_run(lab: TestEngine)
         try:
             await ctx.run(boom)
         except Exception as error:
-                return f"{isinstance(error, nbflow.StepError)}: {error}"
+            return f"{isinstance(error, nbflow.StepError)}: {error}"
         return "never"
 
     handle = lab.start(main)
