@@ -102,6 +102,7 @@ class Core:
         self.tickets: dict[str, list[Waiter]] = {}
         self.stuck_commands: set[str] = set()  # applied, but their files stay
         self.paused: StoreFull | None = None
+        self.is_closing = False  # or stopped: no life begins any more
         self.stopped: BaseException | None = None
         self.on_commit: Callable[[], None] | None = None
         self.stubs: Mapping[str, Callable[..., Any]] | None = None
@@ -251,6 +252,7 @@ class Core:
         """Stop for good: the store cannot be trusted with anything more."""
         if self.stopped is not None:
             return
+        self.is_closing = True
         self.stopped = error
         self._left = [task for run in self.live.values() for task in run.tasks]
         for run in list(self.live.values()):
@@ -279,6 +281,7 @@ class Core:
 
     async def shutdown(self) -> None:
         """Start nothing more, interrupt bodies without an outcome, write the rest."""
+        self.is_closing = True
         lives = list(self.live.values())
         for run in lives:
             run.leave()
@@ -317,9 +320,10 @@ class Core:
 
     def admit(self, run: LiveRun) -> None:
         """Let a life begin after the next commit."""
-        self.live[run.journal.id] = run
-        self._hold_capture()
-        self.after(run.begin)
+        if not self.is_closing:  # else it is the next engine's
+            self.live[run.journal.id] = run
+            self._hold_capture()
+            self.after(run.begin)
         self.flush_soon()
 
     def enter(self, journal: Journal, by: str | None) -> None:
@@ -365,6 +369,8 @@ class Core:
         """Enter the body again when its retry is due."""
         self.live.pop(journal.id, None)
         self.waiting[journal.id] = journal
+        if not self.live:
+            self.after(self._rest)
         self.call_at(retry_at, lambda: self._retry_due(journal))
 
     def pending_retry(self, journal: Journal) -> int | None:
@@ -382,7 +388,7 @@ class Core:
         self._enter_waiting(journal, None)
 
     def _enter_waiting(self, journal: Journal, by: str | None) -> None:
-        if self.waiting.pop(journal.id, None) is None or self.stopped is not None:
+        if self.waiting.pop(journal.id, None) is None or self.is_closing:
             return
         try:
             self.enter(journal, by)

@@ -335,7 +335,7 @@ def enter_later(core: "Core", journal: Journal) -> None:
     core.waiting[journal.id] = journal
 
     def enter() -> None:
-        if core.waiting.pop(journal.id, None) is not None and core.stopped is None:
+        if core.waiting.pop(journal.id, None) is not None and not core.is_closing:
             run = LiveRun(core, journal, None, False)
             journal.status = RunStatus.RUNNING.value
             journal.wake = None

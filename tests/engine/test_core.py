@@ -1,6 +1,7 @@
 """Lives that begin, wait and end: what the core does between commits."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -58,6 +59,61 @@ def later(lab: Lab, delay: float) -> str:
     journal = launch.new_journal(lab.core, lab.specs["quick"], {})
     launch.begin(lab.core, journal, lab.clock.micros() + round(delay * 1e6))
     return journal.id
+
+
+async def stubborn(ctx: Context) -> None:
+    for _ in range(0 if World.is_free else 9):  # its cancellation takes 0.4 s
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+
+
+# Rest and leaving
+
+
+def test_the_engine_rests_while_bodies_wait_for_their_next_try() -> None:
+    lab = Lab(define(flaky, retry_delay="1h"), quick)
+    told: list[bool] = []
+    lab.core.on_activity = told.append
+    run_id = lab.start("flaky")
+    lab.let(1)
+    assert told == [True, False]
+    lab.run("quick")
+    assert told == [True, False] * 2
+    World.is_free = True
+    assert lab.wait_for_end(run_id).value == 2
+    lab.let(1)
+    assert told == [True, False] * 3
+
+
+def test_an_engine_that_closes_enters_no_body() -> None:
+    lab = Lab(stubborn, define(flaky, retry_delay="0.3s"), quick)
+    lab.start("stubborn")
+    retried = lab.start("flaky")
+    lab.let(0.1)
+    delayed = later(lab, 0.3)
+    lab.loop.run_until_complete(lab.core.shutdown())
+    assert World.bodies == 1
+    assert lab.story(retried, "run.")[-1] == EventType.RUN_RETRYING
+    assert lab.story(delayed, "run.") == [EventType.RUN_QUEUED]
+    World.is_free = True
+    lab = lab.crash()
+    assert len(lab.recover()) == 3
+    assert lab.wait_for_end(retried).value == 2
+    assert lab.wait_for_end(delayed).value == 1
+
+
+def test_a_run_that_is_asked_for_while_the_engine_closes_is_the_next_ones() -> None:
+    lab = Lab(stubborn, quick)
+    lab.start("stubborn")
+    lab.let(0.1)
+    late: list[str] = []
+    lab.loop.call_later(0.3, lambda: late.append(lab.start("quick")))
+    lab.loop.run_until_complete(lab.core.shutdown())
+    assert EventType.RUN_COMPLETED not in lab.story(late[0], "run.")
+    World.is_free = True
+    lab = lab.crash()
+    lab.recover()
+    assert lab.wait_for_end(late[0]).value == 1
 
 
 # After a commit
