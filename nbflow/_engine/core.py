@@ -24,7 +24,7 @@ from nbflow._engine.options import NO_OPTIONS, StepPolicy, step_policy
 from nbflow._engine.run import LiveRun
 from nbflow._engine.steps import StepCall
 from nbflow._engine.threads import ThreadRunner
-from nbflow._store.base import Batch, CacheRow, RunRow, WriterStore
+from nbflow._store.base import Batch, CacheRow, CommandRow, RunRow, WriterStore
 from nbflow._store.payload import from_json
 from nbflow.definition.source import same_definition
 from nbflow.definition.spec import Target, WorkflowSpec
@@ -292,6 +292,10 @@ class Core:
         self.live.clear()
         if self.stopped is None:
             self.paused = None  # the last try, should the disk have been full
+            self._write_begun()
+            for run in lives:
+                id = launch.left_mark(run.journal)
+                self.batch.commands.append(CommandRow(id, self.clock.micros(), b"{}"))
             self.commit()
         self.stopped = self.stopped or EngineClosed(
             f"the engine of app {self.app!r} was closed: open a new one, or invoke "
@@ -338,8 +342,7 @@ class Core:
             return
         events = self.store.events(journal.n)
         memo = read_memo(events)
-        is_idle = memo.idle_recoveries >= RECOVERIES
-        if by == "recovery" and is_idle and not _is_waiting(memo, self.clock.micros()):
+        if by == "recovery" and memo.idle_recoveries >= RECOVERIES:
             self._give_up_recovery(journal, memo)
             return
         spec = journal.spec
@@ -707,15 +710,6 @@ class Core:
 def _plain(reason: object) -> str | None:
     """A reason as text that can be stored: lone surrogates cannot."""
     return None if reason is None else str(reason).encode(errors="replace").decode()
-
-
-def _is_waiting(memo: Memo, now: int) -> bool:
-    """Whether the run does nothing but wait, for a time or a child: it kills nobody."""
-    return bool(memo.partial) and all(
-        step.attempt <= step.failed
-        and (step.child is not None or (step.until or step.retry_at or 0) > now)
-        for step in memo.partial.values()
-    )
 
 
 def _say_fault(call: Callable[..., None], exc: Exception) -> None:

@@ -320,7 +320,8 @@ def adopt(core: "Core", row: RunRow, spec: WorkflowSpec, by: str) -> Journal:
     due = core.pending_retry(journal)
     if by == "recovery":
         journal.recoveries += 1
-    note_resumed(journal, by, spec, {})
+    is_left = core.store.command(left_mark(journal)) is not None
+    note_resumed(journal, by, spec, {"_left": is_left or None})
     journal.update()  # with the event: a crash must not leave one without the other
     if due is not None and due > core.clock.micros():
         core.flush_soon()
@@ -328,6 +329,14 @@ def adopt(core: "Core", row: RunRow, spec: WorkflowSpec, by: str) -> Journal:
     else:
         core.enter_soon(journal, by)
     return journal
+
+
+def left_mark(journal: Journal) -> str:
+    """What the table of commands holds of a run whose engine was closed properly.
+
+    It names the run's last event, so a further life makes it void.
+    """
+    return f"left-{journal.n}-{journal.idx}"
 
 
 def enter_later(core: "Core", journal: Journal) -> None:

@@ -155,6 +155,40 @@ def test_a_parent_fails_when_it_takes_up_a_child_that_is_given_up() -> None:
     assert ending.error["type"] == "RecoveryLimit"
 
 
+def test_a_sleep_that_ends_while_the_engine_is_off_costs_no_recovery() -> None:
+    async def nap(ctx: Context) -> str:
+        await ctx.sleep("nap", "1d")
+        return "awake"
+
+    lab = Lab(nap)
+    run_id = lab.start("nap")
+    lab.let(1)
+    for _ in range(7):
+        lab = lab.crash()
+        lab.recover()
+        lab.let(1)
+    lab.clock.advance("2d")
+    lab = lab.crash()
+    lab.recover()
+    assert lab.wait_for_end(run_id).value == "awake"
+
+
+def test_an_engine_that_is_closed_properly_costs_no_recovery() -> None:
+    lab = Lab(parent, kid)
+    run_id = lab.start("parent")
+    lab.let(1)
+    for _ in range(7):
+        lab.loop.run_until_complete(lab.core.shutdown())
+        lab = lab.crash()
+        assert len(lab.recover()) == 2
+        lab.let(1)
+    World.is_free = True
+    assert lab.wait_for_end(run_id).value == 1
+    row = lab.store.run(run_id)
+    assert row is not None
+    assert row.recoveries == 7
+
+
 def test_recoveries_between_two_tries_of_a_body_are_counted() -> None:
     spec = define(flaky, retry_delay="1h")
     lab = Lab(spec)
