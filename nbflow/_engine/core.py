@@ -414,7 +414,7 @@ class Core:
                 word = str(ending.status)
                 self.cancel_run(child.run_id, f"its parent {word}", "parent")
         if ending.status is RunStatus.CANCELED:
-            for run_id in launch.started_children(self, journal):
+            for run_id in launch.open_children(self, journal, detached_only=True):
                 self.cancel_run(run_id, "its parent was canceled", "parent")
         self.end(journal, ending)
         if not self.live:
@@ -461,14 +461,10 @@ class Core:
             if row.status not in (RunStatus.QUEUED, RunStatus.RUNNING):
                 return False
             journal = load_journal(self, row)
-        self._cancel_children(journal)
+        for child in launch.open_children(self, journal):
+            self.cancel_run(child, "its parent was canceled", "parent")
         self.end(journal, Ending(RunStatus.CANCELED, reason=reason, by=by))
         return True
-
-    def _cancel_children(self, journal: Journal) -> None:
-        for row in self.store.children(journal.n):
-            if row.status in (RunStatus.QUEUED, RunStatus.RUNNING):
-                self.cancel_run(row.id, "its parent was canceled", "parent")
 
     def _start_failure_workflow(self, journal: Journal, ending: Ending) -> None:
         spec = journal.spec
