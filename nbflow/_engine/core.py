@@ -24,7 +24,7 @@ from nbflow._engine.options import NO_OPTIONS, StepPolicy, step_policy
 from nbflow._engine.run import LiveRun
 from nbflow._engine.steps import StepCall
 from nbflow._engine.threads import ThreadRunner
-from nbflow._store.base import Batch, CacheRow, RunRow, WriterStore
+from nbflow._store.base import Batch, CacheRow, CommandRow, RunRow, WriterStore
 from nbflow._store.payload import from_json
 from nbflow.definition.source import (
     definition_hash,
@@ -108,6 +108,7 @@ class Core:
         self.tickets: dict[str, list[Waiter]] = {}
         self.stuck_commands: set[str] = set()  # applied, but their files stay
         self.paused: StoreFull | None = None
+        self.is_closing = False  # or stopped: no life begins any more
         self.stopped: BaseException | None = None
         self.on_commit: Callable[[], None] | None = None
         self.stubs: Mapping[str, Callable[..., Any]] | None = None
@@ -257,6 +258,7 @@ class Core:
         """Stop for good: the store cannot be trusted with anything more."""
         if self.stopped is not None:
             return
+        self.is_closing = True
         self.stopped = error
         self._left = [task for run in self.live.values() for task in run.tasks]
         for run in list(self.live.values()):
@@ -281,6 +283,7 @@ class Core:
 
     async def shutdown(self) -> None:
         """Start nothing more, interrupt bodies without an outcome, write the rest."""
+        self.is_closing = True
         lives = list(self.live.values())
         for run in lives:
             run.leave()
@@ -291,6 +294,10 @@ class Core:
         self.live.clear()
         if self.stopped is None:
             self.paused = None  # the last try, should the disk have been full
+            self._write_begun()
+            for run in lives:
+                id = launch.left_mark(run.journal)
+                self.batch.commands.append(CommandRow(id, self.clock.micros(), b"{}"))
             self.commit()
         self.stopped = self.stopped or EngineClosed(
             f"the engine of app {self.app!r} was closed: open a new one, or invoke "
@@ -319,9 +326,10 @@ class Core:
 
     def admit(self, run: LiveRun) -> None:
         """Let a life begin after the next commit."""
-        self.live[run.journal.id] = run
-        self._hold_capture()
-        self.after(run.begin)
+        if not self.is_closing:  # else it is the next engine's
+            self.live[run.journal.id] = run
+            self._hold_capture()
+            self.after(run.begin)
         self.flush_soon()
 
     def enter(self, journal: Journal, by: str | None) -> None:
@@ -336,8 +344,7 @@ class Core:
             return
         events = self.store.events(journal.n)
         memo = read_memo(events)
-        is_idle = memo.idle_recoveries >= RECOVERIES
-        if by == "recovery" and is_idle and not _is_waiting(memo, self.clock.micros()):
+        if by == "recovery" and memo.idle_recoveries >= RECOVERIES:
             self._give_up_recovery(journal, memo)
             return
         spec = journal.spec
@@ -367,6 +374,8 @@ class Core:
         """Enter the body again when its retry is due."""
         self.live.pop(journal.id, None)
         self.waiting[journal.id] = journal
+        if not self.live:
+            self.after(self._rest)
         self.call_at(retry_at, lambda: self._retry_due(journal))
 
     def pending_retry(self, journal: Journal) -> int | None:
@@ -384,7 +393,7 @@ class Core:
         self._enter_waiting(journal, None)
 
     def _enter_waiting(self, journal: Journal, by: str | None) -> None:
-        if self.waiting.pop(journal.id, None) is None or self.stopped is not None:
+        if self.waiting.pop(journal.id, None) is None or self.is_closing:
             return
         try:
             self.enter(journal, by)
@@ -407,7 +416,7 @@ class Core:
                 word = str(ending.status)
                 self.cancel_run(child.run_id, f"its parent {word}", "parent")
         if ending.status is RunStatus.CANCELED:
-            for run_id in launch.started_children(self, journal):
+            for run_id in launch.open_children(self, journal, detached_only=True):
                 self.cancel_run(run_id, "its parent was canceled", "parent")
         self.end(journal, ending)
         if not self.live:
@@ -454,14 +463,10 @@ class Core:
             if row.status not in (RunStatus.QUEUED, RunStatus.RUNNING):
                 return False
             journal = load_journal(self, row)
-        self._cancel_children(journal)
+        for child in launch.open_children(self, journal):
+            self.cancel_run(child, "its parent was canceled", "parent")
         self.end(journal, Ending(RunStatus.CANCELED, reason=reason, by=by))
         return True
-
-    def _cancel_children(self, journal: Journal) -> None:
-        for row in self.store.children(journal.n):
-            if row.status in (RunStatus.QUEUED, RunStatus.RUNNING):
-                self.cancel_run(row.id, "its parent was canceled", "parent")
 
     def _start_failure_workflow(self, journal: Journal, ending: Ending) -> None:
         spec = journal.spec
@@ -703,15 +708,6 @@ class Core:
 def _plain(reason: object) -> str | None:
     """A reason as text that can be stored: lone surrogates cannot."""
     return None if reason is None else str(reason).encode(errors="replace").decode()
-
-
-def _is_waiting(memo: Memo, now: int) -> bool:
-    """Whether the run does nothing but wait, for a time or a child: it kills nobody."""
-    return bool(memo.partial) and all(
-        step.attempt <= step.failed
-        and (step.child is not None or (step.until or step.retry_at or 0) > now)
-        for step in memo.partial.values()
-    )
 
 
 def _say_fault(call: Callable[..., None], exc: Exception) -> None:

@@ -26,7 +26,9 @@ from nbflow.errors import (
     InvokedRunFailed,
     InvokeError,
     InvokeTimedOut,
+    NbflowError,
     NonDeterminismError,
+    RunNotFound,
     WorkflowNotFound,
 )
 from nbflow.model import ErrorInfo, EventType, RunStatus, step_label
@@ -187,7 +189,7 @@ class InvokeCall:
         try:
             is_retried = left is not None and left.is_retried
             core.join(self.child, self._ended, is_resumed=is_retried)
-        except InvokeError as exc:
+        except (InvokeError, RunNotFound) as exc:
             return await self._refused(exc)
         try:
             outcome: tuple[dict[str, Any], bool] = await self._future
@@ -216,6 +218,7 @@ class InvokeCall:
             "workflow": spec.name,
             "timeout": self.options.get("timeout") and self._timeout(),
             "_until": until,
+            "_abandon": True if self.options.get("abandon") else None,
         }
         run.journal.append(_INVOKING, self.key, None, self.mark, to_json(fields))
         core.flush_soon()
@@ -247,7 +250,7 @@ class InvokeCall:
         await run.settle(self.key)
         return fields, True
 
-    async def _refused(self, error: InvokeError) -> tuple[dict[str, Any], bool]:
+    async def _refused(self, error: NbflowError) -> tuple[dict[str, Any], bool]:
         """The child never came to exist, or cannot be waited for."""
         details = failure.describe(
             error, codecs.redact, step=step_label(self.key), run_id=self.run.journal.id
@@ -360,7 +363,11 @@ class InvokeCall:
 
     def _load(self, fields: dict[str, Any]) -> Any:
         core = self.run.core
-        classes = core.target_classes(self.target)
+        target = self.target
+        if self.mode == "join":  # it names the run
+            row = core.store.run(str(target))
+            target = target if row is None else row.workflow
+        classes = core.target_classes(target)
         return load_value(fields, core.store.get_blob, classes)
 
     def _error(self, fields: dict[str, Any]) -> InvokeError:

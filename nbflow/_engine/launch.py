@@ -210,18 +210,28 @@ def start_child(
     return journal.id
 
 
-def started_children(core: "Core", journal: Journal) -> list[str]:
-    """Ids of the detached children that go on, those of former lives, too."""
+def open_children(
+    core: "Core", journal: Journal, *, detached_only: bool = False
+) -> list[str]:
+    """Ids of the children that go on and end with a canceled run, of all its lives.
+
+    Those that were invoked with `abandon=True` outlive it.
+    """
     rows = [row for row in core.store.children(journal.n) if row.status in _UNFINISHED]
     if not rows:
         return []
-    starts = {
-        event.step
+    calls = {
+        event.step: from_json(event.data)
         for event in core.store.events(journal.n)
         if event.type == EventType.STEP_INVOKING
-        and from_json(event.data).get("kind") == "start"
     }
-    return [row.id for row in rows if row.parent_step in starts]
+    found = []
+    for row in rows:
+        call = calls.get(row.parent_step, {})
+        is_wanted = call.get("kind") == "start" or not detached_only
+        if is_wanted and not call.get("_abandon"):
+            found.append(row.id)
+    return found
 
 
 def child_options(options: Mapping[str, Any]) -> RunOptions:
@@ -280,14 +290,20 @@ def take_up(
     """A run that is not live: its end is told at once, or it is entered again."""
     row = core.store.run(run_id)
     if row is None:
-        raise unknown_workflow(run_id, core.app, [])
+        raise RunNotFound(
+            f"run {run_id!r} is not in app {core.app!r} any more, so nobody can wait "
+            "for it: it was deleted",
+            run_id=run_id,
+        )
     failed = row.status in (RunStatus.FAILED, RunStatus.CANCELED)
     if row.status in _UNFINISHED or (failed and is_resumed):
         spec = resolve(core, row.workflow)
         if failed:
             return resume(core, row, spec)
         return adopt(core, row, spec, "recovery")
-    waiter(read_ending(core.store, row))
+    target = core.find_spec(row.workflow)
+    classes = core.classes_of(target.fn if target is not None else None)
+    waiter(read_ending(core.store, row, classes))
     return None
 
 
@@ -319,7 +335,8 @@ def adopt(core: "Core", row: RunRow, spec: WorkflowSpec, by: str) -> Journal:
     due = core.pending_retry(journal)
     if by == "recovery":
         journal.recoveries += 1
-    note_resumed(journal, by, spec, {})
+    is_left = core.store.command(left_mark(journal)) is not None
+    note_resumed(journal, by, spec, {"_left": is_left or None})
     journal.update()  # with the event: a crash must not leave one without the other
     if due is not None and due > core.clock.micros():
         core.flush_soon()
@@ -329,12 +346,20 @@ def adopt(core: "Core", row: RunRow, spec: WorkflowSpec, by: str) -> Journal:
     return journal
 
 
+def left_mark(journal: Journal) -> str:
+    """What the table of commands holds of a run whose engine was closed properly.
+
+    It names the run's last event, so a further life makes it void.
+    """
+    return f"left-{journal.n}-{journal.idx}"
+
+
 def enter_later(core: "Core", journal: Journal) -> None:
     """Enter a run for the first time at its `not_before`."""
     core.waiting[journal.id] = journal
 
     def enter() -> None:
-        if core.waiting.pop(journal.id, None) is not None and core.stopped is None:
+        if core.waiting.pop(journal.id, None) is not None and not core.is_closing:
             run = LiveRun(core, journal, None, False)
             journal.status = RunStatus.RUNNING.value
             journal.wake = None

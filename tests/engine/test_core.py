@@ -1,6 +1,7 @@
 """Lives that begin, wait and end: what the core does between commits."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -60,6 +61,61 @@ def later(lab: Lab, delay: float) -> str:
     return journal.id
 
 
+async def stubborn(ctx: Context) -> None:
+    for _ in range(0 if World.is_free else 9):  # its cancellation takes 0.4 s
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+
+
+# Rest and leaving
+
+
+def test_the_engine_rests_while_bodies_wait_for_their_next_try() -> None:
+    lab = Lab(define(flaky, retry_delay="1h"), quick)
+    told: list[bool] = []
+    lab.core.on_activity = told.append
+    run_id = lab.start("flaky")
+    lab.let(1)
+    assert told == [True, False]
+    lab.run("quick")
+    assert told == [True, False] * 2
+    World.is_free = True
+    assert lab.wait_for_end(run_id).value == 2
+    lab.let(1)
+    assert told == [True, False] * 3
+
+
+def test_an_engine_that_closes_enters_no_body() -> None:
+    lab = Lab(stubborn, define(flaky, retry_delay="0.3s"), quick)
+    lab.start("stubborn")
+    retried = lab.start("flaky")
+    lab.let(0.1)
+    delayed = later(lab, 0.3)
+    lab.loop.run_until_complete(lab.core.shutdown())
+    assert World.bodies == 1
+    assert lab.story(retried, "run.")[-1] == EventType.RUN_RETRYING
+    assert lab.story(delayed, "run.") == [EventType.RUN_QUEUED]
+    World.is_free = True
+    lab = lab.crash()
+    assert len(lab.recover()) == 3
+    assert lab.wait_for_end(retried).value == 2
+    assert lab.wait_for_end(delayed).value == 1
+
+
+def test_a_run_that_is_asked_for_while_the_engine_closes_is_the_next_ones() -> None:
+    lab = Lab(stubborn, quick)
+    lab.start("stubborn")
+    lab.let(0.1)
+    late: list[str] = []
+    lab.loop.call_later(0.3, lambda: late.append(lab.start("quick")))
+    lab.loop.run_until_complete(lab.core.shutdown())
+    assert EventType.RUN_COMPLETED not in lab.story(late[0], "run.")
+    World.is_free = True
+    lab = lab.crash()
+    lab.recover()
+    assert lab.wait_for_end(late[0]).value == 1
+
+
 # After a commit
 
 
@@ -97,6 +153,40 @@ def test_a_parent_fails_when_it_takes_up_a_child_that_is_given_up() -> None:
     assert ending.status is RunStatus.FAILED
     assert ending.error is not None
     assert ending.error["type"] == "RecoveryLimit"
+
+
+def test_a_sleep_that_ends_while_the_engine_is_off_costs_no_recovery() -> None:
+    async def nap(ctx: Context) -> str:
+        await ctx.sleep("nap", "1d")
+        return "awake"
+
+    lab = Lab(nap)
+    run_id = lab.start("nap")
+    lab.let(1)
+    for _ in range(7):
+        lab = lab.crash()
+        lab.recover()
+        lab.let(1)
+    lab.clock.advance("2d")
+    lab = lab.crash()
+    lab.recover()
+    assert lab.wait_for_end(run_id).value == "awake"
+
+
+def test_an_engine_that_is_closed_properly_costs_no_recovery() -> None:
+    lab = Lab(parent, kid)
+    run_id = lab.start("parent")
+    lab.let(1)
+    for _ in range(7):
+        lab.loop.run_until_complete(lab.core.shutdown())
+        lab = lab.crash()
+        assert len(lab.recover()) == 2
+        lab.let(1)
+    World.is_free = True
+    assert lab.wait_for_end(run_id).value == 1
+    row = lab.store.run(run_id)
+    assert row is not None
+    assert row.recoveries == 7
 
 
 def test_recoveries_between_two_tries_of_a_body_are_counted() -> None:
