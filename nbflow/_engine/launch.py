@@ -409,6 +409,8 @@ def note_resumed(
         **more,
     }
     journal.append(EventType.RUN_RESUMED.value, data=to_json(fields))
+    if by == "user":
+        journal.since = journal.core.clock.micros()
 
 
 def find_row(core: "Core", run_id: str) -> RunRow:
