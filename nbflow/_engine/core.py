@@ -21,7 +21,7 @@ from nbflow._engine.ending import Ending
 from nbflow._engine.journal import Journal, load_journal
 from nbflow._engine.memo import Memo, read_memo
 from nbflow._engine.options import NO_OPTIONS, StepPolicy, step_policy
-from nbflow._engine.run import LiveRun
+from nbflow._engine.run import LiveRun, timed_out
 from nbflow._engine.steps import StepCall
 from nbflow._engine.threads import ThreadRunner
 from nbflow._store.base import Batch, CacheRow, CommandRow, RunRow, WriterStore
@@ -371,12 +371,16 @@ class Core:
         self.flush_soon()
 
     def retry_body(self, journal: Journal, retry_at: int) -> None:
-        """Enter the body again when its retry is due."""
+        """Enter the body again when its retry is due; its time-out may come before."""
         self.live.pop(journal.id, None)
         self.waiting[journal.id] = journal
         if not self.live:
             self.after(self._rest)
-        self.call_at(retry_at, lambda: self._retry_due(journal))
+        deadline = journal.deadline()
+        if deadline is not None and deadline < retry_at:
+            self.call_at(deadline, lambda: self._expire(journal))
+        else:
+            self.call_at(retry_at, lambda: self._retry_due(journal))
 
     def pending_retry(self, journal: Journal) -> int | None:
         """When the body is to be tried again, if that is what the run waits for."""
@@ -390,7 +394,17 @@ class Core:
         return None
 
     def _retry_due(self, journal: Journal) -> None:
-        self._enter_waiting(journal, None)
+        if self.waiting.get(journal.id) is journal:  # else canceled, maybe resumed
+            self._enter_waiting(journal, None)
+
+    def _expire(self, journal: Journal) -> None:
+        """The time-out of a run between two tries of its body is up."""
+        if self.waiting.get(journal.id) is not journal or self.stopped is not None:
+            return
+        del self.waiting[journal.id]
+        for run_id in launch.open_children(self, journal, ("invoke",)):
+            self.cancel_run(run_id, "its parent failed", "parent")
+        self.end(journal, timed_out(journal))
 
     def _enter_waiting(self, journal: Journal, by: str | None) -> None:
         if self.waiting.pop(journal.id, None) is None or self.is_closing:
@@ -416,7 +430,7 @@ class Core:
                 word = str(ending.status)
                 self.cancel_run(child.run_id, f"its parent {word}", "parent")
         if ending.status is RunStatus.CANCELED:
-            for run_id in launch.open_children(self, journal, detached_only=True):
+            for run_id in launch.open_children(self, journal, ("start",)):
                 self.cancel_run(run_id, "its parent was canceled", "parent")
         self.end(journal, ending)
         if not self.live:

@@ -35,6 +35,18 @@ def body_retries(events: Iterable[EventRow]) -> int:
     return count
 
 
+def last_resume(events: Iterable[EventRow]) -> int | None:
+    """When the user last resumed the run, in microseconds."""
+    at = None
+    for event in events:
+        if (
+            event.type == EventType.RUN_RESUMED
+            and from_json(event.data).get("by") == "user"
+        ):
+            at = event.at
+    return at
+
+
 def load_arguments(
     fields: Mapping[str, Any],
     store: RunQueries,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow import durations
+from nbflow._engine import history
 from nbflow._store import pairs
 from nbflow._store.base import EventRow, RunRow, RunUpdate
 from nbflow._store.chain import first_digest, next_digest
@@ -73,6 +74,7 @@ class Journal:
     former_definition: str | None = None
     waiters: list[Callable[["Ending"], None]] | None = None
     begun: tuple[str, int, bytes, int] | None = None  # a step's start, not written yet
+    since: int | None = None  # from when its time-out counts; None: the store knows
 
     def __post_init__(self) -> None:
         if not self.digest:
@@ -90,6 +92,19 @@ class Journal:
         if given is None or given is UNSET:
             return None
         return durations.parse(given, what="timeout")
+
+    def deadline(self) -> int | None:
+        """When the time-out of the whole run is up, in microseconds.
+
+        It counts from the first start. A user who resumes the run grants it anew.
+        """
+        timeout = self.timeout()
+        if timeout is None or self.started is None:
+            return None
+        if self.since is None:
+            resumed = history.last_resume(self.core.store.events(self.n))
+            self.since = self.started if resumed is None else resumed
+        return self.since + round(timeout * 1e6)
 
     def append(
         self,
@@ -160,7 +175,7 @@ class Journal:
         self.status = status.value
         if status is RunStatus.RUNNING:
             self.attempt = 1
-            self.started = now = self.core.clock.micros()
+            self.started = self.since = now = self.core.clock.micros()
             data = pairs.join(now, queued, b"")
             self._append(_RUN_STARTED, None, 1, None, data, 2, now)
         else:
@@ -171,7 +186,7 @@ class Journal:
         """Note that the body is entered (again): the event `run.started`."""
         self.attempt += 1
         if self.started is None:
-            self.started = self.core.clock.micros()
+            self.started = self.since = self.core.clock.micros()
         self.append(_RUN_STARTED, attempt=self.attempt, data=None)
 
     def end(self, status: RunStatus, type: EventType, data: bytes) -> None:

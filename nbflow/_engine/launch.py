@@ -211,11 +211,11 @@ def start_child(
 
 
 def open_children(
-    core: "Core", journal: Journal, *, detached_only: bool = False
+    core: "Core", journal: Journal, kinds: tuple[str, ...] = ("invoke", "start")
 ) -> list[str]:
-    """Ids of the children that go on and end with a canceled run, of all its lives.
+    """Ids of the children of those kinds that go on and end with a run.
 
-    Those that were invoked with `abandon=True` outlive it.
+    Those of all its lives; what was invoked with `abandon=True` outlives it.
     """
     rows = [row for row in core.store.children(journal.n) if row.status in _UNFINISHED]
     if not rows:
@@ -228,8 +228,7 @@ def open_children(
     found = []
     for row in rows:
         call = calls.get(row.parent_step, {})
-        is_wanted = call.get("kind") == "start" or not detached_only
-        if is_wanted and not call.get("_abandon"):
+        if call.get("kind", "invoke") in kinds and not call.get("_abandon"):
             found.append(row.id)
     return found
 
@@ -435,6 +434,8 @@ def note_resumed(
         **more,
     }
     journal.append(EventType.RUN_RESUMED.value, data=to_json(fields))
+    if by == "user":
+        journal.since = journal.core.clock.micros()
 
 
 def find_row(core: "Core", run_id: str) -> RunRow:

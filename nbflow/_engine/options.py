@@ -103,12 +103,8 @@ def check_invoke_options(options: Mapping[str, Any]) -> None:
     """Refuse options that an invoke does not have."""
     for name in options:
         if name not in _INVOKE:
-            raise _unknown(
-                name,
-                _INVOKE,
-                "an invoke",
-                'The input is one value: its fields go in as {"name": value}',
-            )
+            rest = 'The input is one value: its fields go in as {"name": value}'
+            raise _unknown(name, _INVOKE, "an invoke", rest)
 
 
 def _rules(options: RunOptions | StepOptions) -> RetryRules:

@@ -239,21 +239,13 @@ class LiveRun:
         return failure.describe(exc, codecs.redact, run_id=self.journal.id)
 
     def _arm_deadline(self) -> None:
-        timeout = self.journal.timeout()
-        if timeout is None or self.journal.started is None:
-            return
-        due = self.journal.started + round(timeout * 1e6)
-        self._deadline = self.core.call_at(due, lambda: self._expire(timeout))
+        due = self.journal.deadline()
+        if due is not None:
+            self._deadline = self.core.call_at(due, self._expire)
 
-    def _expire(self, timeout: float) -> None:
-        if self.is_closed:
-            return
-        error = RunTimedOut(
-            f"run {self.journal.id} of {self.journal.workflow!r} did not end within "
-            f"its timeout of {durations.show(timeout)}, counted from its first start"
-        )
-        details = failure.describe(error, codecs.redact, run_id=self.journal.id)
-        self._finish(Ending(RunStatus.FAILED, error=details, exception=error))
+    def _expire(self) -> None:
+        if not self.is_closed:
+            self._finish(timed_out(self.journal))
 
     def fail_leaving(self, key: str, attempt: int, exc: BaseException) -> None:
         """A step raised SystemExit or its like: the run fails, the engine lives."""
@@ -625,6 +617,17 @@ def _number(value: Any) -> float | None:
         return number if isfinite(number) else None
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def timed_out(journal: "Journal") -> Ending:
+    """The end of a run whose time-out is up."""
+    began = "first start" if journal.since == journal.started else "last resume"
+    error = RunTimedOut(
+        f"run {journal.id} of {journal.workflow!r} did not end within its timeout of "
+        f"{durations.show(journal.timeout() or 0)}, counted from its {began}"
+    )
+    details = failure.describe(error, codecs.redact, run_id=journal.id)
+    return Ending(RunStatus.FAILED, error=details, exception=error)
 
 
 async def _make(run: LiveRun, owner: Any, factory: Callable[[], Any]) -> Any:

@@ -7,13 +7,15 @@ body that is not in the store.
 """
 
 import asyncio
+import os
 import re
+import sys
 import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextvars import copy_context
 from functools import lru_cache, partial
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
-from types import CodeType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from nbflow import codecs
@@ -55,6 +57,7 @@ _CANCELED = EventType.STEP_CANCELED.value
 _SUPERSEDED = EventType.STEP_SUPERSEDED.value
 
 _OTHER_LOOP = re.compile(r"(bound to|attached to) a different (event )?loop")
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _MOST_FACTS = 4_096  # functions: cells are run again and again
 _COROUTINE = 0x80  # inspect.CO_COROUTINE
 _ATOMS = frozenset({int, str, float, bool, type(None), bytes, tuple})
@@ -172,14 +175,24 @@ class StepCall:
             return _execute(self).__await__()  # a first life has nothing to look up
         return _perform(self).__await__()
 
-    def __del__(self) -> None:
-        if not self.is_awaited and not self.run.is_closed:
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # Bound early: of an interpreter that ends, not even `sys` may be left.
+        if not self.is_awaited and not self.run.is_closed and not is_finalizing():
             warnings.warn(
-                f"step {step_label(self.key)!r} was called and never awaited, so it "
-                "was not executed: write `await ctx.run(…)`",
+                f"step {step_label(self.key)!r} was called and never awaited"
+                f"{_dropped_in(sys._getframe(1))}, so it was not executed: write "
+                "`await ctx.run(…)`",
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def _dropped_in(frame: FrameType) -> str:
+    """The line that a call was dropped in, if it is the user's."""
+    code = frame.f_code
+    if code.co_filename.startswith(_PACKAGE):
+        return ""
+    return f" (line {frame.f_lineno}, in {code.co_name})"
 
 
 def awaited_twice(key: str, call: str) -> RuntimeError:

@@ -1,6 +1,8 @@
 """Steps: outcomes, retries, time-outs, errors."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -312,6 +314,35 @@ async def test_a_step_inside_a_step_is_refused_with_both_names(
         nbflow.RunFailed, match="'inner' was called inside step 'outer'"
     ):
         await lab.run(main)
+
+
+@pytest.mark.filterwarnings("always:step 'lost' was called:RuntimeWarning")
+async def test_a_step_that_is_not_awaited_is_named_with_its_line(
+    lab: TestEngine,
+) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        ctx.run("lost", int)
+        await ctx.run("one", int)
+
+    handle = lab.start(main)
+    await handle
+    [line] = [event.data["message"] for event in handle.events() if event.type == "log"]
+    number = main.fn.__code__.co_firstlineno + 2
+    assert f"'lost' was called and never awaited (line {number}, in main)" in line
+
+
+def test_a_step_that_is_not_awaited_is_silent_when_the_interpreter_ends() -> None:
+    code = """
+from types import SimpleNamespace
+from nbflow._engine.steps import StepCall
+call = StepCall.__new__(StepCall)
+call.is_awaited, call.key, call.run = False, "lost", SimpleNamespace(is_closed=False)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 async def test_a_coroutine_object_is_refused(lab: TestEngine) -> None:
