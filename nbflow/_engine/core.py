@@ -407,8 +407,9 @@ class Core:
         self.end(journal, timed_out(journal))
 
     def _enter_waiting(self, journal: Journal, by: str | None) -> None:
-        if self.waiting.pop(journal.id, None) is None or self.is_closing:
-            return
+        if self.waiting.get(journal.id) is not journal or self.is_closing:
+            return  # it was canceled meanwhile, and may wait in another life
+        del self.waiting[journal.id]
         try:
             self.enter(journal, by)
         except Exception as exc:  # nobody is left to raise it to, but some may wait

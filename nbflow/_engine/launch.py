@@ -358,7 +358,8 @@ def enter_later(core: "Core", journal: Journal) -> None:
     core.waiting[journal.id] = journal
 
     def enter() -> None:
-        if core.waiting.pop(journal.id, None) is not None and not core.is_closing:
+        if core.waiting.get(journal.id) is journal and not core.is_closing:
+            del core.waiting[journal.id]
             run = LiveRun(core, journal, None, False)
             journal.status = RunStatus.RUNNING.value
             journal.wake = None

@@ -204,6 +204,22 @@ def test_recoveries_between_two_tries_of_a_body_are_counted() -> None:
     assert World.bodies == 1  # the next try is not due yet
 
 
+def test_the_retry_of_a_canceled_life_does_not_enter_a_later_one() -> None:
+    lab = Lab(define(flaky, retry_delay="1h"))
+    run_id = lab.start("flaky")
+    lab.let(1)
+    assert lab.core.cancel_run(run_id, None, "user")
+    lab.core.commit()
+    lab.let(1800)
+    lab.resume(run_id)
+    lab.let(1860)  # the first life's retry would be due by now
+    assert World.bodies == 2
+    World.is_free = True
+    assert lab.wait_for_end(run_id).value == 3
+    indices = [event.idx for event in lab.events(run_id)]
+    assert indices == list(range(1, len(indices) + 1))
+
+
 def test_a_run_that_cannot_be_entered_is_not_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
