@@ -3,6 +3,7 @@
 Functions over the core and journals; the core calls them on its loop.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)
 _PREVIEW = 80  # characters
 _SMALL = 200  # bytes
+_SURROGATE = re.compile("[\ud800-\udfff]")  # no Unicode text: cannot be stored
 
 
 def resolve(core: "Core", target: Target | str) -> WorkflowSpec:
@@ -109,11 +111,13 @@ def store_input(put: PutBlob, values: Mapping[str, Any]) -> bytes:
 def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Headers, if they are text to text."""
     if isinstance(headers, Mapping) and all(
-        isinstance(each, str) for pair in headers.items() for each in pair
+        isinstance(each, str) and not _SURROGATE.search(each)
+        for pair in headers.items()
+        for each in pair
     ):
         return headers
     raise InvalidOption(
-        f"headers={headers!r}: headers map text to text",
+        f"headers={headers!r}: headers map text to text, without surrogate characters",
         option="headers",
         value=headers,
     )
