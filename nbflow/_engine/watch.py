@@ -37,32 +37,39 @@ class Watch:
         self._core = core
         self._beat = time.monotonic()
         self._is_told = False
-        self._stop = threading.Event()  # of the thread that watches now
-        self._stop.set()
+        self._is_active = False
+        self._turn = threading.Condition()  # held by who starts or ends the thread
+        self._thread: threading.Thread | None = None
         self._pulse_timer: asyncio.TimerHandle | None = None
 
     def set(self, is_active: bool) -> None:
         """Start or stop watching; called on the loop."""
-        if not is_active:
-            self._stop.set()
-        elif self._stop.is_set():
-            # An event of its own: the former thread may not have seen the end of its.
-            self._stop = stop = threading.Event()
+        self._beat = time.monotonic()  # first: the thread may still be looking
+        self._is_active = is_active
+        if is_active:
             self._pulse()
-            threading.Thread(
-                target=self._look, args=(stop,), name="nbflow-watch", daemon=True
-            ).start()
+            with self._turn:
+                if self._thread is None:
+                    self._thread = threading.Thread(
+                        target=self._look, name="nbflow-watch", daemon=True
+                    )
+                    self._thread.start()
 
     def _pulse(self) -> None:
         self._beat = time.monotonic()
         self._is_told = False
         if self._pulse_timer is not None:
             self._pulse_timer.cancel()
-        if not self._stop.is_set():
+        if self._is_active:
             self._pulse_timer = self._core.loop.call_later(_BEAT, self._pulse)
 
-    def _look(self, stop: threading.Event) -> None:
-        while not stop.wait(_BEAT):
+    def _look(self) -> None:
+        while True:
+            with self._turn:
+                self._turn.wait(_BEAT)
+                if not self._is_active:  # for a beat at most: runs come in quick turns
+                    self._thread = None
+                    return
             if self._is_told or time.monotonic() - self._beat < BLOCKED:
                 continue
             frame = sys._current_frames().get(self._core.thread)

@@ -23,7 +23,9 @@ def test_a_watch_that_is_set_again_at_once_goes_on() -> None:
     time.sleep(0.05)  # it has come to its wait
     watch.set(False)
     watch.set(True)
-    first.join(1)
-    assert len(watchers() - others) == 1
+    first.join(0.5)
+    [last] = watchers() - others
     watch.set(False)
+    last.join(10)
+    assert not last.is_alive()
     loop.close()
