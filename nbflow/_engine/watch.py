@@ -38,7 +38,7 @@ class Watch:
         self._beat = time.monotonic()
         self._is_told = False
         self._is_active = False
-        self._lock = threading.Lock()  # whoever starts or ends the thread holds it
+        self._turn = threading.Condition()  # held by who starts or ends the thread
         self._thread: threading.Thread | None = None
         self._pulse_timer: asyncio.TimerHandle | None = None
 
@@ -48,7 +48,7 @@ class Watch:
         self._is_active = is_active
         if is_active:
             self._pulse()
-            with self._lock:
+            with self._turn:
                 if self._thread is None:
                     self._thread = threading.Thread(
                         target=self._look, name="nbflow-watch", daemon=True
@@ -65,8 +65,8 @@ class Watch:
 
     def _look(self) -> None:
         while True:
-            time.sleep(_BEAT)
-            with self._lock:
+            with self._turn:
+                self._turn.wait(_BEAT)
                 if not self._is_active:  # for a beat at most: runs come in quick turns
                     self._thread = None
                     return
