@@ -201,6 +201,8 @@ class Context:
         self._scope = scope
 
     def __repr__(self) -> str:
+        if isinstance(self._scope, _OutsideScope):
+            return "<Context outside of a run>"
         facts = self._scope.facts
         return f"<Context of {facts.workflow} {facts.run_id}>"
 

@@ -75,13 +75,13 @@ def _option(text: object, what: str, option: str) -> str:
 def _checked(text: object, what: str, error: type[DefinitionError]) -> str:
     if not isinstance(text, str):
         raise error(
-            f"{what} {_shown(text)} is no text: a {what} is 1 to {LONGEST} printable "
+            f"{what} {_shown(text)} is no text: it is 1 to {LONGEST} printable "
             f"characters; give it as a str"
         )
     name, problem = _normal(str(text))
     if problem:
         raise error(
-            f"{what} {_shown(text)} {problem}: a {what} is 1 to {LONGEST} printable "
+            f"{what} {_shown(text)} {problem}: it is 1 to {LONGEST} printable "
             f"characters, without control and bidi characters; choose another"
         )
     return name

@@ -234,7 +234,8 @@ def workflow(fn: Any = None, /, **options: Any) -> Any:
         fn: the function; its first parameter receives the `Context`.
         options: `name` (the function's), `app` (that of the notebook or module),
             `retries` (tries after the first, 3) and `retry_delay`, for the body and
-            as default of its steps, `timeout` (of the whole run), `on_failure` (a
+            as default of its steps, `timeout` (of the whole run, waits included,
+            from its first start or from when a user resumed it), `on_failure` (a
             workflow that is started when a run has failed for good).
 
     Raises:

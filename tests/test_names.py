@@ -70,7 +70,7 @@ def test_printable_text_is_taken(
 def test_other_text_is_refused_with_the_reason(
     check: Check, error: type[DefinitionError], text: object, problem: str
 ) -> None:
-    with pytest.raises(error, match=f"{problem}: a .* is 1 to 200 printable") as caught:
+    with pytest.raises(error, match=f"{problem}: it is 1 to 200 printable") as caught:
         check(text)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
@@ -88,7 +88,7 @@ def test_workflow_name_holds_no_slash() -> None:
 
 
 def test_message_says_which_id_it_is() -> None:
-    with pytest.raises(InvalidId, match=r"^group name '' is empty: a group name is"):
+    with pytest.raises(InvalidId, match=r"^group name '' is empty: it is 1 to 200"):
         names.check_id("", what="group name")
 
 

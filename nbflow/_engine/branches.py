@@ -18,6 +18,7 @@ import re
 import sys
 from collections.abc import Coroutine, Iterator, Set
 from contextvars import Context, ContextVar, copy_context
+from inspect import isawaitable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -165,6 +166,8 @@ def make_task(
         branch, step = context.get(current_branch), context.get(current_step)
     if branch is None or step is not None or branch.run.is_closed:
         return asyncio.Task(coro, loop=loop, context=context, **options)
+    if not asyncio.iscoroutine(coro) and isawaitable(coro):
+        coro = _wrap_awaitable(coro)  # create_task(ctx.run(…)), which asyncio refuses
     origin = _origin()
     if origin is None:
         child = branch.task(_function_name(coro))

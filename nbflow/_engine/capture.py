@@ -198,14 +198,18 @@ class _Stream:
 
     def write(self, text: str) -> int:
         sink = current_sink.get()
-        frame = sys._getframe(1)
-        if frame.f_globals.get("__name__", "").startswith("tqdm"):
+        frame = sys._getframe().f_back  # None: the interpreter prints an error
+        if frame is not None and _is_tqdm(frame):
             bar = _bar(frame)
             # tqdm's monitor thread redraws bars of steps from outside their context.
             if sink is None and bar is not None and bar in _bars:
                 sink = _bars[bar]()
             if sink is not None and bar is not None:
-                _drive(sink, bar)
+                try:
+                    _drive(sink, bar)
+                except BaseException:  # the attempt is over
+                    _release_bars(frame)
+                    raise
                 return len(text)
         if sink is None:
             return self._original.write(text)
@@ -238,12 +242,25 @@ class _Stream:
 
 def _bar(frame: FrameType | None) -> Any:
     """The tqdm bar that is being drawn; None where tqdm writes a text for its user."""
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("tqdm"):
+    while frame is not None and _is_tqdm(frame):
         owner = frame.f_locals.get("self")
         if hasattr(owner, "n") and hasattr(owner, "total"):
             return owner
         frame = frame.f_back
     return None
+
+
+def _is_tqdm(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith("tqdm")
+
+
+def _release_bars(frame: FrameType | None) -> None:
+    """Give back the lock of all bars, which tqdm does not when drawing one fails."""
+    while frame is not None and _is_tqdm(frame):
+        if frame.f_code.co_name == "refresh" and not frame.f_locals.get("nolock"):
+            frame.f_locals["self"]._lock.release()
+            return
+        frame = frame.f_back
 
 
 def _drive(sink: Sink, bar: Any) -> None:

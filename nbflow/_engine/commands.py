@@ -1,7 +1,8 @@
 """What other processes ask of an engine: files in its inbox, applied exactly once.
 
-A command is applied, its outcome committed under the command's id, and only then its
-file is removed; a crash between repeats nothing.
+A command's effects and its outcome, under the command's id, are one commit, and only
+then its file is removed; a crash between repeats nothing. So a handler commits nothing
+once it has begun to change something, and first checks all that the file says.
 """
 
 import logging
@@ -11,12 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbflow import codecs
+from nbflow import codecs, names
 from nbflow._engine import launch
+from nbflow._engine.core import say
 from nbflow._store import inbox
 from nbflow._store.base import CommandRow, WorkflowRow
 from nbflow._store.payload import to_json
-from nbflow.errors import NbflowError
+from nbflow.errors import InvalidOption, NbflowError
 from nbflow.model import RunStatus
 from nbflow.policy import RunOptions
 
@@ -32,22 +34,33 @@ def apply_inbox(core: "Core", path: Path) -> None:
     """Apply what waits in the inbox."""
     if core.paused is not None:
         return
-    taken = inbox.take(path, SLICE)
+    taken = inbox.take(path, SLICE, core.stuck_commands)
     if not taken:
         return
     files = []
     for id, command, file in taken:
-        files.append(file)
         if core.store.command(id) is None:
-            outcome = to_json(apply(core, command))
-            core.batch.commands.append(CommandRow(id, core.clock.micros(), outcome))
-    core.after(partial(_remove, files))
+            outcome = apply(core, command)
+            if core.paused is not None and "error" in outcome:
+                break  # refused for want of space: it waits with the rest
+            row = CommandRow(id, core.clock.micros(), to_json(outcome))
+            core.batch.commands.append(row)
+        files.append(file)
+    core.after(partial(_remove, core, files))
     core.flush_soon()
 
 
-def _remove(files: list[Path]) -> None:
+def _remove(core: "Core", files: list[Path]) -> None:
     for file in files:
-        file.unlink(missing_ok=True)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as exc:
+            core.stuck_commands.add(file.name)
+            say(
+                f"nbflow: command {file} was applied, but its file cannot be removed "
+                f"({exc}): remove it within a day, or it may be applied again",
+                logging.ERROR,
+            )
 
 
 def apply(core: "Core", command: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +79,23 @@ def apply(core: "Core", command: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _problem(type: str, message: str) -> dict[str, Any]:
-    return {"error": {"type": type, "message": message}}
+    # Lone surrogates, which a file may hold, cannot be stored.
+    stored = message.encode(errors="replace").decode()
+    return {"error": {"type": type, "message": stored}}
+
+
+def _texts(command: Mapping[str, Any], name: str) -> list[str] | None:
+    """A field that is a list of text, or left out."""
+    value = command.get(name)
+    if value is None or (
+        isinstance(value, list) and all(isinstance(each, str) for each in value)
+    ):
+        return value
+    raise InvalidOption(
+        f"{name}={value!r} of a command is no list of text: send it through a client",
+        option=name,
+        value=value,
+    )
 
 
 def cancel(core: "Core", run_ids: list[str], reason: str | None, by: str) -> list[str]:
@@ -95,7 +124,17 @@ def invoke(core: "Core", command: Mapping[str, Any]) -> str:
     spec = launch.resolve(core, str(command["workflow"]))
     payload = codecs.revive(command.get("input"), core.store.get_blob)
     values = spec.inputs.validate_payload(payload)
-    run_id = str(command["run_id"])
+    run_id = names.check_run_id(command.get("run_id"))
+    label, wake = command.get("label"), command.get("wake")
+    if label is not None:
+        label = names.check_label(label)
+    if wake is not None and type(wake) is not int:
+        raise InvalidOption(
+            f"wake={wake!r} of a command is no time in microseconds: send it through a "
+            "client",
+            option="wake",
+            value=wake,
+        )
     stored = launch.store_input(core.put_blob, values)
     if launch.find_existing(core, run_id, spec, stored) is None:
         options = command.get("options")
@@ -106,10 +145,10 @@ def invoke(core: "Core", command: Mapping[str, Any]) -> str:
             run_id=run_id,
             stored_input=stored,
             headers=command.get("headers"),
-            label=command.get("label"),
+            label=label,
             options=RunOptions.from_stored(to_json(options) if options else None),
         )
-        launch.begin(core, journal, command.get("wake"))
+        launch.begin(core, journal, wake)
     return run_id
 
 
@@ -160,12 +199,15 @@ def publish(core: "Core", spec: Any, known: WorkflowRow | None = None) -> None:
 
 _HANDLERS: Mapping[str, Callable[["Core", Mapping[str, Any]], Any]] = {
     "cancel": lambda core, command: cancel(
-        core, command["run_ids"], command.get("reason"), "user"
+        core, _texts(command, "run_ids") or [], command.get("reason"), "user"
     ),
     "resume": lambda core, command: resume(
-        core, command["run_id"], command.get("refresh"), command.get("stale")
+        core,
+        names.check_run_id(command.get("run_id")),
+        _texts(command, "refresh"),
+        _texts(command, "stale"),
     ),
     "rerun": lambda core, command: launch.rerun(core, command),
     "invoke": invoke,
-    "delete": lambda core, command: delete(core, command["run_ids"]),
+    "delete": lambda core, command: delete(core, _texts(command, "run_ids") or []),
 }

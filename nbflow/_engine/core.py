@@ -8,7 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import Context
+from contextvars import Context, copy_context
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -21,12 +21,17 @@ from nbflow._engine.ending import Ending
 from nbflow._engine.journal import Journal, load_journal
 from nbflow._engine.memo import Memo, read_memo
 from nbflow._engine.options import NO_OPTIONS, StepPolicy, step_policy
-from nbflow._engine.run import LiveRun
+from nbflow._engine.run import LiveRun, timed_out
 from nbflow._engine.steps import StepCall
 from nbflow._engine.threads import ThreadRunner
-from nbflow._store.base import Batch, CacheRow, RunRow, WriterStore
+from nbflow._store.base import Batch, CacheRow, CommandRow, RunRow, WriterStore
 from nbflow._store.payload import from_json
-from nbflow.definition.source import same_definition
+from nbflow.definition.source import (
+    definition_hash,
+    held_arguments,
+    same_definition,
+    unwrap,
+)
 from nbflow.definition.spec import Target, WorkflowSpec
 from nbflow.errors import (
     EngineClosed,
@@ -88,6 +93,7 @@ class Core:
         self.find_spec = find_spec
         self.known_specs = known_specs
         self.thread = threading.get_ident()
+        self.context = copy_context()  # every life begins in a copy of it
         self.threads = ThreadRunner(clock, self._late_thread)
         self.batch = Batch()
         self.begun: list[Journal] = []  # hold the start of a step that may end yet
@@ -100,7 +106,9 @@ class Core:
         self._definitions_of = -1
         self.resources: dict[Any, Any] = {}
         self.tickets: dict[str, list[Waiter]] = {}
+        self.stuck_commands: set[str] = set()  # applied, but their files stay
         self.paused: StoreFull | None = None
+        self.is_closing = False  # or stopped: no life begins any more
         self.stopped: BaseException | None = None
         self.on_commit: Callable[[], None] | None = None
         self.stubs: Mapping[str, Callable[..., Any]] | None = None
@@ -190,10 +198,16 @@ class Core:
         after, self._after = self._after, []
         ended, self.ended = self.ended, {}
         for call in after:
-            call()
+            try:
+                call()
+            except Exception as exc:  # the others are owed their call
+                _say_fault(call, exc)
         for run_id, ending in ended.items():
             for ticket in self.tickets.pop(run_id, ()):
-                ticket(ending)
+                try:
+                    ticket(ending)
+                except Exception as exc:
+                    _say_fault(ticket, exc)
         if self.on_commit is not None:
             self.on_commit()
         return True
@@ -244,14 +258,11 @@ class Core:
         """Stop for good: the store cannot be trusted with anything more."""
         if self.stopped is not None:
             return
+        self.is_closing = True
         self.stopped = error
         self._left = [task for run in self.live.values() for task in run.tasks]
         for run in list(self.live.values()):
             run.leave()
-        # Whoever is just committing is interrupted as well, at its next await.
-        current = asyncio.current_task(self.loop)
-        if current is not None and current in self._left:
-            current.cancel()
         self.live.clear()
         self.threads.close()
         self._release_capture()
@@ -272,6 +283,7 @@ class Core:
 
     async def shutdown(self) -> None:
         """Start nothing more, interrupt bodies without an outcome, write the rest."""
+        self.is_closing = True
         lives = list(self.live.values())
         for run in lives:
             run.leave()
@@ -282,6 +294,10 @@ class Core:
         self.live.clear()
         if self.stopped is None:
             self.paused = None  # the last try, should the disk have been full
+            self._write_begun()
+            for run in lives:
+                id = launch.left_mark(run.journal)
+                self.batch.commands.append(CommandRow(id, self.clock.micros(), b"{}"))
             self.commit()
         self.stopped = self.stopped or EngineClosed(
             f"the engine of app {self.app!r} was closed: open a new one, or invoke "
@@ -304,14 +320,16 @@ class Core:
 
     def launch(self, journal: Journal) -> None:
         """Enter a run for the first time, once its record is committed."""
+        run = LiveRun(self, journal, None, False)  # what refuses it leaves no record
         journal.create(RunStatus.RUNNING, launch.queued_data(journal))
-        self.admit(LiveRun(self, journal, None, False))
+        self.admit(run)
 
     def admit(self, run: LiveRun) -> None:
         """Let a life begin after the next commit."""
-        self.live[run.journal.id] = run
-        self._hold_capture()
-        self.after(run.begin)
+        if not self.is_closing:  # else it is the next engine's
+            self.live[run.journal.id] = run
+            self._hold_capture()
+            self.after(run.begin)
         self.flush_soon()
 
     def enter(self, journal: Journal, by: str | None) -> None:
@@ -322,19 +340,18 @@ class Core:
             by: who resumes it (`user`, `recovery`); None for a retry of the body.
         """
         if not self.commit():  # the memo is read from the store
-            self.waiting[journal.id] = journal
-            self.after(lambda: self._enter_waiting(journal, by))
+            self.enter_soon(journal, by)
             return
         events = self.store.events(journal.n)
         memo = read_memo(events)
-        is_idle = memo.idle_recoveries >= RECOVERIES
-        if by == "recovery" and is_idle and not _is_waiting(memo, self.clock.micros()):
+        if by == "recovery" and memo.idle_recoveries >= RECOVERIES:
             self._give_up_recovery(journal, memo)
             return
         spec = journal.spec
         assert spec is not None
         definition = self.definition(spec)
         is_changed = not same_definition(journal.definition, definition)
+        run = LiveRun(self, journal, memo, is_changed)
         journal.former_definition = journal.definition
         journal.definition = definition
         journal.status = RunStatus.RUNNING.value
@@ -342,19 +359,33 @@ class Core:
         # A life that a crash cut off used up no try of the body.
         journal.spent = journal.attempt - 1 - history.body_retries(events)
         journal.update()
-        run = LiveRun(self, journal, memo, is_changed)
         self.admit(run)
 
+    def enter_soon(self, journal: Journal, by: str | None) -> None:
+        """Enter a run again once the present batch is committed.
+
+        What takes it up stays one transaction so, its command's outcome included.
+        """
+        self.waiting[journal.id] = journal
+        self.after(lambda: self._enter_waiting(journal, by))
+        self.flush_soon()
+
     def retry_body(self, journal: Journal, retry_at: int) -> None:
-        """Enter the body again when its retry is due."""
+        """Enter the body again when its retry is due; its time-out may come before."""
         self.live.pop(journal.id, None)
         self.waiting[journal.id] = journal
-        self.call_at(retry_at, lambda: self._retry_due(journal))
+        if not self.live:
+            self.after(self._rest)
+        deadline = journal.deadline()
+        if deadline is not None and deadline < retry_at:
+            self.call_at(deadline, lambda: self._expire(journal))
+        else:
+            self.call_at(retry_at, lambda: self._retry_due(journal))
 
-    def pending_retry(self, n: int) -> int | None:
+    def pending_retry(self, journal: Journal) -> int | None:
         """When the body is to be tried again, if that is what the run waits for."""
-        self.commit()
-        for event in reversed(self.store.tail(n, 10)):
+        count = 10 + journal.recoveries  # each has an event behind the one sought
+        for event in reversed(self.store.tail(journal.n, count)):
             if event.type == EventType.RUN_RETRYING:
                 due: int | None = from_json(event.data).get("_retry_at")
                 return due
@@ -363,11 +394,32 @@ class Core:
         return None
 
     def _retry_due(self, journal: Journal) -> None:
-        self._enter_waiting(journal, None)
+        if self.waiting.get(journal.id) is journal:  # else canceled, maybe resumed
+            self._enter_waiting(journal, None)
+
+    def _expire(self, journal: Journal) -> None:
+        """The time-out of a run between two tries of its body is up."""
+        if self.waiting.get(journal.id) is not journal or self.stopped is not None:
+            return
+        del self.waiting[journal.id]
+        for run_id in launch.open_children(self, journal, ("invoke",)):
+            self.cancel_run(run_id, "its parent failed", "parent")
+        self.end(journal, timed_out(journal))
 
     def _enter_waiting(self, journal: Journal, by: str | None) -> None:
-        if self.waiting.pop(journal.id, None) is not None and self.stopped is None:
+        if self.waiting.get(journal.id) is not journal or self.is_closing:
+            return  # it was canceled meanwhile, and may wait in another life
+        del self.waiting[journal.id]
+        try:
             self.enter(journal, by)
+        except Exception as exc:  # nobody is left to raise it to, but some may wait
+            say(
+                f"nbflow: run {journal.id} could not be entered: "
+                f"{type(exc).__name__}: {exc}",
+                logging.ERROR,
+            )
+            details = failure.describe(exc, codecs.redact, run_id=journal.id)
+            self.end(journal, Ending(RunStatus.FAILED, error=details, exception=exc))
 
     def finish(self, run: LiveRun, ending: Ending) -> None:
         """Record the end of a run, for its parent too, and tell who waits."""
@@ -379,7 +431,7 @@ class Core:
                 word = str(ending.status)
                 self.cancel_run(child.run_id, f"its parent {word}", "parent")
         if ending.status is RunStatus.CANCELED:
-            for run_id in launch.started_children(self, journal):
+            for run_id in launch.open_children(self, journal, ("start",)):
                 self.cancel_run(run_id, "its parent was canceled", "parent")
         self.end(journal, ending)
         if not self.live:
@@ -426,14 +478,10 @@ class Core:
             if row.status not in (RunStatus.QUEUED, RunStatus.RUNNING):
                 return False
             journal = load_journal(self, row)
-        self._cancel_children(journal)
+        for child in launch.open_children(self, journal):
+            self.cancel_run(child, "its parent was canceled", "parent")
         self.end(journal, Ending(RunStatus.CANCELED, reason=reason, by=by))
         return True
-
-    def _cancel_children(self, journal: Journal) -> None:
-        for row in self.store.children(journal.n):
-            if row.status in (RunStatus.QUEUED, RunStatus.RUNNING):
-                self.cancel_run(row.id, "its parent was canceled", "parent")
 
     def _start_failure_workflow(self, journal: Journal, ending: Ending) -> None:
         spec = journal.spec
@@ -597,18 +645,18 @@ class Core:
 
     def remember(self, call: StepCall, idx: int) -> None:
         """Note where the outcome of a cached step is."""
-        if call.arguments.known:
+        key = _cache_key(call)
+        if key is not None:
             now = self.clock.micros()
-            self.batch.cache.append(
-                CacheRow(_cache_key(call), call.run.journal.n, idx, now)
-            )
+            self.batch.cache.append(CacheRow(key, call.run.journal.n, idx, now))
 
     def cached_outcome(self, call: StepCall) -> tuple[str, bytes] | None:
         """An earlier outcome that may stand for this step: its run and data."""
         age = call.policy.cache
-        if age is None or not call.arguments.known:
+        key = None if age is None else _cache_key(call)
+        if age is None or key is None:
             return None
-        event = self.store.cached(_cache_key(call))
+        event = self.store.cached(key)
         if event is None or event.at < self.clock.micros() - age * 1e6:
             return None
         row = self.store.run_by_number(event.run)
@@ -677,12 +725,11 @@ def _plain(reason: object) -> str | None:
     return None if reason is None else str(reason).encode(errors="replace").decode()
 
 
-def _is_waiting(memo: Memo, now: int) -> bool:
-    """Whether the run does nothing but wait, for a time or a child: it kills nobody."""
-    return bool(memo.partial) and all(
-        step.attempt <= step.failed
-        and (step.child is not None or (step.until or step.retry_at or 0) > now)
-        for step in memo.partial.values()
+def _say_fault(call: Callable[..., None], exc: Exception) -> None:
+    say(
+        f"nbflow: {call!r}, called after a commit, raised {type(exc).__name__}: {exc}; "
+        "the engine goes on. Please report this.",
+        logging.ERROR,
     )
 
 
@@ -719,7 +766,21 @@ class Timer:
             self._call()
 
 
-def _cache_key(call: StepCall) -> bytes:
+def _cache_key(call: StepCall) -> bytes | None:
+    """What names the outcome of a cached step; None if no fingerprint tells it."""
+    if not call.arguments.known:
+        return None
+    fn: Any = call.fn
     text = codecs.fingerprint((call.mark, call.arguments.text), {}).mark
-    name = f"{call.fn.__module__}.{call.fn.__qualname__}".encode()
+    if not hasattr(fn, "__qualname__"):  # a partial, or an object with `__call__`
+        args, kwargs = held_arguments(fn)
+        fn = unwrap(fn)
+        if not hasattr(fn, "__qualname__"):
+            args, fn = (fn, *args), type(fn)  # what it holds decides, too
+        held = codecs.fingerprint(args, kwargs)
+        if not held.known:
+            return None
+        text += held.mark
+    # With the functions beside it that it names: an edited helper gives other values.
+    name = f"{fn.__module__}.{fn.__qualname__} {definition_hash(fn)}".encode()
     return sha256(name + call.mark + text).digest()[:16]

@@ -35,6 +35,18 @@ def body_retries(events: Iterable[EventRow]) -> int:
     return count
 
 
+def last_resume(events: Iterable[EventRow]) -> int | None:
+    """When the user last resumed the run, in microseconds."""
+    at = None
+    for event in events:
+        if (
+            event.type == EventType.RUN_RESUMED
+            and from_json(event.data).get("by") == "user"
+        ):
+            at = event.at
+    return at
+
+
 def load_arguments(
     fields: Mapping[str, Any],
     store: RunQueries,
@@ -49,13 +61,20 @@ def load_arguments(
     return (), {}
 
 
-@lru_cache(maxsize=1_000)
 def annotated_classes(fn: Any) -> Mapping[str, type]:
     """Classes that a function's annotations name, by "module:qualname".
 
     A class that is local to a function is in no module; annotations are the one place
     where it can be found again.
     """
+    try:
+        return _annotated_classes(fn)
+    except TypeError:  # an object with `__call__` that has no hash
+        return _annotated_classes(type(fn).__call__)
+
+
+@lru_cache(maxsize=1_000)
+def _annotated_classes(fn: Any) -> Mapping[str, type]:
     if fn is None:
         return {}
     target = getattr(fn, "fn", fn)

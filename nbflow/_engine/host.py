@@ -176,6 +176,10 @@ class Host:
         """Whether the engine's thread still runs."""
         return self._thread.is_alive()
 
+    def executes(self, run_id: str) -> bool:
+        """Whether the engine executes a run, or will when its time has come."""
+        return run_id in self.core.live or run_id in self.core.waiting
+
     def open_reader(self) -> ReaderStore:
         """A read-only view of the engine's store."""
         if isinstance(self.store, MemoryStore):
@@ -234,8 +238,8 @@ class Host:
             try:
                 return done.result(0.25)
             except TimeoutError:
-                if done.done():
-                    raise
+                if done.done():  # meanwhile, or the call itself has raised it
+                    return done.result()
                 self.core.check_running()
 
     def invoke(
@@ -390,7 +394,12 @@ class Host:
         self._is_armed = False
         calls = self._calls
         while calls:
-            calls.popleft()()
+            call = calls.popleft()
+            try:
+                call()
+            except BaseException as exc:  # those behind it must be made all the same
+                problem = f"a call raised {type(exc).__name__}: {exc}"
+                say(f"engine of app {self.app!r}: {problem}", logging.ERROR)
 
     def _start(
         self,
@@ -428,7 +437,7 @@ class Host:
 
     def _follow(self, ticket: Ticket) -> None:
         core = self.core
-        if ticket.run_id in core.live or ticket.run_id in core.waiting:
+        if self.executes(ticket.run_id):
             core.tickets.setdefault(ticket.run_id, []).append(ticket)
             return
         if ticket.run_id in core.ended:
@@ -443,7 +452,7 @@ class Host:
             spec = self.find_spec(row.workflow)
             classes = core.classes_of(spec.fn if spec is not None else None)
             ticket(launch.read_ending(core.store, row, classes))
-        except NbflowError as exc:
+        except BaseException as exc:  # reading a value may call the user's `decode`
             ticket.fail(exc)
 
     def _committed(self) -> None:
@@ -500,19 +509,44 @@ class _Activity:
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._former: float | None = None
+        self._is_active = False  # and has a part in the short interval
 
     def set(self, is_active: bool) -> None:
         """Runs have become active, or none is any more."""
         self._watch.set(is_active)
-        if os.environ.get("NBFLOW_SWITCH_INTERVAL") == "0":
+        if is_active == self._is_active:
             return
-        if is_active and self._former is None:
-            self._former = sys.getswitchinterval()
-            sys.setswitchinterval(min(_SWITCH_INTERVAL, self._former))
-        elif not is_active and self._former is not None:
+        if is_active and os.environ.get("NBFLOW_SWITCH_INTERVAL") == "0":
+            return
+        self._is_active = is_active
+        _switching.count(1 if is_active else -1)
+
+
+class _Switching:
+    """The switch interval is the process's: short while any engine is active."""
+
+    def __init__(self) -> None:
+        self._active = 0
+        self._former = 0.0
+
+    def count(self, change: int) -> None:
+        """One more engine is active, or one less; the last one sets it back."""
+        with _lock:
+            self._active += change
+            if change > 0 and self._active == 1:
+                self._former = sys.getswitchinterval()
+                sys.setswitchinterval(min(_SWITCH_INTERVAL, self._former))
+            elif self._active == 0:
+                sys.setswitchinterval(self._former)
+
+    def forget(self) -> None:
+        """No engine is active here: this process is a fork."""
+        if self._active:
+            self._active = 0
             sys.setswitchinterval(self._former)
-            self._former = None
+
+
+_switching = _Switching()
 
 
 def find(key: str) -> Host | None:
@@ -534,6 +568,7 @@ def _forget_in_child() -> None:
     # The parent's engines stay listed, so that using one names what is wrong.
     global _lock
     _lock = threading.Lock()
+    _switching.forget()
 
 
 if hasattr(os, "register_at_fork"):

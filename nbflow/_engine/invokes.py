@@ -15,7 +15,8 @@ from nbflow import codecs, durations, errors
 from nbflow._engine import failure
 from nbflow._engine.ending import Ending
 from nbflow._engine.memo import Partial, Verdict
-from nbflow._engine.steps import take_turn
+from nbflow._engine.options import check_invoke_options
+from nbflow._engine.steps import awaited_twice, take_turn
 from nbflow._store.payload import load_value, to_json
 from nbflow.context import InvokeOutcome
 from nbflow.definition.spec import Target, WorkflowSpec
@@ -25,7 +26,9 @@ from nbflow.errors import (
     InvokedRunFailed,
     InvokeError,
     InvokeTimedOut,
+    NbflowError,
     NonDeterminismError,
+    RunNotFound,
     WorkflowNotFound,
 )
 from nbflow.model import ErrorInfo, EventType, RunStatus, step_label
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
 MAX_DEPTH = 100
 Mode = Literal["invoke", "try", "start", "join"]
 
+_CALLS: Mapping[Mode, str] = {
+    "invoke": "ctx.invoke",
+    "try": "ctx.try_invoke",
+    "start": "ctx.start",
+}
 _COMPLETED = EventType.STEP_COMPLETED.value
 _FAILED = EventType.STEP_FAILED.value
 _TIMED_OUT = EventType.STEP_TIMED_OUT.value
@@ -108,6 +116,10 @@ class InvokeCall:
         item_of: str | None = None,
         is_item: bool = False,
     ) -> None:
+        if options:
+            check_invoke_options(options)
+        if type(target) is not str and not hasattr(target, "target_app"):
+            raise _no_target(key, target)
         self.run = run
         self.key = key
         self.target = target
@@ -126,6 +138,9 @@ class InvokeCall:
         self._timer: Any = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
+        if self.is_awaited:
+            raise awaited_twice(self.key, _CALLS[self.mode])
+        self.is_awaited = True
         return self._perform().__await__()
 
     async def _perform(self) -> Any:
@@ -174,7 +189,7 @@ class InvokeCall:
         try:
             is_retried = left is not None and left.is_retried
             core.join(self.child, self._ended, is_resumed=is_retried)
-        except InvokeError as exc:
+        except (InvokeError, RunNotFound) as exc:
             return await self._refused(exc)
         try:
             outcome: tuple[dict[str, Any], bool] = await self._future
@@ -203,6 +218,7 @@ class InvokeCall:
             "workflow": spec.name,
             "timeout": self.options.get("timeout") and self._timeout(),
             "_until": until,
+            "_abandon": True if self.options.get("abandon") else None,
         }
         run.journal.append(_INVOKING, self.key, None, self.mark, to_json(fields))
         core.flush_soon()
@@ -234,7 +250,7 @@ class InvokeCall:
         await run.settle(self.key)
         return fields, True
 
-    async def _refused(self, error: InvokeError) -> tuple[dict[str, Any], bool]:
+    async def _refused(self, error: NbflowError) -> tuple[dict[str, Any], bool]:
         """The child never came to exist, or cannot be waited for."""
         details = failure.describe(
             error, codecs.redact, step=step_label(self.key), run_id=self.run.journal.id
@@ -347,7 +363,11 @@ class InvokeCall:
 
     def _load(self, fields: dict[str, Any]) -> Any:
         core = self.run.core
-        classes = core.target_classes(self.target)
+        target = self.target
+        if self.mode == "join":  # it names the run
+            row = core.store.run(str(target))
+            target = target if row is None else row.workflow
+        classes = core.target_classes(target)
         return load_value(fields, core.store.get_blob, classes)
 
     def _error(self, fields: dict[str, Any]) -> InvokeError:
@@ -381,6 +401,15 @@ class InvokeCall:
             run_id=self.run.journal.id,
             step=label,
         )
+
+
+def _no_target(key: str, target: object) -> TypeError:
+    name = getattr(target, "__name__", None) or type(target).__name__
+    return TypeError(
+        f"ctx.invoke({step_label(key)!r}) got {type(target).__name__} {name!r}: it "
+        "takes a workflow, its name or a reference. A plain function is a step: "
+        f"ctx.run({step_label(key)!r}, {name}, …)"
+    )
 
 
 def unknown_workflow(name: str, app: str, known: list[str]) -> WorkflowNotFound:

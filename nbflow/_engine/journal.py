@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbflow import durations
+from nbflow._engine import history
 from nbflow._store import pairs
 from nbflow._store.base import EventRow, RunRow, RunUpdate
 from nbflow._store.chain import first_digest, next_digest
-from nbflow._store.payload import NO_DATA, from_json
+from nbflow._store.payload import NO_DATA, from_json, load_value
 from nbflow.model import EventType, RunStatus
 from nbflow.policy import UNSET, RunOptions
 
@@ -73,6 +74,7 @@ class Journal:
     former_definition: str | None = None
     waiters: list[Callable[["Ending"], None]] | None = None
     begun: tuple[str, int, bytes, int] | None = None  # a step's start, not written yet
+    since: int | None = None  # from when its time-out counts; None: the store knows
 
     def __post_init__(self) -> None:
         if not self.digest:
@@ -90,6 +92,19 @@ class Journal:
         if given is None or given is UNSET:
             return None
         return durations.parse(given, what="timeout")
+
+    def deadline(self) -> int | None:
+        """When the time-out of the whole run is up, in microseconds.
+
+        It counts from the first start. A user who resumes the run grants it anew.
+        """
+        timeout = self.timeout()
+        if timeout is None or self.started is None:
+            return None
+        if self.since is None:
+            resumed = history.last_resume(self.core.store.events(self.n))
+            self.since = self.started if resumed is None else resumed
+        return self.since + round(timeout * 1e6)
 
     def append(
         self,
@@ -160,7 +175,7 @@ class Journal:
         self.status = status.value
         if status is RunStatus.RUNNING:
             self.attempt = 1
-            self.started = now = self.core.clock.micros()
+            self.started = self.since = now = self.core.clock.micros()
             data = pairs.join(now, queued, b"")
             self._append(_RUN_STARTED, None, 1, None, data, 2, now)
         else:
@@ -171,7 +186,7 @@ class Journal:
         """Note that the body is entered (again): the event `run.started`."""
         self.attempt += 1
         if self.started is None:
-            self.started = self.core.clock.micros()
+            self.started = self.since = self.core.clock.micros()
         self.append(_RUN_STARTED, attempt=self.attempt, data=None)
 
     def end(self, status: RunStatus, type: EventType, data: bytes) -> None:
@@ -241,6 +256,11 @@ def load_journal(core: "Core", row: RunRow) -> Journal:
     last = store.last_event(row.n)
     parent = store.run_by_number(row.parent) if row.parent is not None else None
     root = row.id if row.root == row.n else None
+    step_input = None
+    if row.from_step is not None:
+        queued = store.events(row.n, 0, 1)[0]
+        stored = from_json(queued.data).get("_step_input", {})
+        step_input = load_value(stored, store.get_blob)
     if root is None:
         top = store.run_by_number(row.root)
         root = top.id if top is not None else row.id
@@ -264,6 +284,7 @@ def load_journal(core: "Core", row: RunRow) -> Journal:
         depth=row.depth,
         rerun_of=row.rerun_of,
         from_step=row.from_step,
+        step_input=step_input,
         status=row.status,
         outcome=row.outcome,
         preview=row.preview,

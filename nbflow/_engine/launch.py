@@ -3,18 +3,19 @@
 Functions over the core and journals; the core calls them on its loop.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbflow import codecs, durations, names
+from nbflow import codecs, names
 from nbflow._engine.ending import Ending
 from nbflow._engine.invokes import unknown_workflow
 from nbflow._engine.journal import Journal, load_journal
-from nbflow._engine.options import NO_OPTIONS, check_invoke_options
+from nbflow._engine.options import NO_OPTIONS
 from nbflow._engine.run import LiveRun
-from nbflow._store.base import RunRow, WriterStore
+from nbflow._store.base import EventRow, RunRow, WriterStore
 from nbflow._store.payload import PutBlob, from_json, load_value, to_json, value_member
 from nbflow.definition.source import same_definition
 from nbflow.definition.spec import Target, WorkflowSpec
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)
 _PREVIEW = 80  # characters
 _SMALL = 200  # bytes
+_SURROGATE = re.compile("[\ud800-\udfff]")  # no Unicode text: cannot be stored
 
 
 def resolve(core: "Core", target: Target | str) -> WorkflowSpec:
@@ -109,11 +111,13 @@ def store_input(put: PutBlob, values: Mapping[str, Any]) -> bytes:
 def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Headers, if they are text to text."""
     if isinstance(headers, Mapping) and all(
-        isinstance(each, str) for pair in headers.items() for each in pair
+        isinstance(each, str) and not _SURROGATE.search(each)
+        for pair in headers.items()
+        for each in pair
     ):
         return headers
     raise InvalidOption(
-        f"headers={headers!r}: headers map text to text",
+        f"headers={headers!r}: headers map text to text, without surrogate characters",
         option="headers",
         value=headers,
     )
@@ -185,7 +189,6 @@ def start_child(
     options: Mapping[str, Any],
 ) -> str:
     """Create a child with the parent's next commit, or find the run of that id."""
-    check_invoke_options(options)
     run_id = options.get("run_id")
     stored = store_input(core.put_blob, values)
     if run_id is not None:
@@ -211,18 +214,27 @@ def start_child(
     return journal.id
 
 
-def started_children(core: "Core", journal: Journal) -> list[str]:
-    """Ids of the detached children that go on, those of former lives, too."""
+def open_children(
+    core: "Core", journal: Journal, kinds: tuple[str, ...] = ("invoke", "start")
+) -> list[str]:
+    """Ids of the children of those kinds that go on and end with a run.
+
+    Those of all its lives; what was invoked with `abandon=True` outlives it.
+    """
     rows = [row for row in core.store.children(journal.n) if row.status in _UNFINISHED]
     if not rows:
         return []
-    starts = {
-        event.step
+    calls = {
+        event.step: from_json(event.data)
         for event in core.store.events(journal.n)
         if event.type == EventType.STEP_INVOKING
-        and from_json(event.data).get("kind") == "start"
     }
-    return [row.id for row in rows if row.parent_step in starts]
+    found = []
+    for row in rows:
+        call = calls.get(row.parent_step, {})
+        if call.get("kind", "invoke") in kinds and not call.get("_abandon"):
+            found.append(row.id)
+    return found
 
 
 def child_options(options: Mapping[str, Any]) -> RunOptions:
@@ -281,14 +293,20 @@ def take_up(
     """A run that is not live: its end is told at once, or it is entered again."""
     row = core.store.run(run_id)
     if row is None:
-        raise unknown_workflow(run_id, core.app, [])
+        raise RunNotFound(
+            f"run {run_id!r} is not in app {core.app!r} any more, so nobody can wait "
+            "for it: it was deleted",
+            run_id=run_id,
+        )
     failed = row.status in (RunStatus.FAILED, RunStatus.CANCELED)
     if row.status in _UNFINISHED or (failed and is_resumed):
         spec = resolve(core, row.workflow)
         if failed:
             return resume(core, row, spec)
         return adopt(core, row, spec, "recovery")
-    waiter(read_ending(core.store, row))
+    target = core.find_spec(row.workflow)
+    classes = core.classes_of(target.fn if target is not None else None)
+    waiter(read_ending(core.store, row, classes))
     return None
 
 
@@ -317,15 +335,26 @@ def adopt(core: "Core", row: RunRow, spec: WorkflowSpec, by: str) -> Journal:
     if row.status == RunStatus.QUEUED and row.attempt == 0:
         enter_later(core, journal)
         return journal
+    due = core.pending_retry(journal)
     if by == "recovery":
         journal.recoveries += 1
-    note_resumed(journal, by, spec, {})
-    due = core.pending_retry(journal.n)
+    is_left = core.store.command(left_mark(journal)) is not None
+    note_resumed(journal, by, spec, {"_left": is_left or None})
+    journal.update()  # with the event: a crash must not leave one without the other
     if due is not None and due > core.clock.micros():
+        core.flush_soon()
         core.retry_body(journal, due)
     else:
-        core.enter(journal, by)
+        core.enter_soon(journal, by)
     return journal
+
+
+def left_mark(journal: Journal) -> str:
+    """What the table of commands holds of a run whose engine was closed properly.
+
+    It names the run's last event, so a further life makes it void.
+    """
+    return f"left-{journal.n}-{journal.idx}"
 
 
 def enter_later(core: "Core", journal: Journal) -> None:
@@ -333,12 +362,14 @@ def enter_later(core: "Core", journal: Journal) -> None:
     core.waiting[journal.id] = journal
 
     def enter() -> None:
-        if core.waiting.pop(journal.id, None) is not None and core.stopped is None:
+        if core.waiting.get(journal.id) is journal and not core.is_closing:
+            del core.waiting[journal.id]
+            run = LiveRun(core, journal, None, False)
             journal.status = RunStatus.RUNNING.value
             journal.wake = None
             journal.begin_attempt()
             journal.update()
-            core.admit(LiveRun(core, journal, None, False))
+            core.admit(run)
 
     core.call_at(journal.wake or 0, enter)
 
@@ -388,11 +419,10 @@ def resume(
     journal.values = read_input(core, row.input, spec)
     journal.ended = journal.last = journal.tail = journal.reason = None
     journal.preview = None
-    journal.spent = journal.attempt
     journal.status = RunStatus.RUNNING.value
     note_resumed(journal, "user", spec, {"_refresh": refresh, "stale": stale})
     journal.update()  # with the event: a crash must not leave one without the other
-    core.enter(journal, "user")
+    core.enter_soon(journal, "user")
     return journal
 
 
@@ -409,6 +439,8 @@ def note_resumed(
         **more,
     }
     journal.append(EventType.RUN_RESUMED.value, data=to_json(fields))
+    if by == "user":
+        journal.since = journal.core.clock.micros()
 
 
 def find_row(core: "Core", run_id: str) -> RunRow:
@@ -454,18 +486,6 @@ def step_dir(store: WriterStore, run_id: str, key: str) -> Path:
     return folder
 
 
-def not_before(core: "Core", delay: Any, moment: Any) -> int | None:
-    """When a delayed run may start, in microseconds."""
-    from nbflow._engine.timers import deadline
-
-    if moment is not None:
-        return deadline(moment, what="not_before")
-    if delay is None:
-        return None
-    seconds = durations.parse(delay, what="delay")
-    return core.clock.micros() + round(seconds * 1e6)
-
-
 def begin(core: "Core", journal: Journal, wake: int | None) -> None:
     """Record a new run and enter it, now or at `wake` (microseconds)."""
     if wake is None or wake <= core.clock.micros():
@@ -496,9 +516,21 @@ def rerun(core: "Core", command: Mapping[str, Any]) -> str:
 
     Everything recorded before `from_step` began is copied into the new run.
     """
-    row = find_row(core, str(command["run_id"]))
+    row = find_row(core, names.check_run_id(command.get("run_id")))
+    new_id = names.check_run_id(command.get("new_run_id") or core.clock.new_run_id())
+    live = core.live.get(new_id)
+    journal = core.waiting.get(new_id) if live is None else live.journal
+    known = journal or core.store.run(new_id)
+    if known is not None:
+        if known.rerun_of == row.n:
+            return new_id  # it was asked for before
+        raise RunIdConflict(
+            f"there is a run {new_id!r} of {known.workflow!r} already, which is no "
+            f"rerun of {row.id!r}: choose another id for the rerun",
+            run_id=new_id,
+            workflow=row.workflow,
+        )
     spec = resolve(core, row.workflow)
-    new_id = str(command.get("new_run_id") or core.clock.new_run_id())
     if "input" in command:
         payload = codecs.revive(command["input"], core.store.get_blob)
         values = spec.inputs.validate_payload(payload)
@@ -531,21 +563,45 @@ def rerun_from(
     key, began = find_step(events, str(command["from_step"]), row)
     journal.from_step = key
     if command.get("step_input") is not None:
-        journal.step_input = codecs.revive(command["step_input"], core.store.get_blob)
-    journal.status = RunStatus.RUNNING.value
-    journal.append(EventType.RUN_QUEUED.value, data=queued_data(journal))
-    for event in events:
-        if event.idx < began and event.type in KEPT_EVENTS and event.step != key:
-            journal.append(
-                event.type, event.step, event.attempt, event.mark, event.data
+        given = codecs.revive(command["step_input"], core.store.get_blob)
+        if not isinstance(given, list | tuple):
+            raise InvalidOption(
+                f"step_input={given!r} is no list: give the list of the positional "
+                "arguments of the step",
+                option="step_input",
+                value=given,
             )
+        journal.step_input = list(given)
+    queued = queued_data(journal)
+    if journal.step_input is not None:  # for the lives after a crash
+        member = value_member(codecs.encode(journal.step_input), core.put_blob)
+        queued = b'%b,"_step_input":{%b}}' % (queued[:-1], member)
+    journal.status = RunStatus.RUNNING.value
+    journal.append(EventType.RUN_QUEUED.value, data=queued)
+    _copy(journal, [each for each in events if each.idx < began and each.step != key])
     core.batch.runs.append(journal.row())
-    core.enter(journal, None)
+    core.enter_soon(journal, None)
 
 
-KEPT_EVENTS = frozenset(
+def _copy(journal: Journal, events: list[EventRow]) -> None:
+    """Record for a rerun what another run's steps came to, commit by commit.
+
+    A start without its outcome is no part of it: this run has not called that step.
+    """
+    ends = {event.step: event.idx for event in events if event.type in _OUTCOMES}
+    tx = None
+    for event in events:
+        is_start = event.type == EventType.STEP_STARTED
+        is_ended = is_start and event.idx < ends.get(event.step, 0)
+        if not (is_ended or event.type in _OUTCOMES):
+            continue
+        if event.tx != tx:
+            tx, journal.turn = event.tx, -1  # counts as a commit of its own
+        journal.append(event.type, event.step, event.attempt, event.mark, event.data)
+
+
+_OUTCOMES = frozenset(
     {
-        EventType.STEP_STARTED.value,
         EventType.STEP_COMPLETED.value,
         EventType.STEP_FAILED.value,
         EventType.STEP_TIMED_OUT.value,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow import names
 from nbflow._engine.branches import Branch
 from nbflow._engine.invokes import InvokeCall
-from nbflow._engine.steps import StepCall, refuse_coroutine
+from nbflow._engine.steps import StepCall, awaited_twice, refuse_coroutine
 from nbflow.definition.spec import Target
 from nbflow.errors import InvalidOption, MapError
 from nbflow.model import step_label
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class MapCall:
     """A `ctx.map` that was called; awaiting it runs the items."""
 
-    __slots__ = ("_calls", "_id", "_limit", "_raises", "_run")
+    __slots__ = ("_calls", "_id", "_is_awaited", "_limit", "_raises", "_run")
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class MapCall:
         limit: int,
         raises: bool,
     ) -> None:
+        self._is_awaited = False
         self._run = run
         self._id = id
         self._calls = calls
@@ -36,6 +37,9 @@ class MapCall:
         self._raises = raises
 
     def __await__(self) -> Generator[Any, Any, list[Any]]:
+        if self._is_awaited:
+            raise awaited_twice(self._id, "ctx.map")
+        self._is_awaited = True
         return self._perform().__await__()
 
     async def _perform(self) -> list[Any]:

@@ -96,7 +96,8 @@ class Memo:
     partial: dict[str, Partial] = field(default_factory=dict)
     history: list[Recorded] = field(default_factory=list)
     doubted: set[str] = field(default_factory=set)
-    idle_recoveries: int = 0  # crashes since the last outcome
+    idle_recoveries: int = 0  # crashes of lives at work since the last outcome
+    is_backing_off: bool = False  # between two tries of the body
     claimed: set[int] = field(default_factory=set)
     edited: int = 0  # index of the event since which the code is another one
     revised: set[int] = field(default_factory=set)
@@ -273,7 +274,8 @@ class Memo:
         if data.get("definition_changed"):
             self.edited = event.idx
         if data.get("by") != "user":
-            self.idle_recoveries += 1
+            if not data.get("_left") and self._was_at_work():
+                self.idle_recoveries += 1
             return
         self.idle_recoveries = 0
         dropped = set(data.get("_refresh") or ())
@@ -288,6 +290,16 @@ class Memo:
             partial.is_retried = partial.is_retried or partial.child is not None
             partial.attempt = partial.failed = 0
             partial.retry_at = None
+
+    def _was_at_work(self) -> bool:
+        """Whether the life that was cut off did more than wait, as far as recorded.
+
+        A run that only waits kills nobody, however long its engine was off.
+        """
+        if self.is_backing_off:
+            return False
+        running = (step.attempt > step.failed for step in self.partial.values())
+        return not self.partial or any(running)
 
     def _put_aside(self, dropped: set[str], now: int) -> int | None:
         """Forget failures, and what is to be refreshed; the first one's index."""
@@ -315,10 +327,13 @@ def read_memo(events: Iterable[EventRow]) -> Memo:
             memo._note(event.step, event)
         elif event.type in _UNWINDING:
             memo._unwind()
+            memo.is_backing_off = event.type == EventType.RUN_RETRYING.value
         elif event.type == EventType.RUN_RESUMED.value:
             memo._resume(event)
-        elif event.type == EventType.RUN_STARTED.value and event.attempt == 1:
-            memo.edited = event.idx  # what stands before is copied from another run
+        elif event.type == EventType.RUN_STARTED.value:
+            memo.is_backing_off = False
+            if event.attempt == 1:
+                memo.edited = event.idx  # what stands before is copied from another run
     return memo
 
 

@@ -2,7 +2,7 @@
 workflow's, in this order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -66,6 +66,17 @@ def step_policy(
         base = base.merged(own)
     final = base.merged(given)
     _refuse_missing_parts(final)
+    once = final.at_most_once is True
+    if once and (given.retries or (own is not None and own.retries)):
+        raise InvalidOption(
+            f"retries={given.retries or (own and own.retries)} and at_most_once=True "
+            "exclude each other: a step that may not be called twice has no second "
+            "try. Leave one of them out.",
+            option="retries",
+            value=final.retries,
+        )
+    if once:
+        final = replace(final, retries=0)
     cache = final.cache
     age: float | None = None
     if cache is True:
@@ -79,7 +90,7 @@ def step_policy(
         if timeout is UNSET or timeout is None
         else durations.parse(timeout, what="timeout"),
         cache=age,
-        at_most_once=final.at_most_once is True,
+        at_most_once=once,
     )
 
 
@@ -92,7 +103,8 @@ def check_invoke_options(options: Mapping[str, Any]) -> None:
     """Refuse options that an invoke does not have."""
     for name in options:
         if name not in _INVOKE:
-            raise _unknown(name, _INVOKE, "an invoke")
+            rest = 'The input is one value: its fields go in as {"name": value}'
+            raise _unknown(name, _INVOKE, "an invoke", rest)
 
 
 def _rules(options: RunOptions | StepOptions) -> RetryRules:
@@ -120,18 +132,18 @@ def _normal(name: str, value: Any) -> Any:
 
 def _check_known(name: str) -> bool:
     if name not in _KNOWN:
-        raise _unknown(name, _KNOWN, "a step")
+        rest = "Arguments of the function go after it, or into kwargs={…}"
+        raise _unknown(name, _KNOWN, "a step", rest)
     return True
 
 
-def _unknown(name: str, known: frozenset[str], what: str) -> InvalidOption:
+def _unknown(name: str, known: frozenset[str], what: str, rest: str) -> InvalidOption:
     near = get_close_matches(name, known, n=1)
     hint = (
         f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
     )
     return InvalidOption(
-        f"{name!r} is no option of {what} ({hint}). Arguments of the function go after "
-        "it, or into kwargs={…}.",
+        f"{name!r} is no option of {what} ({hint}). {rest}.",
         option=name,
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from nbflow import durations
 from nbflow.errors import (
+    DefinitionError,
     InvalidDuration,
     MapError,
     NonRetriableError,
@@ -112,7 +113,7 @@ class Failure:
     def of(cls, error: BaseException) -> "Failure":
         """Read `error`; attributes that raise or make no sense are passed over."""
         if isinstance(error, RetryAfterError):
-            return cls(error, None, _wanted(error.retry_after))
+            return cls(error, None, _wanted(_attribute(error, "retry_after")))
         response = _attribute(error, "response")
         retry_after = _retry_after(_attribute(response, "headers"))
         if retry_after is None:
@@ -165,7 +166,7 @@ def _final(failure: Failure, rules: RetryRules) -> str | None:
     name = type(error).__name__
     if not isinstance(error, Exception):
         return f"{name} ends the code that raised it and is never retried"
-    if isinstance(error, NonRetriableError):
+    if isinstance(error, NonRetriableError | DefinitionError):
         return f"{name} is never retried"
     if isinstance(error, StepError | MapError):
         return f"{name}: its steps are out of tries already"

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from datetime import datetime
 from functools import cached_property, partial
+from math import isfinite
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -111,7 +112,8 @@ class LiveRun:
         """Enter the body; the run's record is committed."""
         if self.is_closed:
             return
-        context = copy_context()
+        # Not in that of whoever commits: it may be another run's body.
+        context = self.core.context.copy()
         body = self._drive(context.run(self._enter))
         self._body = asyncio.Task(body, loop=self.loop, context=context)
         self._arm_deadline()
@@ -159,13 +161,13 @@ class LiveRun:
                 work = partial(self.spec.fn, ctx, *args, **kwargs)
                 value = await self._in_thread(work)
         except BaseException as exc:
+            self._body = None  # it returns by itself, and a circle would keep both
             capture.finish(self)
             self._raised(exc)
         else:
+            self._body = None
             capture.finish(self)
             self._returned(value)
-        finally:
-            self._body = None  # a circle would keep both until they are collected
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         outcome = await self.core.threads.run(self.loop, copy_context(), work)
@@ -237,21 +239,13 @@ class LiveRun:
         return failure.describe(exc, codecs.redact, run_id=self.journal.id)
 
     def _arm_deadline(self) -> None:
-        timeout = self.journal.timeout()
-        if timeout is None or self.journal.started is None:
-            return
-        due = self.journal.started + round(timeout * 1e6)
-        self._deadline = self.core.call_at(due, lambda: self._expire(timeout))
+        due = self.journal.deadline()
+        if due is not None:
+            self._deadline = self.core.call_at(due, self._expire)
 
-    def _expire(self, timeout: float) -> None:
-        if self.is_closed:
-            return
-        error = RunTimedOut(
-            f"run {self.journal.id} of {self.journal.workflow!r} did not end within "
-            f"its timeout of {durations.show(timeout)}, counted from its first start"
-        )
-        details = failure.describe(error, codecs.redact, run_id=self.journal.id)
-        self._finish(Ending(RunStatus.FAILED, error=details, exception=error))
+    def _expire(self) -> None:
+        if not self.is_closed:
+            self._finish(timed_out(self.journal))
 
     def fail_leaving(self, key: str, attempt: int, exc: BaseException) -> None:
         """A step raised SystemExit or its like: the run fails, the engine lives."""
@@ -264,36 +258,42 @@ class LiveRun:
 
     def end_canceled(self, reason: str | None, by: str) -> None:
         """End the run as canceled; what it is doing is interrupted, not used."""
-        self._finish(Ending(RunStatus.CANCELED, reason=reason, by=by))
+        # `ctx.cancel` raises by itself where it is called.
+        raises = asyncio.current_task(self.loop) if by == "workflow" else None
+        self._finish(Ending(RunStatus.CANCELED, reason=reason, by=by), raises)
 
     def leave(self) -> None:
         """The engine closes: interrupt the body, record nothing."""
         self._close()
 
-    def _finish(self, ending: Ending) -> None:
+    def _finish(self, ending: Ending, raises: asyncio.Task[Any] | None = None) -> None:
         if self.is_closed:
             return
-        self._close()
+        self._close(raises)
         self.core.finish(self, ending)
 
-    def _close(self) -> None:
+    def _close(self, raises: asyncio.Task[Any] | None = None) -> None:
+        """End this life; a task that `raises` by itself is given a moment for it."""
         self.is_closed = True
         if self.gate is not None:
             self.gate.close()
         if self._deadline is not None:
             self._deadline.cancel()
-        current = asyncio.current_task(self.loop) if self._on_loop() else None
-        if current is self._body and not self._started:
+        if self._body is None and not self._started:
             return  # the usual end: nothing else is going on
-        left = [task for task in self.tasks if task is not current]
-        if left:
-            self._interrupt(left, self.loop.time() + LINGER)
+        self._interrupt(self.tasks, self.loop.time() + LINGER, raises)
 
-    def _interrupt(self, tasks: list[asyncio.Task[Any]], until: float) -> None:
+    def _interrupt(
+        self,
+        tasks: list[asyncio.Task[Any]],
+        until: float,
+        spared: asyncio.Task[Any] | None = None,
+    ) -> None:
         """Cancel tasks until they end; code that swallows it for ever is left."""
         left = [task for task in tasks if not task.done()]
         for task in left:
-            task.cancel()
+            if task is not spared:
+                task.cancel()
         if not left:
             return
         if self.loop.time() < until:
@@ -517,7 +517,11 @@ class LiveRun:
         scope: StepScope | None,
     ) -> None:
         """Append a progress event."""
-        fields = {"done": done, "total": total, "message": message}
+        fields = {
+            "done": _number(done),
+            "total": _number(total),
+            "message": None if message is None else codecs.redact(str(message)),
+        }
         self._say(EventType.PROGRESS.value, to_json(fields), scope)
 
     def _say(self, type: str, data: bytes, scope: StepScope | None) -> None:
@@ -606,6 +610,26 @@ class LiveRun:
         return scope.info() if scope is not None else None
 
 
+def _number(value: Any) -> float | None:
+    """A count as JSON can hold it: numpy's are none of its numbers."""
+    try:
+        number = value if type(value) is int else float(value)
+        return number if isfinite(number) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def timed_out(journal: "Journal") -> Ending:
+    """The end of a run whose time-out is up."""
+    began = "first start" if journal.since == journal.started else "last resume"
+    error = RunTimedOut(
+        f"run {journal.id} of {journal.workflow!r} did not end within its timeout of "
+        f"{durations.show(journal.timeout() or 0)}, counted from its {began}"
+    )
+    details = failure.describe(error, codecs.redact, run_id=journal.id)
+    return Ending(RunStatus.FAILED, error=details, exception=error)
+
+
 async def _make(run: LiveRun, owner: Any, factory: Callable[[], Any]) -> Any:
     return run.resource(owner, factory)
 
@@ -628,4 +652,5 @@ class _Group:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        current_branch.set(self._former)
+        if kind is not GeneratorExit:  # else Python closes it, in any context
+            current_branch.set(self._former)

@@ -7,13 +7,15 @@ body that is not in the store.
 """
 
 import asyncio
+import os
 import re
+import sys
 import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextvars import copy_context
 from functools import lru_cache, partial
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
-from types import CodeType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from nbflow import codecs
@@ -55,6 +57,7 @@ _CANCELED = EventType.STEP_CANCELED.value
 _SUPERSEDED = EventType.STEP_SUPERSEDED.value
 
 _OTHER_LOOP = re.compile(r"(bound to|attached to) a different (event )?loop")
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 _MOST_FACTS = 4_096  # functions: cells are run again and again
 _COROUTINE = 0x80  # inspect.CO_COROUTINE
 _ATOMS = frozenset({int, str, float, bool, type(None), bytes, tuple})
@@ -165,24 +168,39 @@ class StepCall:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         if self.is_awaited:
-            raise RuntimeError(
-                f"step {step_label(self.key)!r} was awaited twice: call ctx.run again "
-                "for another step, or keep the value"
-            )
+            raise awaited_twice(self.key, "ctx.run")
         self.is_awaited = True
         run = self.run
         if run.memo is None and self.policy.cache is None and not run.is_closed:
             return _execute(self).__await__()  # a first life has nothing to look up
         return _perform(self).__await__()
 
-    def __del__(self) -> None:
-        if not self.is_awaited and not self.run.is_closed:
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # Bound early: of an interpreter that ends, not even `sys` may be left.
+        if not self.is_awaited and not self.run.is_closed and not is_finalizing():
             warnings.warn(
-                f"step {step_label(self.key)!r} was called and never awaited, so it "
-                "was not executed: write `await ctx.run(…)`",
+                f"step {step_label(self.key)!r} was called and never awaited"
+                f"{_dropped_in(sys._getframe(1))}, so it was not executed: write "
+                "`await ctx.run(…)`",
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def _dropped_in(frame: FrameType) -> str:
+    """The line that a call was dropped in, if it is the user's."""
+    code = frame.f_code
+    if code.co_filename.startswith(_PACKAGE):
+        return ""
+    return f" (line {frame.f_lineno}, in {code.co_name})"
+
+
+def awaited_twice(key: str, call: str) -> RuntimeError:
+    """The error for awaiting the same call of `ctx` again."""
+    return RuntimeError(
+        f"step {step_label(key)!r} was awaited twice: call {call} again for another "
+        "step, or keep the value"
+    )
 
 
 def refuse_coroutine(id: str, fn: object) -> None:
@@ -333,11 +351,6 @@ async def _execute(call: StepCall) -> Any:
                 if run.is_closed:  # it swallowed its cancellation: too late
                     raise asyncio.CancelledError
             value = _record_value(call, attempt, value, core.clock.monotonic() - began)
-            if not (run.is_single and core.commit_inline()):
-                if run.is_closed:  # that commit has ended the engine
-                    raise asyncio.CancelledError
-                await run.settle(call.key)
-            return value
         except asyncio.CancelledError as exc:
             if run.is_closed or _is_requested():
                 _note_canceled(call, attempt)
@@ -354,6 +367,16 @@ async def _execute(call: StepCall) -> Any:
             error, thread = exc.error, exc.thread
         except Exception as exc:
             error = exc
+        except BaseException as exc:  # a panic of an extension, pytest's outcomes, …
+            if failure.control(exc) is not None or run.is_closed:
+                raise
+            error = exc
+        else:
+            if not (run.is_single and core.commit_inline()):
+                if run.is_closed:  # that commit has ended the engine
+                    raise asyncio.CancelledError
+                await run.settle(call.key)  # notes by itself that it is canceled
+            return value
         if run.is_closed:
             raise asyncio.CancelledError from error
         attempt = await _after_failure(call, attempt, error, thread)
@@ -503,12 +526,7 @@ def _unwrap(call: StepCall, outcome: Outcome[Any]) -> Any:
 async def _timed(call: StepCall, scope: StepScope, timeout: float) -> Any:
     fn, core = call.fn, call.run.core
     if not is_async(fn):
-        work = partial(fn, *call.args, **call.kwargs)
-        future = core.threads.run(call.run.loop, copy_context(), work)
-        done, _ = await asyncio.wait({future}, timeout=timeout)
-        if not done:
-            raise _Waiting(_step_timeout(call, timeout), future)
-        return _unwrap(call, future.result())
+        return await _timed_thread(call, timeout)
     deadline = core.loop.time() + timeout
     try:
         async with asyncio.timeout_at(deadline) as limit:
@@ -522,6 +540,25 @@ async def _timed(call: StepCall, scope: StepScope, timeout: float) -> Any:
     if core.loop.time() > deadline:  # the function swallowed the interrupt
         raise _step_timeout(call, timeout)
     return value
+
+
+async def _timed_thread(call: StepCall, timeout: float) -> Any:
+    if timeout <= 0:
+        raise _step_timeout(call, timeout)
+    loop = call.run.loop
+    work = partial(call.fn, *call.args, **call.kwargs)
+    begun = loop.create_future()
+    future = call.run.core.threads.run(loop, copy_context(), work, begun)
+    try:
+        # Waiting for a thread does not count.
+        await asyncio.wait({future, begun}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({future}, timeout=timeout)
+    except asyncio.CancelledError:
+        future.cancel()  # it is not called any more, or its outcome is late
+        raise
+    if not done:
+        raise _Waiting(_step_timeout(call, timeout), future)
+    return _unwrap(call, future.result())
 
 
 def _step_timeout(call: StepCall, timeout: float) -> StepTimeout:
@@ -562,7 +599,7 @@ async def _after_failure(
     core.flush_soon()
     try:
         if thread is not None:  # its slot is taken until it has ended
-            await asyncio.wait({asyncio.ensure_future(thread)})
+            await thread
         await core.sleep_until(retry_at)
     except asyncio.CancelledError:
         _note_canceled(call, attempt)

@@ -47,6 +47,7 @@ class _Job:
     context: contextvars.Context
     fn: Callable[[], Any]
     future: "asyncio.Future[Outcome[Any]]"
+    begun: "asyncio.Future[None] | None"
 
 
 class ThreadRunner:
@@ -82,8 +83,11 @@ class ThreadRunner:
         loop: asyncio.AbstractEventLoop,
         context: contextvars.Context,
         fn: Callable[[], T],
+        begun: "asyncio.Future[None] | None" = None,
     ) -> "asyncio.Future[Outcome[T]]":
         """Call `fn` in a thread inside `context`; on `loop`'s thread only.
+
+        `begun`, if given, is done when a thread has taken the call up.
 
         The future never has an exception. Cancelling it gives the call up: it is not
         made if it still waits; if it runs, it runs on, its outcome goes to `on_late`,
@@ -99,7 +103,7 @@ class ThreadRunner:
                 " open a new engine."
             )
         future: asyncio.Future[Outcome[T]] = loop.create_future()
-        job = _Job(loop, context, fn, future)
+        job = _Job(loop, context, fn, future, begun)
         with self._lock:
             if self._unfinished >= self._threads and self._threads < self._limit:
                 self._start_thread()
@@ -144,18 +148,20 @@ class ThreadRunner:
             outcome: Outcome[Any] | None = None
             # A closed runner's queue still holds calls before the end marks.
             if not self._closed and not job.future.cancelled():
+                if job.begun is not None:
+                    self._send(job, _set_done, job.begun)
                 outcome = _call(job)
             with self._lock:
                 self._unfinished -= 1
             if outcome is not None:
-                self._send(job, outcome)
+                self._send(job, self._deliver, job, outcome)
             # An idle thread must not keep the last call's objects alive.
             del job, outcome
 
-    def _send(self, job: _Job, outcome: Outcome[Any]) -> None:
+    def _send(self, job: _Job, call: Callable[..., None], *args: Any) -> None:
         # A closed loop raises: nobody is there any more who could use the outcome.
         with suppress(RuntimeError):
-            job.loop.call_soon_threadsafe(self._deliver, job, outcome)
+            job.loop.call_soon_threadsafe(call, *args)
 
     def _deliver(self, job: _Job, outcome: Outcome[Any]) -> None:
         if not job.future.done():
@@ -167,6 +173,11 @@ class ThreadRunner:
         if job in self._counted:
             self._counted.discard(job)
             self._clock.idle()
+
+
+def _set_done(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _call(job: _Job) -> Outcome[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow import codecs, durations
 from nbflow._engine.memo import Verdict
-from nbflow._engine.steps import take_turn
+from nbflow._engine.steps import awaited_twice, take_turn
 from nbflow._store.payload import to_json
 from nbflow.errors import InvalidDuration
 from nbflow.model import EventType, step_label, to_micros
@@ -22,7 +22,7 @@ _MARK_TAIL = b"\0" * 6
 class SleepCall:
     """A `ctx.sleep` that was called; awaiting it sleeps."""
 
-    __slots__ = ("_is_fixed", "key", "mark", "run", "seconds", "until")
+    __slots__ = ("is_awaited", "key", "mark", "run", "seconds", "until")
 
     def __init__(
         self, run: "LiveRun", key: str, duration: Any, until: datetime | None
@@ -32,6 +32,7 @@ class SleepCall:
                 f"ctx.sleep({step_label(key)!r}) takes a duration or until=, one of "
                 f"them: got duration={duration!r}, until={until!r}"
             )
+        self.is_awaited = False
         self.run = run
         self.key = key
         self.seconds = 0.0
@@ -45,6 +46,9 @@ class SleepCall:
         self.mark = codecs.fingerprint((self.seconds,), {}).mark + _MARK_TAIL
 
     def __await__(self) -> Generator[Any, Any, None]:
+        if self.is_awaited:
+            raise awaited_twice(self.key, "ctx.sleep")
+        self.is_awaited = True
         return self._perform().__await__()
 
     async def _perform(self) -> None:

@@ -37,44 +37,45 @@ class Watch:
         self._core = core
         self._beat = time.monotonic()
         self._is_told = False
-        self._stop = threading.Event()
+        self._is_active = False
+        self._turn = threading.Condition()  # held by who starts or ends the thread
         self._thread: threading.Thread | None = None
         self._pulse_timer: asyncio.TimerHandle | None = None
 
     def set(self, is_active: bool) -> None:
         """Start or stop watching; called on the loop."""
+        self._beat = time.monotonic()  # first: the thread may still be looking
+        self._is_active = is_active
         if is_active:
-            self._stop.clear()
             self._pulse()
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._look, name="nbflow-watch", daemon=True
-                )
-                self._thread.start()
-        else:
-            self._stop.set()
-
-    def close(self) -> None:
-        """Stop for good."""
-        self._stop.set()
+            with self._turn:
+                if self._thread is None:
+                    self._thread = threading.Thread(
+                        target=self._look, name="nbflow-watch", daemon=True
+                    )
+                    self._thread.start()
 
     def _pulse(self) -> None:
         self._beat = time.monotonic()
         self._is_told = False
         if self._pulse_timer is not None:
             self._pulse_timer.cancel()
-        if not self._stop.is_set():
+        if self._is_active:
             self._pulse_timer = self._core.loop.call_later(_BEAT, self._pulse)
 
     def _look(self) -> None:
-        while not self._stop.wait(_BEAT):
+        while True:
+            with self._turn:
+                self._turn.wait(_BEAT)
+                if not self._is_active:  # for a beat at most: runs come in quick turns
+                    self._thread = None
+                    return
             if self._is_told or time.monotonic() - self._beat < BLOCKED:
                 continue
             frame = sys._current_frames().get(self._core.thread)
             if frame is not None:
                 self._is_told = True
                 self._tell(frame)
-        self._thread = None
 
     def _tell(self, frame: FrameType) -> None:
         found: FrameType | None = frame

@@ -85,7 +85,7 @@ class RunUpdate(NamedTuple):
 
 
 class CommandRow(NamedTuple):
-    """An applied command of the inbox and what came of it."""
+    """An applied command of the inbox and what came of it; or the engine's own note."""
 
     id: str
     at: int

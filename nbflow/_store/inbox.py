@@ -11,7 +11,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,13 @@ def put(
     return command_id
 
 
-def take(app_dir: Path, limit: int = 500) -> list[tuple[str, dict[str, Any], Path]]:
+def take(
+    app_dir: Path, limit: int = 500, skip: Set[str] = frozenset()
+) -> list[tuple[str, dict[str, Any], Path]]:
     """Waiting commands in the order they were put, at most `limit`: id, command, file.
 
-    The caller removes the files, after the commit that applied them. Files that are no
-    commands are moved to `inbox/rejected`.
+    The caller removes the files, after the commit that applied them. Files named in
+    `skip` are passed over, those that are no commands are moved to `inbox/rejected`.
     """
     folder = app_dir / INBOX
     try:
@@ -72,7 +74,7 @@ def take(app_dir: Path, limit: int = 500) -> list[tuple[str, dict[str, Any], Pat
         return []
     taken = []
     for name in sorted(names):
-        if name.startswith(".") or name == "rejected":
+        if name.startswith(".") or name == "rejected" or name in skip:
             continue
         found = _NAME.fullmatch(name)
         try:

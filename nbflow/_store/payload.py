@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as _to_json
 
 from nbflow import codecs
@@ -22,8 +23,27 @@ GetBlob = Callable[[str], bytes]
 
 
 def to_json(fields: Mapping[str, Any]) -> bytes:
-    """Stored JSON of plain fields; entries that are None are left out."""
-    return _to_json({k: v for k, v in fields.items() if v is not None})
+    """Stored JSON of plain fields; entries that are None are left out.
+
+    What JSON has no room for (NaN, lone surrogates, objects) is made what comes next:
+    these fields describe what happens, and must not fail it.
+    """
+    given = {k: v for k, v in fields.items() if v is not None}
+    try:
+        return _to_json(given, inf_nan_mode="null")
+    except PydanticSerializationError:
+        return _to_json(_plain(given), inf_nan_mode="null")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_plain(str(key)): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else codecs.preview(value)
+    return text.encode(errors="replace").decode()
 
 
 def from_json(data: bytes | None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ that `nbflow --help` costs nothing. Exit codes: 0 completed, 1 failed or cancele
 2 usage.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments; those of the process if None.
     """
+    _open_streams()
     try:
         options = make_parser().parse_args(argv)
     except SystemExit as leaving:  # argparse has told what is wrong
@@ -29,6 +31,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read the output has left, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
+        return _drop_output()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        print(f"nbflow: the output cannot be written: {error}", file=sys.stderr)
+        return _drop_output()
     return code
+
+
+def _open_streams() -> None:
+    """Give closed standard streams an end, as under `>&-` and some services."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, nowhere)
+
+
+def _drop_output() -> int:
+    """Let what is still buffered go nowhere; the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 1

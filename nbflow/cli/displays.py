@@ -127,8 +127,9 @@ class Lines:
         self._has_begun = False
 
     def note(self, text: str) -> None:
-        """Print the text."""
-        self._print(line(text))
+        """Print the text, line by line."""
+        for each in text.split("\n"):
+            self._print(line(each.replace("\t", "    ")))
 
     def take(self, events: Sequence[RunEvent], board: Board) -> None:
         """Print what matters of the events."""
@@ -166,7 +167,8 @@ class Lines:
             self._print(run_line(board, self._look, _now()))
 
     def _begin(self, board: Board) -> None:
-        if not self._has_begun:
+        # A run that is over already has one line, the last.
+        if not self._has_begun and not board.is_ended:
             self._has_begun = True
             self._print(run_line(board, self._look, _now()))
 

@@ -46,8 +46,8 @@ def tell(message: str) -> None:
 
 
 def user_frames(error: BaseException) -> str:
-    """The traceback of an error, without the frames of nbflow and the importer."""
-    inside = ("nbflow.", "importlib.", "asyncio.")
+    """The traceback of an error, without the frames of nbflow and of imports."""
+    inside = ("nbflow.", "importlib.", "asyncio.", "ast.")
     places = traceback.walk_tb(error.__traceback__)
     shown = [
         summary

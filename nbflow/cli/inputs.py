@@ -57,11 +57,11 @@ def _field(text: str, schema: Schema) -> tuple[str, Any]:
 def _read_json(text: str) -> Any:
     source = "--input"
     if text == "-":
-        source, text = "standard input", sys.stdin.read()
+        source, text = "standard input", _read_stdin()
     elif text.startswith("@"):
         source = text[1:]
         try:
-            text = Path(source).expanduser().read_text(encoding="utf-8")
+            text = Path(source).expanduser().read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or error
             raise Usage(f"--input @{source}: the file cannot be read: {why}") from None
@@ -69,6 +69,15 @@ def _read_json(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise Usage(f"{source} is no JSON: {error}") from None
+    except RecursionError:
+        raise Usage(f"{source} is nested too deeply: flatten it") from None
+
+
+def _read_stdin() -> str:
+    try:
+        return sys.stdin.read().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise Usage(f"standard input is no text: {error}") from None
 
 
 def _resolve(schema: Schema, root: Schema) -> Schema:

@@ -108,8 +108,8 @@ def show(options: argparse.Namespace) -> int:
         f"  {run.run_id}  ",
         word(run.status),
     )
-    lines: list[Line] = [head, *run_facts(run, look, now)]
-    lines.insert(3 if run.label else 2, line("  ", *_input(run)))
+    given = output.to_json(_value(run, "input"))[:2000]
+    lines: list[Line] = [head, *run_facts(run, look, now, given)]
     if steps:
         width = output.size_of(sys.stdout)[0] if sys.stdout.isatty() else None
         fold = 10**9 if options.all else 10
@@ -180,11 +180,6 @@ def _value(run: Run, name: str) -> Any:
         return getattr(run, name)
     except Exception as error:  # a lost blob must not hide the rest of the list
         return f"<{type(error).__name__}: {error}>"
-
-
-def _input(run: Run) -> tuple[Span, ...]:
-    text = output.to_json(_value(run, "input"))
-    return (Span("input  ", "dim"), Span(text if len(text) < 2000 else text[:2000]))
 
 
 def _error_text(run: Run) -> str:

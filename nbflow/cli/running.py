@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
                 run_id=options.run_id,
                 label=options.label,
             )
-            _tell_unfinished(job, engine.client, options.run_id)
+            _tell_unfinished(job, engine.client, loaded.workflow.name)
             ended = _execute(job)
     return _tell_end(job, *ended)
 
@@ -96,7 +96,7 @@ def resume(options: argparse.Namespace) -> int:
         job.display.note(f"nbflow: {_text(plan_line(plan))}")
         return job.client.runs.resume(run_id, refresh=refresh)
 
-    return _take_up(options, client, run_id, start)
+    return _take_up(options, client, run_id, start, known=run_id)
 
 
 def rerun(options: argparse.Namespace) -> int:
@@ -111,14 +111,15 @@ def rerun(options: argparse.Namespace) -> int:
             more["input"] = inputs.read_input(options.fields, options.input, schema)
         return job.client.runs.rerun(run_id, from_step=options.from_step, **more)
 
-    return _take_up(options, client, None, start)
+    return _take_up(options, client, run_id, start)
 
 
 def _take_up(
     options: argparse.Namespace,
     client: Client,
-    known: str | None,
+    run_id: str,
     start: Callable[[_Job], Handle],
+    known: str | None = None,
 ) -> int:
     """Start something in the run's app: in this process when a target is given.
 
@@ -128,7 +129,7 @@ def _take_up(
     job.known = known
     job.start = lambda: start(job)
     with following.own_output(job.display, is_json=options.json):
-        engine = _engine_for(options, client, job)
+        engine = _engine_for(options, client, run_id, job)
         if engine is None:
             job.client, job.is_ours = client, False
             ended = _execute(job)
@@ -140,7 +141,7 @@ def _take_up(
 
 
 def _engine_for(
-    options: argparse.Namespace, client: Client, job: _Job
+    options: argparse.Namespace, client: Client, run_id: str, job: _Job
 ) -> Engine | None:
     """An engine of this process for an app that has none; None where one is alive."""
     if options.target is None:
@@ -151,7 +152,8 @@ def _engine_for(
             "the notebook or module of its workflow, as in "
             f"`{places.command_line(options, options.command, options.run, 'TARGET')}`"
         )
-    loaded = _load(options.target, job.display)
+    loaded = _load_for(client, run_id, options.target, job.display)
+    _tell_other_app(loaded, client, job)
     engine = Engine(
         client.home, client.app, list(loaded.workflows.values()), recover=False
     )
@@ -250,13 +252,23 @@ def _hint(text: str) -> None:
     output.put(sys.stderr, text + "\n")
 
 
-def _tell_unfinished(job: _Job, client: Client, run_id: str | None) -> None:
+def _tell_unfinished(job: _Job, client: Client, workflow: str) -> None:
     """Name what a killed process has left behind."""
+    from nbflow.notebook import with_workflow
+
     page = client.runs.list(status=_LIVE, limit=100)
-    left = [each for each in page if each.parent is None and each.run_id != run_id]
+    left = [
+        each
+        for each in page
+        if each.parent is None and each.run_id != job.options.run_id
+    ]
     if not left:
         return
-    first = job.resume_command(left[0].run_id)
+    target = job.target or ""
+    if left[0].workflow != workflow:
+        target = with_workflow(target, left[0].workflow, instead=True)
+    words = ("resume", left[0].run_id, target)
+    first = places.command_line(job.options, *words)
     more = f" (and {len(left) - 1} more: nbflow runs)" if len(left) > 1 else ""
     verb = "waits" if len(left) == 1 else "wait"
     runs = plural(len(left), "run")
@@ -279,11 +291,19 @@ def _load(target: str, display: Display) -> Any:
     except NotebookError as error:
         cause = error.__cause__
         if cause is not None and isinstance(cause, Exception):
-            display.note(failures.user_frames(cause))
+            frames = failures.user_frames(cause)
+            display.note(safe_text(frames, multiline=True))
         raise
     for warning in loaded.warnings:
         display.note(f"nbflow: {warning}")
     return loaded
+
+
+def _load_for(client: Client, run_id: str, target: str, display: Display) -> Any:
+    """Load the target with the run's workflow, where it names none itself."""
+    from nbflow.notebook import with_workflow
+
+    return _load(with_workflow(target, client.runs.get(run_id).workflow), display)
 
 
 def _plan_resume(
@@ -294,7 +314,7 @@ def _plan_resume(
     if options.target is not None:
         silent = make_display(is_json=True)
         with following.own_output(silent, is_json=True):
-            loaded = _load(options.target, silent)
+            loaded = _load_for(client, run_id, options.target, silent)
         served = list(loaded.workflows.values())
         engine = Engine(client.home, client.app, served, recover=False)
     with contextlib.ExitStack() as stack:
@@ -309,6 +329,18 @@ def _app_of(loaded: Any) -> str:
 
     end = "-run"
     return app_name(loaded.stem)[: LIMIT - len(end)] + end
+
+
+def _tell_other_app(loaded: Any, client: Client, job: _Job) -> None:
+    """Say so when a target's own runs are in another app: it may be a wrong one."""
+    from nbflow.definition.apps import app_name
+
+    own = _app_of(loaded)
+    if client.app not in (own, app_name(loaded.stem), loaded.workflow.app):
+        job.display.note(
+            f"nbflow: the run is of app {client.app!r} and goes on with the code of "
+            f"{job.options.target}, whose own runs are in app {own!r}"
+        )
 
 
 def _refresh(given: list[str]) -> list[str] | str | None:

@@ -128,8 +128,7 @@ class Access:
         host = self.host()
         if host is None:
             return self.holder() is not None
-        core = host.core
-        return row.id in core.live or row.id in core.waiting
+        return host.executes(row.id)
 
     def refuse_loop(self, what: str) -> None:
         """Refuse to block an engine's loop.

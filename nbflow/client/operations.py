@@ -47,6 +47,8 @@ def get_run(access: Access, run_id: str) -> Run:
 
 def list_runs(access: Access, **filters: Any) -> Page[Run]:
     """One page of records, newest first."""
+    if filters.get("status") is not None:
+        filters["status"] = _statuses(filters["status"])
     access.settle()
     reader = access.reader()
     if reader is None:
@@ -160,16 +162,7 @@ def select_unfinished(
     since: object,
 ) -> list[str]:
     """Ids of the unfinished runs that pass all filters."""
-    wanted = [status] if isinstance(status, str) else list(status or UNFINISHED)
-    known = {str(each) for each in RunStatus}
-    for each in wanted:
-        if str(each) not in known:
-            raise InvalidOption(
-                f"status={str(each)!r} is unknown: give one of {', '.join(known)}",
-                option="status",
-                value=each,
-            )
-    open_ones = [str(each) for each in wanted if str(each) in UNFINISHED]
+    open_ones = [each for each in _statuses(status or UNFINISHED) if each in UNFINISHED]
     if not open_ones:
         return []
     rows = _all_rows(
@@ -180,6 +173,20 @@ def select_unfinished(
         since=None if since is None else moment(access, since, "since"),
     )
     return [row.id for row in rows]
+
+
+def _statuses(given: OneOrMore) -> list[str]:
+    """The values of a filter by status; one that is no status would find nothing."""
+    known = [str(each) for each in RunStatus]
+    wanted = [given] if isinstance(given, str) else list(given)
+    for each in wanted:
+        if str(each) not in known:
+            raise InvalidOption(
+                f"status={str(each)!r} is unknown: give one of {', '.join(known)}",
+                option="status",
+                value=each,
+            )
+    return [str(each) for each in wanted]
 
 
 def _all_rows(access: Access, **filters: Any) -> list[RunRow]:
@@ -364,8 +371,7 @@ def prunable(
             value=keep,
         )
     ended = sorted(str(each) for each in TERMINAL_RUN)
-    given = [status] if isinstance(status, str) else list(status or ended)
-    wanted = [str(each) for each in given if str(each) in ended]
+    wanted = [each for each in _statuses(status or ended) if each in ended]
     rows = _all_rows(access, status=wanted) if wanted else []
     rows = rows[keep or 0 :]
     if older_than is not None:

@@ -208,7 +208,10 @@ def _duration(
     labels: Iterable[str], former: Iterable[StepState], recorded: Iterable[StepState]
 ) -> float | None:
     """How long these took last time; None where nothing is known of any."""
-    known = {state.label: state.seconds for state in recorded}
+    # One that was cut off says nothing of how long it takes.
+    known = {
+        state.label: state.seconds for state in recorded if state.interrupted is None
+    }
     known |= {state.label: state.seconds for state in former}
     measured = [known[label] for label in labels if known.get(label) is not None]
     return sum(each for each in measured if each is not None) if measured else None

@@ -211,7 +211,8 @@ class Runs:
     ) -> RunHandle[Any] | Plan:
         """Go on in place with a failed or canceled run; finished steps are kept.
 
-        The plan is logged first, by logger `nbflow` at level info.
+        Its tries and the `timeout` of its workflow are counted anew from here. The
+        plan is logged first, by logger `nbflow` at level info.
 
         Args:
             run_id: the run.

@@ -135,7 +135,7 @@ class Watch:
         if self._host is not None:
             host = self._host
             self._refuse_fork(host)
-            if host.is_closed and not host._thread.is_alive() and not ticket.is_done:
+            if host.is_closed and not host.is_alive and not ticket.is_done:
                 return self._look_after(
                     EngineClosed(
                         f"the engine of app {host.app!r} has ended before run "
@@ -202,8 +202,7 @@ class Watch:
 
     def _unexecuted_here(self, host: Host) -> bool:
         """Whether this process's engine has left the run alone for a while."""
-        core = host.core
-        if self.run_id in core.live or self.run_id in core.waiting:
+        if host.executes(self.run_id):
             self._unexecuted = 0
             return False
         self._unexecuted += 1

@@ -52,7 +52,17 @@ def apps() -> list[str]:
 def _may_replace(old: WorkflowSpec, new: WorkflowSpec) -> bool:
     if _interactive(new):
         return True
-    return _origin(old) == _origin(new)
+    return _origin(old) == _origin(new) and not _is_in_one_import(old, new)
+
+
+def _is_in_one_import(old: WorkflowSpec, new: WorkflowSpec) -> bool:
+    """Whether a module that is just being imported for the first time has both.
+
+    A reload runs in the same globals too, but does not count as initializing.
+    """
+    module_spec = getattr(sys.modules.get(new.fn.__module__), "__spec__", None)
+    is_importing = getattr(module_spec, "_initializing", False)
+    return is_importing and old.fn.__globals__ is new.fn.__globals__
 
 
 def _origin(spec: WorkflowSpec) -> tuple[str, str]:
@@ -60,7 +70,8 @@ def _origin(spec: WorkflowSpec) -> tuple[str, str]:
 
 
 def _place(spec: WorkflowSpec) -> str:
-    return ".".join(_origin(spec))
+    line = spec.fn.__code__.co_firstlineno
+    return f"{'.'.join(_origin(spec))} (line {line})"
 
 
 def _interactive(spec: WorkflowSpec) -> bool:

@@ -4,6 +4,12 @@ Of a notebook only what its workflows need is executed (`selection`), as plain P
 with the cells' own line numbers.
 """
 
-from nbflow.notebook.load import CellPlan, Loaded, is_workflow, load_target
+from nbflow.notebook.load import (
+    CellPlan,
+    Loaded,
+    is_workflow,
+    load_target,
+    with_workflow,
+)
 
-__all__ = ["CellPlan", "Loaded", "is_workflow", "load_target"]
+__all__ = ["CellPlan", "Loaded", "is_workflow", "load_target", "with_workflow"]

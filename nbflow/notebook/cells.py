@@ -94,10 +94,12 @@ def _read(path: Path) -> Any:
     except OSError as error:
         raise NotebookError(f"{path} cannot be read: {error}") from error
     except Exception as error:  # nbformat has many ways to say the same
+        is_other = isinstance(error, AttributeError | TypeError)
+        why = "its JSON has another form" if is_other else _first_line(error)
         raise NotebookError(
-            f"{path} is not a Jupyter notebook: {_first_line(error)}. Save it again "
+            f"{path} is not a Jupyter notebook: {why}. Save it again "
             "from Jupyter, or give a .py file or a module."
-        ) from error
+        ) from None  # its frames tell of nbformat only
 
 
 def _cell(

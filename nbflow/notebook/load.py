@@ -117,6 +117,21 @@ def load_target(
     return _loaded_module(target, module, name)
 
 
+def with_workflow(target: str, workflow: str, *, instead: bool = False) -> str:
+    """The target with a workflow named, as in `x.ipynb::fetch`.
+
+    Args:
+        target: a target, with or without a workflow.
+        workflow: the workflow's name.
+        instead: whether it takes the place of the one that is named already.
+    """
+    place, name = _split(target)
+    if name is not None and not instead:
+        return target
+    mark = "::" if Path(place).suffix in (".ipynb", ".py") else ":"
+    return f"{place}{mark}{workflow}"
+
+
 def _load_notebook(
     target: str,
     path: Path,

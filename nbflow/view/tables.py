@@ -12,6 +12,7 @@ from nbflow.model import (
     Run,
     RunEvent,
     RunStatus,
+    StepStatus,
 )
 from nbflow.view.board import error_line, first_line, moment
 from nbflow.view.text import Line, Span, cells, line, pad
@@ -74,9 +75,18 @@ def run_brief(run: Run, look: Look, now: dt.datetime) -> Line:
     )
 
 
-def run_facts(run: Run, look: Look, now: dt.datetime) -> list[Line]:
-    """What is known of one run beside its steps, one fact a line."""
-    facts = list(_facts_of(run, now))
+def run_facts(
+    run: Run, look: Look, now: dt.datetime, input: str | None = None
+) -> list[Line]:
+    """What is known of one run beside its steps, one fact a line.
+
+    Args:
+        run: the run.
+        look: what can be shown.
+        now: the time.
+        input: the run's input as text, to be shown among the facts.
+    """
+    facts = list(_facts_of(run, now, input))
     width = max((cells(name) for name, _ in facts), default=0)
     return [
         line("  ", Span(pad(name, width), "dim"), "  ", fact) for name, fact in facts
@@ -86,6 +96,8 @@ def run_facts(run: Run, look: Look, now: dt.datetime) -> list[Line]:
 def event_line(event: RunEvent, look: Look, now: dt.datetime) -> Line:
     """An event as people read it: time, number, what happened, what it says."""
     status = STEP_STATUS_AFTER.get(event.type) or RUN_STATUS_AFTER.get(event.type)
+    if status is None and event.type is EventType.RUN_RETRYING:
+        status = StepStatus.RETRYING  # of runs, that is no status
     sign = badge(status, look) if status is not None else Span(" ")
     local = event.timestamp.astimezone()
     at = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
@@ -215,10 +227,14 @@ def _why(run: Run) -> Iterable[Span]:
         yield Span(first_line(run.preview or ""), "dim")
 
 
-def _facts_of(run: Run, now: dt.datetime) -> Iterable[tuple[str, Line]]:
+def _facts_of(
+    run: Run, now: dt.datetime, input: str | None
+) -> Iterable[tuple[str, Line]]:
     yield "app", line(run.app)
     if run.label:
         yield "label", line(run.label)
+    if input is not None:
+        yield "input", line(input)
     if run.queued_at is not None:
         yield "begun", line(f"{clock(run.queued_at, now)} ({ago(run.queued_at, now)})")
     if run.duration is not None:
@@ -226,7 +242,9 @@ def _facts_of(run: Run, now: dt.datetime) -> Iterable[tuple[str, Line]]:
     if run.not_before is not None and run.started_at is None:
         yield "starts", line(until(run.not_before, now))
     if run.attempt > 1:
-        yield "tries", line(f"{run.attempt} of {run.retries + 1}")
+        # Each resume adds tries, so there may be more than the limit of one life.
+        limit = f" of {run.retries + 1}" if run.attempt <= run.retries + 1 else ""
+        yield "tries", line(f"{run.attempt}{limit}")
     if run.recoveries:
         yield "recovered", line(plural(run.recoveries, "time"))
     if run.parent:
@@ -260,8 +278,10 @@ def _details(event: RunEvent, now: dt.datetime) -> Iterable[str]:
         value = event.data.get(name)
         if value is None or value == [] or value == {}:
             continue
-        if name in ("error", "retry_at", "duration"):
+        if name in ("error", "retry_at", "duration", "after"):
             continue  # told already
+        elif name == "old_definition":
+            continue  # a hash
         elif name in ("until", "not_before"):
             when = moment(value)
             yield f"{_WHEN[name]} {clock(when, now) if when else value}"

@@ -213,6 +213,21 @@ def test_lines_are_rare_in_a_storm_but_errors_come_through() -> None:
     assert "1,000/1,001 steps" in text
 
 
+def test_a_note_keeps_its_lines() -> None:
+    stream = io.StringIO()
+    display = Lines(stream)
+    display.note("Traceback:\n\x1b[2J  here")
+    assert stream.getvalue() == "Traceback:\n\\x1b[2J  here\n"
+
+
+def test_a_run_that_is_over_has_one_line() -> None:
+    stream, story = io.StringIO(), Story()
+    display = Lines(stream)
+    display.take([story.event("run.completed", duration=1.0)], story.board)
+    display.close(story.board)
+    assert stream.getvalue().count("completed") == 1
+
+
 def test_json_is_one_event_a_line() -> None:
     stream, story = io.StringIO(), Story()
     display = Json(stream)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import enum
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -67,3 +68,14 @@ def test_unknown_fields_are_left_to_the_workflow() -> None:
 def test_nothing_is_no_input() -> None:
     assert read_input([], None, {}) is None
     assert read_input([], "[1]", {}) == [1]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_json(tmp_path: Path) -> None:
+    path = tmp_path / "given.json"
+    path.write_text('{"x": 1}', encoding="utf-8-sig")
+    assert read_input([], f"@{path}", {}) == {"x": 1}
+
+
+def test_json_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(Usage, match="nested too deeply"):
+        read_input([], "[" * 100_000, {})

@@ -80,6 +80,101 @@ def test_code_that_fails_while_loading_shows_the_users_frames(cli: Cli) -> None:
     assert "nbflow/notebook" not in done.stderr
 
 
+def test_what_is_no_notebook_is_one_line(cli: Cli) -> None:
+    (cli.folder / "odd.ipynb").write_text("no JSON")
+    done = cli("run", "odd.ipynb", code=2)
+    assert len(done.stderr.splitlines()) == 1
+    assert "odd.ipynb is not a Jupyter notebook" in done.stderr
+    (cli.folder / "odd.ipynb").write_text("[1, 2]")
+    assert "its JSON has another form" in cli("run", "odd.ipynb", code=2).stderr
+
+
+def test_a_cell_that_is_no_python_is_shown_as_lines(cli: Cli) -> None:
+    cell = {"cell_type": "code", "source": "def f(:", "metadata": {}, "outputs": []}
+    more = {"id": "a", "execution_count": None}
+    notebook = {"cells": [cell | more], "metadata": {}, "nbformat": 4}
+    notebook["nbformat_minor"] = 5
+    (cli.folder / "odd.ipynb").write_text(json.dumps(notebook))
+    done = cli("run", "odd.ipynb", code=1)
+    assert 'File "odd.ipynb#cell-1", line 1\n    def f(:\n' in done.stderr
+    assert "ast.py" not in done.stderr
+
+
+NOTEBOOK = """
+import time
+from nbflow import workflow
+
+@workflow
+async def first(ctx):
+    open("began", "w").close()
+    await ctx.run(time.sleep, 60)
+
+@workflow
+async def second(ctx):
+    return 2
+"""
+
+
+def test_the_command_for_what_was_left_names_its_workflow(cli: Cli) -> None:
+    cell = {"cell_type": "code", "source": NOTEBOOK, "metadata": {}, "outputs": []}
+    more = {"id": "a", "execution_count": None}
+    notebook: dict[str, object] = {"cells": [cell | more], "metadata": {}}
+    notebook |= {"nbformat": 4, "nbformat_minor": 5}
+    (cli.folder / "two.ipynb").write_text(json.dumps(notebook))
+    process = cli.start("run", "two.ipynb::first")
+    cli.wait_for("began")
+    process.kill()
+    process.wait()
+    run_id = cli.newest()
+    done = cli("run", "two.ipynb::second")
+    assert f"nbflow resume {run_id} two.ipynb::first" in done.stderr
+    # Without a workflow the target's default would be loaded, and not this one.
+    assert "to run" in cli("resume", run_id, "two.ipynb", "--plan").stdout
+    (cli.folder / "two.ipynb").write_text(json.dumps(notebook).replace("60", "0"))
+    assert cli("resume", run_id, "two.ipynb").stdout == "null\n"
+
+
+@pytest.mark.parametrize("where", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_do_not_matter(cli: Cli, where: str) -> None:
+    command = f'exec "$0" -m nbflow run flows.py::echo {where}'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        cwd=cli.folder,
+        env=cli.env,
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no /dev/full")
+def test_a_full_disk_under_the_output_is_one_line(cli: Cli) -> None:
+    cli("run", "flows.py::echo")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nbflow", "runs"],
+            cwd=cli.folder,
+            env=cli.env,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("nbflow: the output cannot be written")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_target_of_another_app_is_told(cli: Cli) -> None:
+    cli("run", "flows.py::fails", code=1)
+    cli.make("ready")
+    (cli.folder / "others.py").write_text((cli.folder / "flows.py").read_text())
+    done = cli("resume", cli.newest(), "others.py")
+    assert "app 'flows-run' and goes on with the code of others.py" in done.stderr
+    done = cli("rerun", cli.newest(), "flows.py")
+    assert "goes on with the code" not in done.stderr
+
+
 def test_a_failure_tells_what_where_and_how_to_go_on(cli: Cli) -> None:
     done = cli("run", "flows.py::fails", code=1)
     assert done.stdout == ""

@@ -156,6 +156,8 @@ class TestList:
         runs = client.runs
         assert ids(runs.list()) == [c.run_id, b.run_id, a.run_id]
         assert ids(runs.list(status="running")) == [b.run_id]
+        with pytest.raises(InvalidOption, match="status='runing'"):
+            runs.list(status=["running", "runing"])
         assert ids(runs.list(workflow=["add", "nap"], label="y")) == [
             c.run_id,
             b.run_id,

@@ -139,6 +139,13 @@ def test_without_a_former_run_the_recorded_times_are_used(script):
     assert plan(script).plan.duration is None
 
 
+def test_the_time_of_a_step_that_was_cut_off_is_not_used(script):
+    script.add("step.started", "fetch", 1)
+    script.end("canceled", reason="interrupted", by="user")
+    assert plan(script).plan.to_run[0] == "fetch"
+    assert plan(script).plan.duration is None
+
+
 def test_a_step_that_the_body_canceled_is_neither_kept_nor_run(script):
     script.add("step.started", "fetch", 1)
     script.add("step.canceled", "fetch", 1)

@@ -34,3 +34,27 @@ def test_printing_while_streams_are_exchanged_does_not_crash_the_process():
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+UNCAUGHT = """
+from nbflow import Context, workflow
+@workflow(app="a")
+async def main(ctx: Context) -> None:
+    await ctx.sleep("s", 3600)
+main.invoke()
+raise ValueError("of the script")
+"""
+
+
+def test_an_uncaught_error_of_the_script_is_printed_while_a_run_is_active(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", UNCAUGHT],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "NBFLOW_HOME": str(tmp_path / "h")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("ValueError: of the script\n")
+    assert "Traceback" in done.stderr

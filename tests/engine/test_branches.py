@@ -352,6 +352,23 @@ def test_sets_of_tasks_are_in_the_order_in_which_these_were_made() -> None:
     lab.end()
 
 
+def test_a_group_that_python_closes_changes_no_other_branch() -> None:
+    async def body(ctx: Context) -> list[str]:
+        async def wait_in_group() -> None:
+            async with ctx.group("g"):
+                await asyncio.Future()
+
+        left = wait_in_group()
+        copy_context().run(left.send, None)
+        await ctx.run("before", work)
+        async with ctx.group("other"):
+            left.close()  # as the collector would, whoever's turn it is
+            await ctx.run("inside", work)
+        return []
+
+    assert keys(body) == ["before", "other/inside"]
+
+
 def test_ten_thousand_branches_have_different_places() -> None:
     async def body(ctx: Context) -> int:
         async def leaf() -> BranchTask:
@@ -368,3 +385,13 @@ def test_ten_thousand_branches_have_different_places() -> None:
     lab = Lab(body)
     assert lab.run(body).value > 9_990
     lab.end()
+
+
+def test_a_step_itself_can_be_made_a_task() -> None:
+    async def body(ctx: Context) -> None:
+        one = asyncio.create_task(ctx.run("s", work, 1))
+        async with asyncio.TaskGroup() as group:
+            two = group.create_task(ctx.run("s", work, 2))
+        assert [await one, two.result()] == [1, 2]
+
+    assert sorted(keys(body)) == ["s", "s:1"]

@@ -1,7 +1,9 @@
 import asyncio
+import io
 import sys
 import threading
 
+import pytest
 from rich.console import Console
 from rich.progress import Progress
 from tqdm import tqdm
@@ -97,3 +99,21 @@ def test_rich_progress_works_and_shows_its_end(sink, hooks):
     assert sink.texts.count("said") == 2
     assert not any("\x1b" in text for text in sink.texts)
     assert hooks.out.getvalue() == ""
+
+
+def test_a_bar_that_is_interrupted_leaves_other_bars_their_lock(sink, hooks):
+    class Over(BaseException):
+        pass
+
+    def refuse(*args: object) -> None:
+        raise Over
+
+    sink.progress = refuse
+    with hooks, capturing(sink), pytest.raises(Over):
+        list(tqdm(range(3), mininterval=0))
+    # The lock is one that its own thread could take again.
+    other = threading.Thread(target=tqdm(range(3), file=io.StringIO()).close)
+    other.daemon = True
+    other.start()
+    other.join(10)
+    assert not other.is_alive()

@@ -1,6 +1,7 @@
 """Invoke, try_invoke and start within one app."""
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
@@ -9,6 +10,7 @@ from nbflow import Context, workflow
 from nbflow.testing import TestEngine
 
 pytestmark = pytest.mark.anyio
+tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 
 
 @workflow
@@ -38,6 +40,20 @@ async def test_the_childs_result_is_the_value(lab: TestEngine) -> None:
     assert child.parent == handle.run_id
     assert child.parent_step == "kid"
     assert child.depth == 1
+
+
+async def test_a_child_sees_no_context_variable_of_its_parent(lab: TestEngine) -> None:
+    @workflow
+    async def kid(ctx: Context) -> str:
+        return tenant.get()
+
+    @workflow
+    async def main(ctx: Context) -> list[str]:
+        tenant.set("the parent's")
+        started = await ctx.start("bg", kid)
+        return [await ctx.invoke("kid", kid), await started, tenant.get()]
+
+    assert await lab.run(main) == ["nobody", "nobody", "the parent's"]
 
 
 async def test_a_name_stands_for_the_workflow(lab: TestEngine) -> None:
@@ -221,3 +237,24 @@ async def test_on_failure_is_a_run_of_its_own(lab: TestEngine) -> None:
         await handle
     await lab.client.runs.handle(lab.client.runs.list(workflow="tell")[0].run_id)
     assert told == [(handle.run_id, "main", "lost", {"n": 7})]
+
+
+def a_function(n: int) -> int:
+    return n
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "message"),
+    [
+        (a_function, {}, r"A plain function is a step: ctx\.run\('kid', a_function"),
+        (double, {"n": 4}, r"'n' is no option of an invoke"),
+        (double, {"timout": 4}, r"did you mean 'timeout'\?"),
+    ],
+)
+async def test_a_wrong_call_says_what_is_wrong(lab, target, options, message) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.invoke("kid", target, **options)
+
+    with pytest.raises(nbflow.RunFailed, match=message):
+        await lab.run(main)

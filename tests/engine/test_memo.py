@@ -344,6 +344,35 @@ def test_recoveries_without_a_new_outcome_are_counted() -> None:
     assert log.recovered().resumed().memo.idle_recoveries == 0
 
 
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        Log().add("step.sleeping", "nap", _until=5),
+        Log().add("step.invoking", "kid", child_run_id="r-1"),
+        Log().add("step.waiting", "event", event="paid"),
+        Log().add("step.queued", "s"),
+        Log().started("s").add("step.retrying", "s", attempt=1, _retry_at=5),
+        Log().add("run.retrying", _retry_at=5),
+        Log().started("s").add("run.retrying", _retry_at=5),
+    ],
+)
+def test_recoveries_of_a_run_that_only_waits_do_not_count(waiting: Log) -> None:
+    assert waiting.recovered().recovered().memo.idle_recoveries == 0
+
+
+def test_recoveries_of_a_run_at_work_count_even_if_it_waits_as_well() -> None:
+    log = Log().add("step.sleeping", "nap", _until=5).started("s").recovered()
+    assert log.memo.idle_recoveries == 1
+    log = Log().add("run.retrying", _retry_at=5).add("run.started", attempt=2)
+    assert log.recovered().memo.idle_recoveries == 1
+
+
+def test_an_engine_that_was_closed_properly_does_not_count() -> None:
+    log = Log().started("s").recovered(_left=True)
+    assert log.memo.idle_recoveries == 0
+    assert log.recovered().memo.idle_recoveries == 1
+
+
 # The order
 
 

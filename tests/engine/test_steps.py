@@ -1,18 +1,46 @@
 """Steps: outcomes, retries, time-outs, errors."""
 
 import asyncio
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 import pytest
 
 import nbflow
 from nbflow import Context, workflow
+from nbflow._store.memory import MemoryStore
 from nbflow.testing import TestEngine
 
 pytestmark = pytest.mark.anyio
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Scale:
+    """A callable with a fingerprint."""
+
+    factor: int
+
+    def __call__(self, n: int) -> int:
+        return n * self.factor
+
+
+class _Client:
+    """A callable without one."""
+
+    def __init__(self, factor: int) -> None:
+        self.scale = Scale(factor)
+
+    def __call__(self, n: int) -> int:
+        return self.scale(n)
 
 
 async def test_a_step_is_retried_three_times_and_then_raises_its_error(
@@ -158,6 +186,72 @@ async def test_a_function_that_swallows_its_timeout_is_timed_out_all_the_same(
         await lab.run(main)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[nbflow.Engine]:
+    """An engine on real time with a single thread for steps."""
+    engine = nbflow.Engine(app="threads", workflows=(), store=MemoryStore())
+    with engine:
+        assert engine._host is not None
+        engine._host.core.threads._limit = 1
+        yield engine
+
+
+def test_a_steps_timeout_does_not_count_waiting_for_a_thread(
+    one_thread: nbflow.Engine,
+) -> None:
+    @workflow
+    async def main(ctx: Context) -> list[None]:
+        calls = (ctx.run(time.sleep, 0.15, timeout=0.4, retries=0) for _ in range(5))
+        return await asyncio.gather(*calls)
+
+    assert one_thread._specs is not None
+    one_thread._specs["main"] = main.spec
+    handle = one_thread.client.workflows.invoke("main")
+    assert handle.result(10) == [None] * 5
+
+
+@pytest.mark.parametrize("timeout", [None, 30])
+def test_a_step_that_waits_for_a_thread_is_not_called_after_a_cancel(
+    one_thread: nbflow.Engine, timeout: int | None
+) -> None:
+    calls: list[int] = []
+    is_called, goes_on = threading.Event(), threading.Event()
+
+    def hold(number: int) -> None:
+        calls.append(number)
+        is_called.set()
+        goes_on.wait(10)
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await asyncio.gather(*(ctx.run(hold, n, timeout=timeout) for n in range(3)))
+
+    @workflow
+    async def other(ctx: Context) -> int:
+        return await ctx.run(int, 5)
+
+    assert one_thread._specs is not None
+    one_thread._specs |= {"main": main.spec, "other": other.spec}
+    handle = one_thread.client.workflows.invoke("main")
+    assert is_called.wait(10)
+    handle.cancel()
+    goes_on.set()
+    assert one_thread.client.workflows.invoke("other").result(10) == 5
+    assert calls == [0]
+
+
+async def test_a_timeout_of_zero_is_up_at_once(lab: TestEngine) -> None:
+    calls: list[int] = []
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run("note", calls.append, 1, timeout=0, retries=0)
+
+    with pytest.raises(nbflow.RunFailed, match="timeout of 0 s"):
+        await lab.run(main)
+    assert calls == []
+
+
 async def test_equal_ids_are_numbered_in_the_order_of_their_calls(
     lab: TestEngine,
 ) -> None:
@@ -174,6 +268,38 @@ async def test_equal_ids_are_numbered_in_the_order_of_their_calls(
     assert [step.id for step in handle.steps] == ["s", "s:1", "s:2"]
 
 
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda ctx: ctx.run("it", int), "'it' was awaited twice: call ctx.run again"),
+        (lambda ctx: ctx.sleep("it", 1), "'it' was awaited twice: call ctx.sleep "),
+        (lambda ctx: ctx.map("it", str, [1]), "'it' was awaited twice: call ctx.map "),
+        (lambda ctx: ctx.map("it", str, []), "'it' was awaited twice: call ctx.map "),
+        (lambda ctx: ctx.invoke("it", "_kid"), "call ctx.invoke again"),
+        (lambda ctx: ctx.try_invoke("it", "_kid"), "call ctx.try_invoke again"),
+        (lambda ctx: ctx.start("it", "_kid"), "call ctx.start again"),
+    ],
+)
+async def test_one_call_is_awaited_once(
+    lab: TestEngine, call: Callable[[Context], Awaitable[object]], named: str
+) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        it = call(ctx)
+        await it
+        await it
+
+    lab.serve(workflow(_kid))
+    handle = lab.start(main)
+    with pytest.raises(nbflow.RunFailed, match=named):
+        await handle
+    assert len(lab.client.runs.list(workflow="_kid")) <= 1
+    assert len(handle.steps) <= 1
+
+
+async def _kid(ctx: Context) -> None: ...
+
+
 async def test_a_step_inside_a_step_is_refused_with_both_names(
     lab: TestEngine,
 ) -> None:
@@ -188,6 +314,35 @@ async def test_a_step_inside_a_step_is_refused_with_both_names(
         nbflow.RunFailed, match="'inner' was called inside step 'outer'"
     ):
         await lab.run(main)
+
+
+@pytest.mark.filterwarnings("always:step 'lost' was called:RuntimeWarning")
+async def test_a_step_that_is_not_awaited_is_named_with_its_line(
+    lab: TestEngine,
+) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        ctx.run("lost", int)
+        await ctx.run("one", int)
+
+    handle = lab.start(main)
+    await handle
+    [line] = [event.data["message"] for event in handle.events() if event.type == "log"]
+    number = main.fn.__code__.co_firstlineno + 2
+    assert f"'lost' was called and never awaited (line {number}, in main)" in line
+
+
+def test_a_step_that_is_not_awaited_is_silent_when_the_interpreter_ends() -> None:
+    code = """
+from types import SimpleNamespace
+from nbflow._engine.steps import StepCall
+call = StepCall.__new__(StepCall)
+call.is_awaited, call.key, call.run = False, "lost", SimpleNamespace(is_closed=False)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 async def test_a_coroutine_object_is_refused(lab: TestEngine) -> None:
@@ -229,6 +384,101 @@ async def test_system_exit_in_a_step_fails_the_run_and_the_engine_lives(
     with pytest.raises(nbflow.RunFailed, match="SystemExit"):
         await lab.run(bad)
     assert await lab.run(good) == 1
+
+
+@pytest.mark.parametrize("leaving", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("is_branch", [False, True])
+async def test_a_body_whose_step_leaves_is_unwound(
+    lab: TestEngine, leaving: type[BaseException], is_branch: bool
+) -> None:
+    seen: list[object] = []
+
+    async def leave() -> None:
+        raise leaving
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        async def branch() -> None:
+            seen.append(asyncio.current_task())
+            try:
+                await ctx.run(leave)
+            finally:
+                seen.append("unwound")
+
+        if is_branch:
+            await asyncio.gather(branch())
+        else:
+            await branch()
+
+    with pytest.raises(nbflow.RunFailed, match=leaving.__name__):
+        await lab.run(main)
+    await lab.run(workflow(name="other")(_nothing))
+    task, word = seen
+    assert word == "unwound"
+    assert isinstance(task, asyncio.Task)
+    assert task.done()
+
+
+async def test_a_step_that_cancels_its_own_run_is_interrupted(lab: TestEngine) -> None:
+    seen = []
+
+    async def cancel() -> None:
+        run_id = nbflow.current().run_id
+        lab.client.runs.cancel(run_id)
+        try:
+            await asyncio.sleep(3_600)
+            seen.append("slept on")
+        finally:
+            seen.append("unwound")
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run(cancel)
+
+    with pytest.raises(nbflow.RunCanceled):
+        await lab.run(main)
+    await lab.run(workflow(name="other")(_nothing))
+    assert seen == ["unwound"]
+    assert lab.clock.now() - START < timedelta(minutes=2)
+
+
+async def test_a_body_that_cancels_its_run_has_a_moment_to_clean_up(
+    lab: TestEngine,
+) -> None:
+    seen = []
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        try:
+            ctx.cancel()
+        finally:
+            await asyncio.sleep(0.01)
+            seen.append("cleaned up")
+
+    with pytest.raises(nbflow.RunCanceled):
+        await lab.run(main)
+    await lab.run(workflow(name="other")(_nothing))
+    assert seen == ["cleaned up"]
+
+
+async def test_a_body_that_swallows_its_own_cancel_is_interrupted(
+    lab: TestEngine,
+) -> None:
+    seen = []
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        with suppress(BaseException):
+            ctx.cancel()
+        try:
+            await asyncio.sleep(3_600)
+        except asyncio.CancelledError:
+            seen.append("interrupted")
+
+    with pytest.raises(nbflow.RunCanceled):
+        await lab.run(main)
+    await lab.run(workflow(name="other")(_nothing))
+    assert seen == ["interrupted"]
 
 
 async def test_the_key_of_a_step_is_the_same_on_every_attempt(lab: TestEngine) -> None:
@@ -291,6 +541,90 @@ async def test_a_cached_step_is_not_executed_in_another_run(lab: TestEngine) -> 
     assert second.steps["compute"].cached_from == first.run_id
 
 
+def _add(n: int) -> int:
+    return n + 1
+
+
+def _add_more(n: int) -> int:
+    return n + 1000
+
+
+def _first(n: int) -> int:
+    return _add(n)
+
+
+async def test_an_edited_helper_makes_a_cached_step_run_again(
+    lab: TestEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @workflow
+    async def main(ctx: Context) -> tuple[int, float]:
+        cached = await ctx.run(_first, 1, cache=True)
+        return cached, await ctx.run("builtin", abs, -1.5, cache=True)
+
+    assert await lab.run(main) == (2, 1.5)
+    monkeypatch.setitem(globals(), "_add", _add_more)
+    assert await lab.run(main) == (1001, 1.5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda n: partial(Scale.__call__, Scale(n)), Scale, lambda n: partial(Scale(n))],
+)
+async def test_what_partials_and_callable_objects_hold_tells_cached_outcomes_apart(
+    lab: TestEngine, make: Callable[[int], Callable[[int], int]]
+) -> None:
+    @workflow
+    async def main(ctx: Context, factor: int) -> int:
+        return await ctx.run("scale", make(factor), 10, cache=True)
+
+    values, sources = [], []
+    for factor in (2, 2, 3):
+        handle = lab.start(main, factor)
+        values.append(await handle)
+        sources.append(handle.steps["scale"].cached_from is not None)
+    assert values == [20, 20, 30]
+    assert sources == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "make", [_Client, lambda n: partial(_Client.__call__, _Client(n))]
+)
+async def test_a_callable_without_a_fingerprint_is_not_cached(
+    lab: TestEngine, make: Callable[[int], Callable[[int], int]]
+) -> None:
+    @workflow
+    async def main(ctx: Context, factor: int) -> int:
+        return await ctx.run("scale", make(factor), 10, cache=True)
+
+    assert [await lab.run(main, factor) for factor in (2, 3)] == [20, 30]
+
+
+async def test_a_step_canceled_before_its_value_is_handed_over_is_canceled_once(
+    lab: TestEngine,
+) -> None:
+    made = []
+
+    async def make() -> int:
+        made.append(1)
+        return 1
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        async def branch() -> int:
+            return await ctx.run(make)
+
+        task = asyncio.create_task(branch())
+        while not made:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+    handle = lab.start(main)
+    await handle
+    of_step = [event.type for event in handle.events() if event.step is not None]
+    assert of_step == ["step.started", "step.completed", "step.canceled"]
+
+
 async def test_what_comes_after_the_end_of_a_run_is_not_recorded(
     lab: TestEngine,
 ) -> None:
@@ -318,3 +652,63 @@ async def test_what_comes_after_the_end_of_a_run_is_not_recorded(
 
 async def _nothing(ctx: Context) -> None:
     await ctx.sleep("a minute", "1m")
+
+
+async def test_a_step_that_panics_is_recorded_and_fails_its_run(lab: TestEngine):
+    class Panic(BaseException):
+        """As those of extensions written in Rust, or pytest's outcomes."""
+
+    calls = []
+
+    def boom() -> None:
+        calls.append(1)
+        raise Panic("at the disco")
+
+    @workflow
+    async def main(ctx: Context) -> str:
+        try:
+            await ctx.run(boom)
+        except Exception as error:
+            return f"{isinstance(error, nbflow.StepError)}: {error}"
+        return "never"
+
+    handle = lab.start(main)
+    assert await handle == "True: at the disco"
+    assert calls == [1]
+    assert handle.steps["boom"].status == "failed"
+
+
+async def test_what_may_not_be_called_twice_has_no_second_try(lab: TestEngine):
+    calls = []
+
+    def pay() -> None:
+        calls.append(1)
+        raise OSError("no answer")
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run(pay, at_most_once=True)
+
+    @workflow
+    async def eager(ctx: Context) -> None:
+        await ctx.run(pay, at_most_once=True, retries=2)
+
+    with pytest.raises(nbflow.RunFailed, match="no answer"):
+        await lab.run(main)
+    assert calls == [1]
+    with pytest.raises(nbflow.RunFailed, match="exclude each other"):
+        await lab.run(eager)
+    assert calls == [1]
+
+
+async def test_a_wrong_option_is_not_tried_again(lab: TestEngine):
+    bodies = []
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        bodies.append(1)
+        await ctx.run("", print)
+
+    with pytest.raises(nbflow.RunFailed, match="is empty"):
+        await lab.run(main)
+    assert bodies == [1]

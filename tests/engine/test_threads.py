@@ -207,6 +207,26 @@ def test_a_call_cancelled_before_it_starts_is_never_made():
     bench.close()
 
 
+def test_who_asks_is_told_when_a_thread_takes_the_call_up():
+    bench = Bench(SystemClock(), limit=1)
+    release = threading.Event()
+
+    async def main():
+        held, begun = bench.loop.create_future(), bench.loop.create_future()
+        contexts = contextvars.copy_context(), contextvars.copy_context()
+        first = bench.runner.run(bench.loop, contexts[0], release.wait, held)
+        second = bench.runner.run(bench.loop, contexts[1], release.wait, begun)
+        await held
+        assert not first.done()
+        assert not begun.done()
+        release.set()
+        await begun
+        await asyncio.gather(first, second)
+
+    bench.run(main())
+    bench.close()
+
+
 def test_virtual_time_stands_still_under_a_call(virtual):
     release = threading.Event()
 

@@ -85,6 +85,18 @@ def test_the_facts_of_a_run_are_one_a_line() -> None:
     assert "  took    2 s" in lines
     assert "  result  42" in lines
     assert "main  r-1  completed" in plain(run_brief(run(), LOOK, NOW))
+    lines = [plain(each) for each in run_facts(run(rerun_of="r-0"), LOOK, NOW, "{}")]
+    assert "  input     {}" in lines
+    assert "  rerun of  r-0" in lines
+
+
+def test_tries_of_several_lives_have_no_limit() -> None:
+    def tries(attempt: int) -> str:
+        facts = run_facts(run(attempt=attempt, retries=3), LOOK, NOW)
+        return next(text for text in map(plain, facts) if "tries" in text)
+
+    assert tries(2).endswith("  2 of 4")
+    assert tries(6).endswith("  6")
 
 
 @pytest.mark.parametrize(
@@ -117,6 +129,11 @@ def test_the_facts_of_a_run_are_one_a_line() -> None:
             "a invokes  r-2, w",
         ),
         (event("run.resumed", by="user", recoveries=0), "run resumed  by user"),
+        (
+            event("step.timed_out", "a", error={"type": "E", "message": "m"}, after=2),
+            "a timed out  E: m",
+        ),
+        (event("step.superseded", "a", old_definition="1:3.11:ab"), "a superseded"),
     ],
 )
 def test_events_read_as_sentences(told: RunEvent, text: str) -> None:
