@@ -347,7 +347,7 @@ def _note_progress(partial: Partial, event: EventRow) -> None:
     if event.type == EventType.STEP_RETRYING.value:
         partial.failed = event.attempt or 1
         partial.retry_at = from_json(event.data or b"{}").get("_retry_at")
-    elif event.type == EventType.STEP_SLEEPING.value:
+    elif event.type in (EventType.STEP_SLEEPING.value, EventType.STEP_WAITING.value):
         partial.until = from_json(event.data or b"{}").get("_until")
     elif event.type == EventType.STEP_INVOKING.value:
         data = from_json(event.data or b"{}")

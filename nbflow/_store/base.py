@@ -273,8 +273,8 @@ class RunQueries(Protocol):
     def waits(self, name: str | None = None) -> list[WaitRow]:
         """Steps that wait for an event, of that name or of any, oldest run first."""
 
-    def messages(self, run_n: int) -> list[MessageRow]:
-        """Events that the run has not taken yet, oldest first."""
+    def messages(self, run_n: int | None = None) -> list[MessageRow]:
+        """Events that a run, or any, has not taken yet, oldest first."""
 
     def get_blob(self, digest: str) -> bytes:
         """An out-of-line value, checked against its digest. Raises StoreDamaged."""

@@ -136,9 +136,10 @@ class Queries:
         rows = self._all(f"{WAITS} {where} ORDER BY run, step", given)
         return list(map(WaitRow._make, rows))
 
-    def messages(self, run_n: int) -> list[MessageRow]:
-        """Events that the run has not taken yet, oldest first."""
-        rows = self._all(f"{MESSAGES} WHERE run = ? ORDER BY rowid", (run_n,))
+    def messages(self, run_n: int | None = None) -> list[MessageRow]:
+        """Events that a run, or any, has not taken yet, oldest first."""
+        where, given = ("", ()) if run_n is None else ("WHERE run = ?", (run_n,))
+        rows = self._all(f"{MESSAGES} {where} ORDER BY rowid", given)
         return list(map(MessageRow._make, rows))
 
     def command(self, command_id: str) -> bytes | None:

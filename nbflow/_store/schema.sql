@@ -121,5 +121,5 @@ CREATE TABLE message (                  -- events that a run has not taken yet
   name TEXT NOT NULL,
   at INTEGER NOT NULL,
   data BLOB NOT NULL,
-  PRIMARY KEY (run, id)
+  UNIQUE (run, id, step)
 ) STRICT;

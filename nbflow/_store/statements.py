@@ -36,7 +36,7 @@ DELETE_SLOT = "DELETE FROM slot WHERE n = ?"
 PUT_WAIT = _insert("wait", WaitRow, "INSERT OR REPLACE")
 DELETE_WAIT = "DELETE FROM wait WHERE run = ? AND step = ?"
 PUT_MESSAGE = _insert("message", MessageRow, "INSERT OR IGNORE")
-DELETE_MESSAGE = "DELETE FROM message WHERE run = ? AND id = ?"
+DELETE_MESSAGE = "DELETE FROM message WHERE run = ? AND id = ? AND step IS ?"
 UPDATE_RUN = f"UPDATE run SET {' = ?, '.join(RunUpdate._fields[:-1])} = ? WHERE n = ?"
 
 _APPEND_ONE = (

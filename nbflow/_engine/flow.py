@@ -1,0 +1,244 @@
+"""Flow control: executions start as their keys allow.
+
+Who may start when is decided by `admission`; here it is done and written down. A slot
+is in the store from its arrival until nothing depends on it any more, so after a crash
+whoever waited has its place again, and starts still count in their window.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json, to_json
+
+from nbflow import durations
+from nbflow._engine.admission import NO_LIMITS, Limits, Queue, Slot
+from nbflow._store.base import FlowRow, SlotRow
+from nbflow._store.statements import DELETE_SLOT, PUT_FLOW, PUT_SLOT
+from nbflow.names import check_flow_key
+from nbflow.policy import FlowControl
+
+if TYPE_CHECKING:
+    from nbflow._engine.core import Core, Timer
+
+
+class Flow:
+    """The keys of one app, and who waits for them."""
+
+    def __init__(self, core: "Core") -> None:
+        self._core = core
+        self._queues: dict[str, Queue] = {}
+        self._turns: dict[int, asyncio.Future[None]] = {}
+        # Of a former engine: they take their old place when their run comes back.
+        self._left: dict[tuple[int, str | None], Slot] = {}
+        self._timers: dict[str, Timer] = {}
+        self._next = 1
+        for row in core.store.flows():
+            self._queues[row.key] = _queue(row)
+        for slot in core.store.slots():
+            self._load(slot)
+
+    def _load(self, row: SlotRow) -> None:
+        self._next = row.n + 1
+        queue = self._find(row.key)
+        if row.started is not None:
+            queue.starts.append(row.started)
+        if row.ended is None:
+            slot = Slot(row.n, row.key, row.run, row.step, row.attempt, row.queued)
+            self._left[row.run, row.step] = slot
+
+    # Executions
+
+    def join(
+        self, run: int, step: str | None, attempt: int, control: FlowControl
+    ) -> Slot:
+        """Ask for a start; the slot has one already if nothing forbids it.
+
+        Else `turn` waits for it. Each slot is given back with `leave`.
+
+        Args:
+            run: number of the run.
+            step: key of the step; None for the body.
+            attempt: of the step or body.
+            control: the key, and the limits to keep from now on.
+        """
+        assert isinstance(control.key, str)
+        queue = self._find(control.key)
+        limits = limits_of(control)
+        if limits is not None and limits != queue.asked:
+            queue.asked = limits
+            self._write(queue)
+        slot = self._left.pop((run, step), None)
+        if slot is None or slot.key != queue.key:
+            now = self._core.clock.micros()
+            slot = Slot(self._next, queue.key, run, step, attempt, now)
+            self._next += 1
+        slot.attempt = attempt
+        queue.add(slot)
+        self._pump(queue)
+        if slot.started is None:
+            self._turns[slot.n] = self._core.loop.create_future()
+            self._put(slot)
+        return slot
+
+    def place(self, slot: Slot) -> int:
+        """How many wait before it."""
+        return self._queues[slot.key].place(slot)
+
+    async def turn(self, slot: Slot) -> None:
+        """Wait until the slot's execution may start; leaves when it is cancelled."""
+        future = self._turns.get(slot.n)
+        if future is None:
+            return
+        try:
+            await future
+        except asyncio.CancelledError:
+            self.leave(slot)
+            raise
+
+    def is_rated(self, slot: Slot) -> bool:
+        """Whether its start has to be durable before it runs."""
+        return self._queues[slot.key].limits.rate is not None
+
+    def hand_over(self, slot: Slot, step: str) -> None:
+        """Let the body's slot be that of its first step."""
+        slot.step = step
+        self._put(slot)
+
+    def leave(self, slot: Slot) -> None:
+        """Its execution has ended, or will not be."""
+        queue = self._queues[slot.key]
+        queue.remove(slot)
+        self._turns.pop(slot.n, None)
+        if slot.started is not None and queue.limits.rate is not None:
+            self._put(slot, ended=self._core.clock.micros())
+        else:
+            self._core.batch.rest.append((DELETE_SLOT, (slot.n,)))
+        self._core.flush_later()
+        self._pump(queue)
+
+    def forget(self, run: int) -> None:
+        """A run has ended: what it left of a former life waits no more."""
+        for known in [each for each in self._left if each[0] == run]:
+            slot = self._left.pop(known)
+            self._core.batch.rest.append((DELETE_SLOT, (slot.n,)))
+
+    def hold(self, key: str, until: int, reason: str) -> None:
+        """Let nobody start before `until` (microseconds): the other side said so."""
+        queue = self._find(key)
+        if until > queue.held_until:
+            queue.held_until, queue.held_for = until, reason
+            self._write(queue)
+            self._pump(queue)
+
+    # Commands
+
+    def pause(self, key: str) -> None:
+        """Let nobody start until `resume`."""
+        self._set_paused(key, True)
+
+    def resume(self, key: str) -> None:
+        """Let them start again."""
+        self._set_paused(key, False)
+
+    def set(self, key: str, limits: Mapping[str, Any]) -> None:
+        """Give the key limits that hold over those that executions ask for."""
+        given = FlowControl(check_flow_key(key), **limits)
+        queue = self._find(key)
+        queue.pinned = limits_of(given) or NO_LIMITS
+        self._write(queue)
+        self._pump(queue)
+
+    def reset(self, key: str) -> None:
+        """Forget limits that were set, a pause, a hold and the starts so far."""
+        queue = self._find(check_flow_key(key))
+        queue.pinned, queue.is_paused = None, False
+        queue.held_until, queue.held_for = 0, ""
+        queue.starts.clear()
+        self._write(queue)
+        for row in self._core.store.slots():
+            if row.key == key and row.ended is not None:
+                self._core.batch.rest.append((DELETE_SLOT, (row.n,)))
+        self._pump(queue)
+
+    def _set_paused(self, key: str, is_paused: bool) -> None:
+        queue = self._find(check_flow_key(key))
+        queue.is_paused = is_paused
+        self._write(queue)
+        self._pump(queue)
+
+    # One key
+
+    def _find(self, key: str) -> Queue:
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = Queue(key)
+            self._write(queue)
+        return queue
+
+    def _pump(self, queue: Queue) -> None:
+        """Let start who may, and look again when the next one may."""
+        now = self._core.clock.micros()
+        for slot in queue.admit(now):
+            self._put(slot)
+            turn = self._turns.pop(slot.n, None)
+            if turn is not None and not turn.done():
+                turn.set_result(None)
+        timer = self._timers.pop(queue.key, None)
+        if timer is not None:
+            timer.cancel()
+        due = queue.next_start(now) if queue.waiting else None
+        if due is not None:
+            call = self._core.call_at(due, lambda: self._pump(queue))
+            self._timers[queue.key] = call
+
+    def _put(self, slot: Slot, ended: int | None = None) -> None:
+        row = SlotRow(
+            slot.n,
+            slot.key,
+            slot.run,
+            slot.step,
+            slot.attempt,
+            slot.queued,
+            slot.started,
+            ended,
+        )
+        self._core.batch.rest.append((PUT_SLOT, row))
+        self._core.flush_later()
+
+    def _write(self, queue: Queue) -> None:
+        row = FlowRow(
+            queue.key,
+            to_json(queue.asked),
+            None if queue.pinned is None else to_json(queue.pinned),
+            int(queue.is_paused),
+            queue.held_until,
+            queue.held_for,
+            self._core.clock.micros(),
+        )
+        self._core.batch.rest.append((PUT_FLOW, row))
+        self._core.flush_later()
+
+
+def limits_of(control: FlowControl) -> Limits | None:
+    """What a flow control asks for; None if it leaves that to the key."""
+    if control.rate is None and control.parallelism is None:
+        return None
+    period = round(durations.parse(control.period, what="period") * 1e6)
+    return Limits(control.rate, max(period, 1), control.parallelism)
+
+
+def _queue(row: FlowRow) -> Queue:
+    return Queue(
+        row.key,
+        read_limits(row.asked),
+        None if row.pinned is None else read_limits(row.pinned),
+        bool(row.paused),
+        row.held,
+        row.held_for,
+    )
+
+
+def read_limits(stored: bytes) -> Limits:
+    """Limits as a row of the store holds them."""
+    return Limits(*from_json(stored))

@@ -1,0 +1,214 @@
+"""Events on their way to runs: who waits, what is kept, and each delivered once.
+
+All of it is held in memory as the store will have it with the next commit; a crash
+drops both alike. What takes an event out and the step's outcome that holds it are one
+transaction.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nbflow import codecs
+from nbflow._engine.matching import matches
+from nbflow._store.base import MessageRow, WaitRow
+from nbflow._store.payload import from_json, load_value, value_member
+from nbflow._store.statements import (
+    DELETE_MESSAGE,
+    DELETE_WAIT,
+    PUT_MESSAGE,
+    PUT_WAIT,
+)
+from nbflow.errors import RunFinished, RunNotFound
+from nbflow.model import TERMINAL_RUN, Event, from_micros
+
+if TYPE_CHECKING:
+    from nbflow._engine.core import Core
+
+
+class Waiter(Protocol):
+    """A step of a live run that waits."""
+
+    def arrived(self, event: Event) -> bool:
+        """Take the event; False if it is not what the step can use."""
+        ...
+
+
+class Mailbox:
+    """The waits and the undelivered events of one app."""
+
+    def __init__(self, core: "Core") -> None:
+        self._core = core
+        self._waits: dict[tuple[int, str], WaitRow] = {}
+        self._named: dict[str, dict[tuple[int, str], WaitRow]] = {}
+        self._kept: dict[int, list[MessageRow]] = {}
+        self._waiters: dict[tuple[int, str], Waiter] = {}
+        for wait in core.store.waits():
+            self._note(wait)
+        for message in core.store.messages():
+            self._kept.setdefault(message.run, []).append(message)
+
+    # Waiting
+
+    def wait(self, row: WaitRow, waiter: Waiter) -> None:
+        """Wait for an event; `waiter` gets the first that was kept for it, or comes."""
+        place = (row.run, row.step)
+        if self._waits.get(place) != row:
+            self._note(row)
+            self._write(PUT_WAIT, row)
+        self._waiters[place] = waiter
+        for message in list(self._kept.get(row.run, ())):
+            if message.step == row.step or self._suits(message, row):
+                event = self._event(message)
+                self._drop(message)
+                if waiter.arrived(event):
+                    self.forget_wait(row.run, row.step)
+                    return
+
+    def forget_wait(self, run: int, step: str) -> None:
+        """The step waits no more."""
+        place = (run, step)
+        self._waiters.pop(place, None)
+        row = self._waits.pop(place, None)
+        if row is not None:
+            del self._named[row.name][place]
+            self._write(DELETE_WAIT, place)
+
+    def leave(self, run: int, step: str) -> None:
+        """The step's life ends; the wait goes on in the store."""
+        self._waiters.pop((run, step), None)
+
+    def forget_run(self, run: int) -> None:
+        """A run has ended: nothing of it waits any more."""
+        for place in [each for each in self._waits if each[0] == run]:
+            self.forget_wait(*place)
+
+    def wait_of(self, run: int, step: str) -> WaitRow | None:
+        """What a step waits for."""
+        return self._waits.get((run, step))
+
+    # Sending
+
+    def send(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        run_id: str | None = None,
+        event_id: str | None = None,
+    ) -> list[str]:
+        """Deliver an event: to one run, or to every run that waits for it now.
+
+        Args:
+            name: the event's name.
+            data: its data in stored form: a JSON object with one member.
+            run_id: a run, for which it is kept until that run waits.
+            event_id: sending an id again does nothing.
+
+        Returns:
+            Ids of the runs it is for.
+
+        Raises:
+            RunNotFound, RunFinished: there is no such run, or it is over.
+        """
+        core = self._core
+        id = event_id or core.clock.new_run_id()
+        now = core.clock.micros()
+        if run_id is not None:
+            n = self._open_run(run_id)
+            message = MessageRow(n, id, None, name, now, data)
+            if all(each.id != id for each in self._kept.get(n, ())):
+                self._deliver(message, self._waits_of(n))
+            core.flush_soon()
+            return [run_id]
+        reached = dict[int, None]()
+        for row in list(self._named.get(name, {}).values()):
+            message = MessageRow(row.run, id, row.step, name, now, data)
+            if self._suits(message, row):
+                self._deliver(message, [row])
+                reached[row.run] = None
+        core.flush_soon()
+        ids = (core.store.run_by_number(n) for n in reached)
+        return [row.id for row in ids if row is not None]
+
+    def _deliver(self, message: MessageRow, waits: Iterable[WaitRow]) -> None:
+        """Hand it to the first wait that suits, else keep it."""
+        for row in waits:
+            if not self._suits(message, row):
+                continue
+            place = (row.run, row.step)
+            waiter = self._waiters.get(place)
+            if waiter is None:  # its run is not live: it finds it when it is
+                self._keep(message._replace(step=row.step))
+                return
+            if waiter.arrived(self._event(message)):
+                self.forget_wait(*place)
+                return
+        self._keep(message)
+
+    def _open_run(self, run_id: str) -> int:
+        live = self._core.live.get(run_id)
+        journal = self._core.waiting.get(run_id) if live is None else live.journal
+        if journal is not None:
+            return journal.n
+        row = self._core.store.run(run_id)
+        if row is None:
+            raise RunNotFound(
+                f"there is no run {run_id!r} in app {self._core.app!r}: `nbflow runs` "
+                "lists them",
+                run_id=run_id,
+            )
+        if row.status in TERMINAL_RUN:
+            raise RunFinished(
+                f"run {run_id} of {row.workflow!r} is {row.status}: it waits for no "
+                "event any more",
+                run_id=run_id,
+            )
+        return row.n
+
+    # One event
+
+    def _suits(self, message: MessageRow, row: WaitRow) -> bool:
+        if message.step not in (None, row.step) or message.name != row.name:
+            return False
+        return row.match is None or matches(self._event(message), self._match(row))
+
+    def _match(self, row: WaitRow) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = load_value(
+            from_json(row.match), self._core.store.get_blob
+        )
+        return found
+
+    def _event(self, message: MessageRow) -> Event:
+        data = load_value(from_json(message.data), self._core.store.get_blob)
+        return Event(message.name, message.id, data, from_micros(message.at))
+
+    # Rows
+
+    def _waits_of(self, run: int) -> list[WaitRow]:
+        return [row for row in self._waits.values() if row.run == run]
+
+    def _note(self, row: WaitRow) -> None:
+        place = (row.run, row.step)
+        self._waits[place] = row
+        self._named.setdefault(row.name, {})[place] = row
+
+    def _keep(self, message: MessageRow) -> None:
+        self._kept.setdefault(message.run, []).append(message)
+        self._write(PUT_MESSAGE, message)
+
+    def _drop(self, message: MessageRow) -> None:
+        kept = self._kept[message.run]
+        kept.remove(message)
+        if not kept:
+            del self._kept[message.run]
+        self._write(DELETE_MESSAGE, (message.run, message.id, message.step))
+
+    def _write(self, statement: str, row: tuple[object, ...]) -> None:
+        self._core.batch.rest.append((statement, row))
+        self._core.flush_later()
+
+
+def stored_data(value: object, core: "Core") -> bytes:
+    """The stored form of an event's data."""
+    member = value_member(codecs.encode(value), core.put_blob)
+    return b"{" + member + b"}"

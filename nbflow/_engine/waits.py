@@ -1,0 +1,291 @@
+"""Steps that wait for an event, or for a person's answer.
+
+A wait is a row beside the run's `step.waiting`; the event that ends it and the step's
+outcome are one transaction. An answer is an event too, of a name that nobody can send.
+"""
+
+import asyncio
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from nbflow import codecs, durations
+from nbflow._engine.memo import Verdict
+from nbflow._engine.steps import awaited_twice, take_turn
+from nbflow._store.base import WaitRow
+from nbflow._store.payload import load_value, to_json, value_member
+from nbflow.errors import InvalidOption
+from nbflow.model import Event, EventType, step_label
+from nbflow.names import check_event_name
+
+if TYPE_CHECKING:
+    from nbflow._engine.core import Timer
+    from nbflow._engine.run import LiveRun
+
+_COMPLETED = EventType.STEP_COMPLETED.value
+_TIMED_OUT = EventType.STEP_TIMED_OUT.value
+_WAITING = EventType.STEP_WAITING.value
+_CANCELED = EventType.STEP_CANCELED.value
+_NO_FUNCTION = b"\0" * 6
+ANSWER = "\x1fanswer"
+"""The name of the event that an answer is; no user's event can have it."""
+
+
+class WaitCall:
+    """A `ctx.wait_for_event` that was called; awaiting it waits."""
+
+    kind = "wait"
+    what = "ctx.wait_for_event"
+
+    def __init__(
+        self,
+        run: "LiveRun",
+        key: str,
+        name: str,
+        match: Mapping[str, Any] | None,
+        timeout: Any,
+    ) -> None:
+        self.run = run
+        self.key = key
+        self.name = name
+        self.match = match
+        self.seconds: float | None = None
+        if timeout is not None:
+            what = f"timeout of {step_label(key)!r}"
+            self.seconds = durations.parse(timeout, what=what)
+        self.mark = self._mark()
+        self.is_awaited = False
+        self._future: asyncio.Future[Any] = run.loop.create_future()
+        self._timer: Timer | None = None
+
+    def _mark(self) -> bytes:
+        wanted = (self.name, self.match)
+        return codecs.fingerprint(wanted, {}).mark + _NO_FUNCTION
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if self.is_awaited:
+            raise awaited_twice(self.key, self.what)
+        self.is_awaited = True
+        return self._perform().__await__()
+
+    async def _perform(self) -> Any:
+        run, key = self.run, self.key
+        run.check_open(key)
+        left = None
+        if run.memo is not None:
+            verdict, found = run.memo.match(
+                key, self.mark, known=True, changed=True, item_of=None
+            )
+            if found is not None and verdict is not Verdict.SUPERSEDE:
+                fields = await take_turn(run, found, self.kind)
+                return self._load(fields)
+            if found is not None:
+                run.supersede(key)
+            left = run.memo.partial.pop(key, None)
+        run.is_live = True
+        until = left.until if left is not None else None
+        if left is None:
+            until = self._begin()
+        mailbox = run.core.mailbox
+        wait = WaitRow(run.journal.n, key, self.name, self._stored_match(), until)
+        mailbox.wait(wait, self)
+        if until is not None and not self._future.done():
+            self._timer = run.core.call_at(until, self._timed_out)
+        try:
+            return await self._future
+        except asyncio.CancelledError:
+            self._canceled()
+            raise
+
+    def _begin(self) -> int | None:
+        """Record that the step waits; until when."""
+        run = self.run
+        until: int | None = None
+        if self.seconds is not None:
+            until = run.core.clock.micros() + round(self.seconds * 1e6)
+        fields = {
+            "kind": self.kind,
+            "until": None if until is None else run.core.iso(until),
+            "_until": until,
+        }
+        data = to_json(fields | self._shown())
+        run.journal.append(_WAITING, self.key, None, self.mark, data)
+        run.core.flush_soon()
+        return until
+
+    def _shown(self) -> dict[str, Any]:
+        """What readers are told of the wait."""
+        match = None if self.match is None else codecs.preview(self.match)
+        return {"event": self.name, "match": match}
+
+    def _stored_match(self) -> bytes | None:
+        if self.match is None:
+            return None
+        member = value_member(codecs.encode(dict(self.match)), self.run.core.put_blob)
+        return b"{" + member + b"}"
+
+    def arrived(self, event: Event) -> bool:
+        """The event is here: it and the step's outcome are committed together."""
+        value = self._value(event)
+        if self._future.done() or value is None:
+            return False
+        payload = codecs.encode(value[0])
+        member = value_member(payload, self.run.core.put_blob)
+        head = to_json({"kind": self.kind})[:-1]
+        self._settle(_COMPLETED, head + b"," + member + b"}", value[0])
+        return True
+
+    def _value(self, event: Event) -> tuple[Any] | None:
+        """What the body gets; None if the event is of no use."""
+        return (event,)
+
+    def _timed_out(self) -> None:
+        if self._future.done() or self.run.is_closed:
+            return
+        self.run.core.mailbox.forget_wait(self.run.journal.n, self.key)
+        data = to_json({"kind": self.kind, "after": self.seconds})
+        self._settle(_TIMED_OUT, data, None)
+
+    def _settle(self, type: str, data: bytes, value: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self.run.journal.append(type, self.key, None, self.mark, data)
+        self.run.deliver(self.key, self._future, value)
+
+    def _canceled(self) -> None:
+        run = self.run
+        if self._timer is not None:
+            self._timer.cancel()
+        if run.is_closed:
+            run.core.mailbox.leave(run.journal.n, self.key)
+            return
+        run.core.mailbox.forget_wait(run.journal.n, self.key)
+        if run.gate is not None:
+            run.gate.took(self.key)
+        run.journal.append(_CANCELED, self.key, None, self.mark)
+        run.core.flush_later()
+
+    def _load(self, fields: Mapping[str, Any]) -> Any:
+        run = self.run
+        return load_value(fields, run.core.store.get_blob, self._classes())
+
+    def _classes(self) -> Mapping[str, type]:
+        return {}
+
+
+class AskCall(WaitCall):
+    """A `ctx.ask` that was called; awaiting it waits for a person."""
+
+    kind = "ask"
+    what = "ctx.ask"
+
+    def __init__(
+        self, run: "LiveRun", key: str, question: str, type: Any, timeout: Any
+    ) -> None:
+        self.question = question
+        self.type = type
+        self._adapter = _adapter(key, type)
+        super().__init__(run, key, ANSWER, None, timeout)
+
+    def _mark(self) -> bytes:
+        return codecs.fingerprint((self.question,), {}).mark + _NO_FUNCTION
+
+    def _shown(self) -> dict[str, Any]:
+        schema = self._adapter.json_schema()
+        return {"question": codecs.redact(self.question), "schema": schema}
+
+    def _value(self, event: Event) -> tuple[Any] | None:
+        try:
+            return (self.validate(event.data),)
+        except ValidationError as exc:
+            self.run.write_log(
+                f"an answer to {step_label(self.key)!r} was not taken: {exc}",
+                "warning",
+                "engine",
+                None,
+                None,
+            )
+            return None
+
+    def validate(self, answer: object) -> Any:
+        """The answer as the type has it; text may be JSON or a choice.
+
+        Raises:
+            ValidationError: it is none.
+        """
+        try:
+            return self._adapter.validate_python(answer)
+        except ValidationError:
+            if not isinstance(answer, str):
+                raise
+            try:
+                return self._adapter.validate_json(answer)
+            except ValidationError:
+                pass
+            raise
+
+    def _classes(self) -> Mapping[str, type]:
+        kind = self.type
+        return {kind.__name__: kind} if isinstance(kind, type) else {}
+
+
+def _adapter(key: str, type: Any) -> TypeAdapter[Any]:
+    try:
+        adapter = TypeAdapter[Any](type)
+        adapter.json_schema()
+    except Exception as exc:
+        raise InvalidOption(
+            f"ctx.ask({step_label(key)!r}) got type={type!r}, of which no form can be "
+            f"made ({exc}): use bool, str, a number, a Literal or Enum of choices, or "
+            "a pydantic model",
+            option="type",
+            value=type,
+        ) from exc
+    return adapter
+
+
+class SendCall:
+    """A `ctx.send_event` that was called; awaiting it sends, once."""
+
+    def __init__(
+        self, run: "LiveRun", key: str, name: str, data: Any, run_id: str | None
+    ) -> None:
+        self.run = run
+        self.key = key
+        self.name = check_event_name(name)
+        self.data = data
+        self.run_id = run_id
+        given = (name, data, run_id)
+        self.mark = codecs.fingerprint(given, {}).mark + _NO_FUNCTION
+        self.is_awaited = False
+
+    def __await__(self) -> Generator[Any, Any, str]:
+        if self.is_awaited:
+            raise awaited_twice(self.key, "ctx.send_event")
+        self.is_awaited = True
+        return self._perform().__await__()
+
+    async def _perform(self) -> str:
+        run, key = self.run, self.key
+        run.check_open(key)
+        if run.memo is not None:
+            verdict, found = run.memo.match(
+                key, self.mark, known=True, changed=run.is_changed, item_of=None
+            )
+            if found is not None and verdict is not Verdict.SUPERSEDE:
+                fields = await take_turn(run, found, "send")
+                return str(fields.get("_value"))
+            if found is not None:
+                run.supersede(key)
+        run.is_live = True
+        core = run.core
+        event_id = core.clock.new_run_id()
+        payload = codecs.encode(self.data)
+        data = b"{" + value_member(payload, core.put_blob) + b"}"
+        core.mailbox.send(self.name, data, run_id=self.run_id, event_id=event_id)
+        fields = {"kind": "send", "event": self.name, "_value": event_id}
+        run.journal.append(_COMPLETED, key, None, self.mark, to_json(fields))
+        await run.settle(key)
+        return event_id
+
