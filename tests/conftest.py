@@ -4,8 +4,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from nbflow.testing import TestEngine
+
+settings.register_profile("nbflow", deadline=None)  # no test depends on the machine
+settings.load_profile("nbflow")
 
 
 @pytest.fixture

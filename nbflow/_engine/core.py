@@ -399,7 +399,7 @@ class Core:
 
     def _expire(self, journal: Journal) -> None:
         """The time-out of a run between two tries of its body is up."""
-        if self.waiting.get(journal.id) is not journal or self.stopped is not None:
+        if self.waiting.get(journal.id) is not journal or self.is_closing:
             return
         del self.waiting[journal.id]
         for run_id in launch.open_children(self, journal, ("invoke",)):
