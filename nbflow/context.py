@@ -25,7 +25,7 @@ from uuid import UUID
 
 from nbflow.definition.spec import Target
 from nbflow.errors import ErrorDetails
-from nbflow.model import safe_text
+from nbflow.model import Event, safe_text
 from nbflow.policy import Backoff, FlowControl
 
 T = TypeVar("T")
@@ -155,6 +155,19 @@ class Scope(Protocol):
     ) -> Awaitable[Any]: ...
     def sleep(
         self, id: str, duration: Duration | None, until: datetime | None
+    ) -> Awaitable[None]: ...
+    def wait_for_event(
+        self,
+        id: str,
+        event: str,
+        match: Mapping[str, Any] | None,
+        timeout: Duration | None,
+    ) -> Awaitable[Event | None]: ...
+    def ask(
+        self, id: str, question: str, type: Any, timeout: Duration | None
+    ) -> Awaitable[Any]: ...
+    def send_event(
+        self, id: str, name: str, data: Any, run: str | None
     ) -> Awaitable[None]: ...
     def group(self, name: str) -> AbstractAsyncContextManager[None]: ...
     def log(
@@ -376,6 +389,86 @@ class Context:
             InvalidDuration: neither or both are given, or the value is none.
         """
         return self._scope.sleep(id, duration, until)
+
+    def wait_for_event(
+        self,
+        id: str,
+        event: str,
+        *,
+        match: Mapping[str, Any] | None = None,
+        timeout: Duration | None = None,
+    ) -> Awaitable[Event | None]:
+        """Wait until an event of that name is sent, through restarts too.
+
+        Each event is delivered once. Those sent with `run=` are kept until their run
+        waits; others reach whoever waits at that moment. Costs no thread.
+
+        Args:
+            id: the step's name.
+            event: name of the event.
+            match: dotted paths and their values, as in `{"data.order": 17}`.
+            timeout: from now, seconds or text; none by default.
+
+        Returns:
+            An awaitable of the `Event`, or of None on time-out.
+        """
+        return self._scope.wait_for_event(id, event, match, timeout)
+
+    @overload
+    def ask(
+        self, id: str, question: str, *, timeout: Duration | None = None
+    ) -> Awaitable[bool | None]: ...
+    @overload
+    def ask(
+        self, id: str, question: str, type: type[T], *, timeout: Duration | None = None
+    ) -> Awaitable[T | None]: ...
+    @overload
+    def ask(
+        self, id: str, question: str, type: Any, *, timeout: Duration | None = None
+    ) -> Awaitable[Any]: ...
+    def ask(
+        self,
+        id: str,
+        question: str,
+        type: Any = bool,
+        *,
+        timeout: Duration | None = None,
+    ) -> Awaitable[Any]:
+        """Ask a person, and wait for the answer, through restarts too.
+
+        Answered with `client.runs.answer(run_id, id, value)`, `nbflow answer RUN ID
+        VALUE`, or where the run is shown.
+
+        Args:
+            id: the step's name.
+            question: what is asked.
+            type: of the answer: bool, str, a number, a Literal or Enum of choices, or
+                a pydantic model (a form).
+            timeout: from now, seconds or text; none by default.
+
+        Returns:
+            An awaitable of the answer, or of None on time-out.
+
+        Raises:
+            InvalidOption: of such a type no form can be made.
+        """
+        return self._scope.ask(id, question, type, timeout)
+
+    def send_event(
+        self, id: str, name: str, data: Any = None, *, run: str | None = None
+    ) -> Awaitable[None]:
+        """Send an event, once, to a run or to all of this app that wait for it now.
+
+        Args:
+            id: the step's name.
+            name: of the event.
+            data: any value that can be stored.
+            run: id of a run for which it is kept until that run waits.
+
+        Raises:
+            RunNotFound, RunFinished: there is no such run, or it is over.
+        """
+        return self._scope.send_event(id, name, data, run)
 
     def group(self, name: str) -> AbstractAsyncContextManager[None]:
         """Show the steps inside as one group; their ids are its own."""

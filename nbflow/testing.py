@@ -23,12 +23,14 @@ from uuid import UUID
 
 from nbflow._engine import steps
 from nbflow._engine.clock import SystemClock, VirtualClock
+from nbflow._engine.mailbox import ANSWER, stored_data
 from nbflow._store.memory import MemoryStore
 from nbflow.client import Client, RunHandle
 from nbflow.context import Context, InvokeOutcome, RunFacts, StepInfo, current_context
 from nbflow.definition.source import function_label
 from nbflow.engine import Engine
 from nbflow.model import from_micros
+from nbflow.names import check_event_name
 from nbflow.workflows import Workflow, start_run
 
 __all__ = ["TestEngine", "VirtualClock", "crash", "inline"]
@@ -119,6 +121,28 @@ class TestEngine:
         values = workflow.spec.inputs.validate_call(args, kwargs)
         assert engine._host is not None
         return start_run(engine._host, workflow.spec, values, workflow._run)
+
+    def send(self, name: str, data: Any = None) -> None:
+        """Send an event to the first run that waits for it, now or later.
+
+        `client.events.send` is the real one, to all runs that wait at that moment. On
+        virtual time a wait with a timeout is over at once where nobody else works, so
+        send before the run starts.
+        """
+        self._prepare(check_event_name(name), data, None)
+
+    def answer(self, step: str, value: Any) -> None:
+        """Answer the first step of that name that asks, now or later.
+
+        `client.runs.answer` is the real one, for one run.
+        """
+        self._prepare(ANSWER, value, step)
+
+    def _prepare(self, name: str, data: Any, step: str | None) -> None:
+        host = self._running()._host
+        assert host is not None
+        stored = stored_data(data, host.core)
+        host.call(host.core.mailbox.prepare, name, stored, step)
 
     def crash(self) -> None:
         """Kill the engine and start another one on what was committed."""
@@ -295,6 +319,17 @@ class _InlineScope:
 
     async def sleep(self, id: str, duration: Any, until: datetime | None) -> None:
         """Takes no time."""
+
+    async def wait_for_event(
+        self, id: str, event: str, match: Any, timeout: Any
+    ) -> None:
+        """Nobody sends one: as if the time were up."""
+
+    async def ask(self, id: str, question: str, type: Any, timeout: Any) -> None:
+        """Nobody answers: as if the time were up."""
+
+    async def send_event(self, id: str, name: str, data: Any, run: str | None) -> None:
+        """Nobody waits."""
 
     def group(self, name: str) -> AbstractAsyncContextManager[None]:
         """Nothing to group."""

@@ -78,6 +78,11 @@ def apply(core: "Core", command: Mapping[str, Any]) -> dict[str, Any]:
         return _problem(type(exc).__name__, str(exc))
 
 
+def perform(core: "Core", command: Mapping[str, Any]) -> Any:
+    """Do what a command of this process says; what it comes to, or its error."""
+    return _HANDLERS[str(command["kind"])](core, command)
+
+
 def _problem(type: str, message: str) -> dict[str, Any]:
     # Lone surrogates, which a file may hold, cannot be stored.
     stored = message.encode(errors="replace").decode()
@@ -197,6 +202,25 @@ def publish(core: "Core", spec: Any, known: WorkflowRow | None = None) -> None:
     )
 
 
+def send(core: "Core", command: Mapping[str, Any]) -> list[str]:
+    """Deliver an event; ids of the runs that it is for."""
+    name = names.check_event_name(command.get("name"))
+    run_id = command.get("run_id")
+    event_id = command.get("event_id")
+    for given in (run_id, event_id):
+        if given is not None:
+            names.check_run_id(given)
+    data = to_json({"_value": command["data"]}) if "data" in command else b"{}"
+    return core.mailbox.send(name, data, run_id=run_id, event_id=event_id)
+
+
+def answer(core: "Core", command: Mapping[str, Any]) -> None:
+    """Give a person's answer to a step that asks."""
+    run_id = names.check_run_id(command.get("run_id"))
+    value = codecs.revive(command.get("value"), core.store.get_blob)
+    core.mailbox.answer(run_id, str(command.get("step")), value)
+
+
 _HANDLERS: Mapping[str, Callable[["Core", Mapping[str, Any]], Any]] = {
     "cancel": lambda core, command: cancel(
         core, _texts(command, "run_ids") or [], command.get("reason"), "user"
@@ -209,5 +233,7 @@ _HANDLERS: Mapping[str, Callable[["Core", Mapping[str, Any]], Any]] = {
     ),
     "rerun": lambda core, command: launch.rerun(core, command),
     "invoke": invoke,
+    "send": send,
+    "answer": answer,
     "delete": lambda core, command: delete(core, _texts(command, "run_ids") or []),
 }

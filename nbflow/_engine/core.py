@@ -19,6 +19,7 @@ from nbflow._engine import branches, capture, failure, history, launch
 from nbflow._engine.clock import Clock
 from nbflow._engine.ending import Ending
 from nbflow._engine.journal import Journal, load_journal
+from nbflow._engine.mailbox import Mailbox
 from nbflow._engine.memo import Memo, read_memo
 from nbflow._engine.options import NO_OPTIONS, StepPolicy, step_policy
 from nbflow._engine.run import LiveRun, timed_out
@@ -124,6 +125,7 @@ class Core:
         self._is_capturing = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._left: list[asyncio.Task[Any]] = []  # interrupted, on their way out
+        self.mailbox = Mailbox(self)
         branches.install(loop)
 
     # Commits
@@ -441,6 +443,7 @@ class Core:
         """Append the terminal event of a run and settle everybody who waits for it."""
         launch.record_end(journal, ending)
         self.ended[journal.id] = ending
+        self.mailbox.forget_run(journal.n)
         if ending.status is RunStatus.FAILED:
             self._start_failure_workflow(journal, ending)
         if journal.waiters is not None:

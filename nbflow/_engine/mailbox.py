@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nbflow import codecs
 from nbflow._engine.matching import matches
-from nbflow._store.base import MessageRow, WaitRow
+from nbflow._store.base import CommandRow, MessageRow, WaitRow
 from nbflow._store.payload import from_json, load_value, value_member
 from nbflow._store.statements import (
     DELETE_MESSAGE,
@@ -18,11 +18,15 @@ from nbflow._store.statements import (
     PUT_MESSAGE,
     PUT_WAIT,
 )
-from nbflow.errors import RunFinished, RunNotFound
-from nbflow.model import TERMINAL_RUN, Event, from_micros
+from nbflow.errors import RunFinished, RunNotFound, StepNotFound
+from nbflow.model import TERMINAL_RUN, Event, from_micros, step_label
 
 if TYPE_CHECKING:
     from nbflow._engine.core import Core
+
+
+ANSWER = "\x1fanswer"
+"""The name of the event that an answer is; no user's event can have it."""
 
 
 class Waiter(Protocol):
@@ -30,6 +34,10 @@ class Waiter(Protocol):
 
     def arrived(self, event: Event) -> bool:
         """Take the event; False if it is not what the step can use."""
+        ...
+
+    def check(self, answer: object) -> None:
+        """Raise InvalidOption for what is no answer."""
         ...
 
 
@@ -42,6 +50,8 @@ class Mailbox:
         self._named: dict[str, dict[tuple[int, str], WaitRow]] = {}
         self._kept: dict[int, list[MessageRow]] = {}
         self._waiters: dict[tuple[int, str], Waiter] = {}
+        self._prepared: list[tuple[str, bytes, str | None]] = []
+        self._sent: set[str] = set()  # ids that were given, not committed yet
         for wait in core.store.waits():
             self._note(wait)
         for message in core.store.messages():
@@ -63,6 +73,31 @@ class Mailbox:
                 if waiter.arrived(event):
                     self.forget_wait(row.run, row.step)
                     return
+        if self._prepared:
+            self._play()
+
+    def prepare(self, name: str, data: bytes, step: str | None = None) -> None:
+        """For tests: deliver to whoever waits first, now or later.
+
+        Args:
+            name: of the event; `ANSWER` for an answer.
+            data: its data in stored form.
+            step: the step as users know it, where only that one is meant.
+        """
+        self._prepared.append((name, data, step))
+        self._play()
+
+    def _play(self) -> None:
+        for prepared in list(self._prepared):
+            name, data, step = prepared
+            for row in list(self._named.get(name, {}).values()):
+                id, now = self._core.clock.new_run_id(), self._core.clock.micros()
+                message = MessageRow(row.run, id, row.step, name, now, data)
+                is_meant = step is None or step == step_label(row.step)
+                if is_meant and self._suits(message, row):
+                    self._prepared.remove(prepared)
+                    self._deliver(message, [row])
+                    break
 
     def forget_wait(self, run: int, step: str) -> None:
         """The step waits no more."""
@@ -102,7 +137,7 @@ class Mailbox:
             name: the event's name.
             data: its data in stored form: a JSON object with one member.
             run_id: a run, for which it is kept until that run waits.
-            event_id: sending an id again does nothing.
+            event_id: the same id sent again within a day does nothing.
 
         Returns:
             Ids of the runs it is for.
@@ -111,13 +146,14 @@ class Mailbox:
             RunNotFound, RunFinished: there is no such run, or it is over.
         """
         core = self._core
+        if event_id is not None and self._is_known(event_id):
+            return []
         id = event_id or core.clock.new_run_id()
         now = core.clock.micros()
         if run_id is not None:
             n = self._open_run(run_id)
             message = MessageRow(n, id, None, name, now, data)
-            if all(each.id != id for each in self._kept.get(n, ())):
-                self._deliver(message, self._waits_of(n))
+            self._deliver(message, self._waits_of(n))
             core.flush_soon()
             return [run_id]
         reached = dict[int, None]()
@@ -129,6 +165,16 @@ class Mailbox:
         core.flush_soon()
         ids = (core.store.run_by_number(n) for n in reached)
         return [row.id for row in ids if row is not None]
+
+    def _is_known(self, event_id: str) -> bool:
+        """Whether an event of that id was sent before; from now on it was."""
+        core, key = self._core, f"event-{event_id}"
+        if key in self._sent or core.store.command(key) is not None:
+            return True
+        self._sent.add(key)
+        core.batch.commands.append(CommandRow(key, core.clock.micros(), b"{}"))
+        core.after(lambda: self._sent.discard(key))
+        return False
 
     def _deliver(self, message: MessageRow, waits: Iterable[WaitRow]) -> None:
         """Hand it to the first wait that suits, else keep it."""
@@ -164,6 +210,38 @@ class Mailbox:
                 run_id=run_id,
             )
         return row.n
+
+    def answer(self, run_id: str, step: str, answer: object) -> None:
+        """Give a person's answer to a step that asks.
+
+        Args:
+            run_id: the run.
+            step: the step as users know it.
+            answer: of the type that was asked for, or text that stands for it.
+
+        Raises:
+            RunNotFound, RunFinished: there is no such run, or it is over.
+            StepNotFound: no step of that name asks; names those that do.
+            InvalidOption: it is no answer to this question.
+        """
+        n = self._open_run(run_id)
+        asking = [row for row in self._waits_of(n) if row.name == ANSWER]
+        row = next((row for row in asking if step_label(row.step) == step), None)
+        if row is None:
+            names = ", ".join(repr(step_label(row.step)) for row in asking)
+            raise StepNotFound(
+                f"step {step!r} of run {run_id} asks nothing now. "
+                + (f"Asking: {names}" if names else "No step of it does."),
+                run_id=run_id,
+                step=step,
+            )
+        waiter = self._waiters.get((row.run, row.step))
+        if waiter is not None:
+            waiter.check(answer)
+        id, now = self._core.clock.new_run_id(), self._core.clock.micros()
+        data = stored_data(answer, self._core)
+        self._deliver(MessageRow(n, id, row.step, ANSWER, now, data), [row])
+        self._core.flush_soon()
 
     # One event
 

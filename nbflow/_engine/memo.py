@@ -35,6 +35,7 @@ _UNWINDING = frozenset(
 )
 _CANCELED = EventType.STEP_CANCELED.value
 _SYNCHRONOUS = (b'{"kind":"now"', b'{"kind":"random"', b'{"kind":"uuid"')
+_NO_FAILURE = (b'{"kind":"wait"', b'{"kind":"ask"')  # timed out: the value is None
 _NO_FUNCTION = b"\0" * 6  # the tail of a mark where a step calls no function
 _MARGIN = 1.0
 
@@ -305,7 +306,10 @@ class Memo:
         """Forget failures, and what is to be refreshed; the first one's index."""
         first: int | None = None
         for key, outcome in list(self.outcomes.items()):
-            if outcome.type in _FAILURES or key in dropped:
+            is_failure = outcome.type in _FAILURES
+            if outcome.data.startswith(_NO_FAILURE):
+                is_failure = False
+            if is_failure or key in dropped:
                 self._drop(key)
                 partial = self.partial.setdefault(key, Partial())
                 partial.child = from_json(outcome.data).get("child_run_id")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from nbflow import codecs, durations, names
-from nbflow._engine import capture, failure, invokes, mapping, retry, timers
+from nbflow._engine import capture, failure, invokes, mapping, retry, timers, waits
 from nbflow._engine.branches import Branch, current_branch, current_step
 from nbflow._engine.ending import Ending, stored_error
 from nbflow._engine.gate import Gate
@@ -366,6 +366,24 @@ class LiveRun:
         """A step that ends at a stored time."""
         branch = self.branch_for(names.check_id(id))
         return timers.SleepCall(self, branch.key(id), duration, until)
+
+    def wait_for_event(
+        self, id: str, event: str, match: Mapping[str, Any] | None, timeout: Any
+    ) -> Any:
+        """A step that ends with an event."""
+        branch = self.branch_for(names.check_id(id))
+        name = names.check_event_name(event)
+        return waits.WaitCall(self, branch.key(id), name, match, timeout)
+
+    def ask(self, id: str, question: str, type: Any, timeout: Any) -> Any:
+        """A step that ends with a person's answer."""
+        branch = self.branch_for(names.check_id(id))
+        return waits.AskCall(self, branch.key(id), question, type, timeout)
+
+    def send_event(self, id: str, name: str, data: Any, run: str | None) -> Any:
+        """A step that sends an event."""
+        branch = self.branch_for(names.check_id(id))
+        return waits.SendCall(self, branch.key(id), name, data, run)
 
     def group(self, name: str) -> AbstractAsyncContextManager[None]:
         """A branch of that name."""

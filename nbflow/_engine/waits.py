@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from nbflow import codecs, durations
+from nbflow._engine.mailbox import ANSWER, stored_data
 from nbflow._engine.memo import Verdict
 from nbflow._engine.steps import awaited_twice, take_turn
 from nbflow._store.base import WaitRow
@@ -28,8 +29,6 @@ _TIMED_OUT = EventType.STEP_TIMED_OUT.value
 _WAITING = EventType.STEP_WAITING.value
 _CANCELED = EventType.STEP_CANCELED.value
 _NO_FUNCTION = b"\0" * 6
-ANSWER = "\x1fanswer"
-"""The name of the event that an answer is; no user's event can have it."""
 
 
 class WaitCall:
@@ -136,6 +135,9 @@ class WaitCall:
         self._settle(_COMPLETED, head + b"," + member + b"}", value[0])
         return True
 
+    def check(self, answer: object) -> None:
+        """Any event will do."""
+
     def _value(self, event: Event) -> tuple[Any] | None:
         """What the body gets; None if the event is of no use."""
         return (event,)
@@ -208,6 +210,21 @@ class AskCall(WaitCall):
             )
             return None
 
+    def check(self, answer: object) -> None:
+        """Raise InvalidOption for what is no answer."""
+        try:
+            self.validate(answer)
+        except ValidationError as exc:
+            problems = "; ".join(each["msg"] for each in exc.errors())
+            raise InvalidOption(
+                f"{codecs.preview(answer)} is no answer to {self.question!r} (step "
+                f"{step_label(self.key)!r}): {problems}",
+                option="answer",
+                value=answer,
+                run_id=self.run.journal.id,
+                step=step_label(self.key),
+            ) from None
+
     def validate(self, answer: object) -> Any:
         """The answer as the type has it; text may be JSON or a choice.
 
@@ -260,13 +277,13 @@ class SendCall:
         self.mark = codecs.fingerprint(given, {}).mark + _NO_FUNCTION
         self.is_awaited = False
 
-    def __await__(self) -> Generator[Any, Any, str]:
+    def __await__(self) -> Generator[Any, Any, None]:
         if self.is_awaited:
             raise awaited_twice(self.key, "ctx.send_event")
         self.is_awaited = True
         return self._perform().__await__()
 
-    async def _perform(self) -> str:
+    async def _perform(self) -> None:
         run, key = self.run, self.key
         run.check_open(key)
         if run.memo is not None:
@@ -274,18 +291,14 @@ class SendCall:
                 key, self.mark, known=True, changed=run.is_changed, item_of=None
             )
             if found is not None and verdict is not Verdict.SUPERSEDE:
-                fields = await take_turn(run, found, "send")
-                return str(fields.get("_value"))
+                await take_turn(run, found, "send")
+                return
             if found is not None:
                 run.supersede(key)
         run.is_live = True
         core = run.core
-        event_id = core.clock.new_run_id()
-        payload = codecs.encode(self.data)
-        data = b"{" + value_member(payload, core.put_blob) + b"}"
-        core.mailbox.send(self.name, data, run_id=self.run_id, event_id=event_id)
-        fields = {"kind": "send", "event": self.name, "_value": event_id}
+        data = stored_data(self.data, core)
+        core.mailbox.send(self.name, data, run_id=self.run_id)
+        fields = {"kind": "send", "event": self.name}
         run.journal.append(_COMPLETED, key, None, self.mark, to_json(fields))
         await run.settle(key)
-        return event_id
-

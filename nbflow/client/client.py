@@ -8,6 +8,7 @@ from nbflow import names
 from nbflow._engine.host import Host
 from nbflow._store import paths
 from nbflow.client.access import Access
+from nbflow.client.events import Events
 from nbflow.client.runs import Runs
 from nbflow.client.workflows import Workflows
 from nbflow.definition.apps import default_app
@@ -64,6 +65,11 @@ class Client:
     def runs(self) -> Runs:
         """The app's runs."""
         return Runs(self._access)
+
+    @cached_property
+    def events(self) -> Events:
+        """Messages to runs that wait for them."""
+        return Events(self._access)
 
     @cached_property
     def workflows(self) -> Workflows:

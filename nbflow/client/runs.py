@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, overload
 
+from nbflow import names
 from nbflow._store.base import OneOrMore
 from nbflow.client import frames, operations
 from nbflow.client.access import Access
+from nbflow.client.events import act
 from nbflow.client.handle import RunHandle
 from nbflow.client.offsets import START
 from nbflow.client.steps import StepList
@@ -151,6 +153,25 @@ class Runs:
         return frames.runs_frame(self.list(**filters))
 
     # Acting
+
+    def answer(self, run_id: str, step: str, value: Any) -> None:
+        """Answer a step that asks (`ctx.ask`); durable when this returns.
+
+        Args:
+            run_id: the run.
+            step: the step's name, as lists show it.
+            value: of the type that was asked for, or text that stands for it.
+
+        Raises:
+            RunNotFound, RunFinished: there is no such run, or it is over.
+            StepNotFound: no step of that name asks; names those that do.
+            InvalidOption: it is no answer to this question.
+        """
+        act(
+            self._access,
+            {"kind": "answer", "run_id": names.check_run_id(run_id), "step": step},
+            value=value,
+        )
 
     def cancel(
         self,

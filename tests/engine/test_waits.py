@@ -1,0 +1,310 @@
+"""Waiting for events and for people: each delivered exactly once."""
+
+import enum
+from datetime import timedelta
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+import nbflow
+from nbflow import Context, RunFailed, RunHandle, workflow
+from nbflow.errors import InvalidOption, RunFinished, RunNotFound, StepNotFound
+from nbflow.model import RunStatus
+from nbflow.testing import TestEngine
+
+pytestmark = pytest.mark.anyio
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Form(BaseModel):
+    name: str
+    copies: int = Field(ge=1)
+
+
+@workflow(app="test")
+async def waiting(ctx: Context, order: int | None = None) -> list[Any]:
+    """Waits for one event, of an order if one is given."""
+    match = None if order is None else {"data.order": order}
+    event = await ctx.wait_for_event("paid", "payment", match=match)
+    return ["nothing"] if event is None else [event.name, event.data]
+
+
+@workflow(app="test")
+async def patient(ctx: Context) -> list[Any]:
+    """Waits for an hour."""
+    event = await ctx.wait_for_event("paid", "payment", timeout="1h")
+    return ["nothing"] if event is None else [event.name, event.data]
+
+
+async def until_waiting(lab: TestEngine, *handles: RunHandle[Any]) -> None:
+    """Let runs come to their waits."""
+    for handle in handles:
+        async for event in handle.stream():
+            if event.type == "step.waiting":
+                break
+
+
+async def test_an_event_ends_the_wait(lab: TestEngine) -> None:
+    handle = lab.start(waiting)
+    await until_waiting(lab, handle)
+    assert lab.client.events.send("payment", {"amount": 3}) == [handle.run_id]
+    assert await handle == ["payment", {"amount": 3}]
+    step = handle.steps["paid"]
+    assert (step.kind, step.status, step.event) == ("wait", "completed", "payment")
+
+
+async def test_a_wait_that_is_over_gives_none(lab: TestEngine) -> None:
+    began = lab.clock.now()
+    handle = lab.start(patient)
+    assert await handle == ["nothing"]
+    assert lab.clock.now() - began == timedelta(hours=1)
+    assert handle.steps["paid"].status == "timed_out"
+
+
+async def test_other_names_and_other_orders_are_not_taken(lab: TestEngine) -> None:
+    one, two = lab.start(waiting, 1), lab.start(waiting, 2)
+    await until_waiting(lab, one, two)
+    assert lab.client.events.send("refund", {"order": 1}) == []
+    assert lab.client.events.send("payment", {"order": 3}) == []
+    assert lab.client.events.send("payment", {"order": 2}) == [two.run_id]
+    assert lab.client.events.send("payment", {"order": 2}) == []
+    assert await two == ["payment", {"order": 2}]
+    assert one.status is RunStatus.RUNNING
+
+
+async def test_every_run_that_waits_gets_the_event(lab: TestEngine) -> None:
+    handles = [lab.start(waiting) for _ in range(5)]
+    await until_waiting(lab, *handles)
+    assert set(lab.client.events.send("payment", 7)) == {
+        handle.run_id for handle in handles
+    }
+    assert [await handle for handle in handles] == [["payment", 7]] * 5
+
+
+async def test_an_event_for_nobody_is_forgotten(lab: TestEngine) -> None:
+    assert lab.client.events.send("payment", 7) == []
+    assert await lab.run(patient) == ["nothing"]
+
+
+async def test_an_event_for_a_run_is_kept_until_it_waits(lab: TestEngine) -> None:
+    @workflow
+    async def main(ctx: Context) -> list[Any]:
+        await ctx.sleep("first", "1d")
+        events = [await ctx.wait_for_event("paid", "payment") for _ in range(2)]
+        return [event.data for event in events if event is not None]
+
+    handle = lab.start(main)
+    for number in range(2):
+        lab.client.events.send("payment", number, run=handle.run_id)
+    lab.crash()
+    handle = lab.client.runs.handle(handle.run_id)
+    assert await handle == [0, 1]
+
+
+async def test_a_wait_outlives_the_engine(lab: TestEngine) -> None:
+    handle = lab.start(waiting)
+    await until_waiting(lab, handle)
+    lab.crash()
+    assert lab.client.events.send("payment", 9) == [handle.run_id]
+    assert await lab.client.runs.handle(handle.run_id) == ["payment", 9]
+
+
+async def test_an_event_is_not_delivered_again_after_a_crash(lab: TestEngine) -> None:
+    @workflow
+    async def main(ctx: Context) -> list[Any]:
+        first = await ctx.wait_for_event("a", "payment")
+        second = await ctx.wait_for_event("b", "payment")
+        return [first and first.data, second and second.data]
+
+    handle = lab.start(main)
+    lab.serve(main)
+    await until_waiting(lab, handle)
+    lab.client.events.send("payment", 1)
+    async for event in handle.stream():
+        if event.type == "step.waiting" and event.step == "b":
+            break
+    lab.crash()
+    lab.client.events.send("payment", 2)
+    assert await lab.client.runs.handle(handle.run_id) == [1, 2]
+
+
+async def test_the_same_id_sent_again_does_nothing(lab: TestEngine) -> None:
+    handle = lab.start(waiting)
+    await until_waiting(lab, handle)
+    assert lab.client.events.send("payment", 1, event_id="e-1") == [handle.run_id]
+    other = lab.start(waiting)
+    await until_waiting(lab, other)
+    assert lab.client.events.send("payment", 1, event_id="e-1") == []
+    assert other.status is RunStatus.RUNNING
+
+
+async def test_a_run_sends_once(lab: TestEngine) -> None:
+    tries = []
+
+    @workflow
+    async def sender(ctx: Context) -> None:
+        await ctx.send_event("tell", "payment", {"order": 5})
+        tries.append(1)
+        if len(tries) == 1:
+            raise OSError("again")
+
+    handle = lab.start(waiting, 5)
+    await until_waiting(lab, handle)
+    sent = lab.start(sender)
+    await sent
+    assert await handle == ["payment", {"order": 5}]
+    assert [each.kind for each in sent.steps] == ["send"]
+    assert tries == [1, 1]
+
+
+async def test_a_wait_that_the_body_gives_up_takes_nothing(lab: TestEngine) -> None:
+    import asyncio
+
+    @workflow
+    async def main(ctx: Context) -> str:
+        try:
+            async with asyncio.timeout(60):
+                await ctx.wait_for_event("paid", "payment")
+        except TimeoutError:
+            await ctx.sleep("later", "1d")
+            return "gave up"
+        return "paid"
+
+    handle = lab.start(main)
+    async for event in handle.stream():
+        if event.type == "step.sleeping":
+            break
+    assert lab.client.events.send("payment") == []
+    assert await handle == "gave up"
+
+
+async def test_events_of_ended_and_unknown_runs_are_refused(lab: TestEngine) -> None:
+    handle = lab.start(patient)
+    await handle
+    with pytest.raises(RunFinished, match="waits for no event any more"):
+        lab.client.events.send("payment", run=handle.run_id)
+    with pytest.raises(RunNotFound):
+        lab.client.events.send("payment", run="r-nobody")
+
+
+async def test_what_is_prepared_reaches_who_waits_first(lab: TestEngine) -> None:
+    lab.send("payment", 1)
+    lab.answer("sure", "yes")
+
+    @workflow
+    async def main(ctx: Context) -> list[Any]:
+        await ctx.sleep("first", "1d")
+        event = await ctx.wait_for_event("paid", "payment", timeout=1)
+        return [event and event.data, await ctx.ask("sure", "Are you?", timeout=1)]
+
+    assert await lab.run(main) == [1, True]
+    assert await lab.run(main) == [None, None]
+
+
+# People
+
+
+@pytest.mark.parametrize(
+    ("type", "answer", "value"),
+    [
+        (bool, True, True),
+        (bool, "yes", True),
+        (bool, "false", False),
+        (int, "17", 17),
+        (str, "hello", "hello"),
+        (Literal["a", "b"], "b", "b"),
+        (Colour, "blue", Colour.BLUE),
+        (Form, {"name": "x", "copies": 2}, Form(name="x", copies=2)),
+        (Form, '{"name": "x", "copies": 2}', Form(name="x", copies=2)),
+    ],
+)
+async def test_a_person_answers(lab: TestEngine, type, answer, value) -> None:
+    @workflow
+    async def main(ctx: Context) -> Any:
+        return await ctx.ask("go on", "Shall we?", type)
+
+    handle = lab.start(main)
+    await until_waiting(lab, handle)
+    lab.client.runs.answer(handle.run_id, "go on", answer)
+    found = await handle
+    assert found == value
+    assert found.__class__ is value.__class__
+    step = handle.steps["go on"]
+    assert (step.kind, step.status) == ("ask", "completed")
+
+
+async def test_a_wrong_answer_is_refused_and_the_question_stays(lab: TestEngine):
+    @workflow
+    async def main(ctx: Context) -> Form | None:
+        return await ctx.ask("fill in", "Which?", Form)
+
+    handle = lab.start(main)
+    await until_waiting(lab, handle)
+    with pytest.raises(InvalidOption, match="greater than or equal to 1"):
+        lab.client.runs.answer(handle.run_id, "fill in", {"name": "x", "copies": 0})
+    with pytest.raises(StepNotFound, match="Asking: 'fill in'"):
+        lab.client.runs.answer(handle.run_id, "fill out", {})
+    lab.client.runs.answer(handle.run_id, "fill in", {"name": "x", "copies": 1})
+    assert await handle == Form(name="x", copies=1)
+    with pytest.raises(RunFinished):
+        lab.client.runs.answer(handle.run_id, "fill in", {"name": "x", "copies": 1})
+
+
+async def test_a_question_without_answer_gives_none(lab: TestEngine) -> None:
+    @workflow
+    async def main(ctx: Context) -> bool | None:
+        return await ctx.ask("go on", "Shall we?", timeout="2d")
+
+    assert await lab.run(main) is None
+
+
+async def test_a_question_outlives_the_engine(lab: TestEngine) -> None:
+    @workflow
+    async def main(ctx: Context) -> Any:
+        return await ctx.ask("colour", "Which?", Colour)
+
+    lab.serve(main)
+    handle = lab.start(main)
+    await until_waiting(lab, handle)
+    lab.crash()
+    lab.client.runs.answer(handle.run_id, "colour", "red")
+    assert await lab.client.runs.handle(handle.run_id) is Colour.RED
+
+
+async def test_no_form_can_be_made_of_a_function(lab: TestEngine) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.ask("go on", "Shall we?", print)
+
+    with pytest.raises(RunFailed, match="no form can be made"):
+        await lab.run(main)
+
+
+async def test_a_wait_that_is_over_is_not_a_failure_to_a_resume(lab: TestEngine):
+    works = []
+
+    @workflow
+    async def main(ctx: Context) -> Any:
+        event = await ctx.wait_for_event("paid", "payment", timeout=1)
+        await ctx.run("check", check)
+        return event
+
+    def check() -> None:
+        if not works:
+            raise ValueError("not yet")
+
+    handle = lab.start(main)
+    with pytest.raises(RunFailed):
+        await handle
+    works.append(1)
+    plan = handle.resume(plan=True)
+    assert plan.kept == ["paid"]
+    handle.resume()
+    assert await handle is None
+    assert handle.run.status is RunStatus.COMPLETED
+    assert nbflow.model.StepStatus.TIMED_OUT == handle.steps["paid"].status
