@@ -205,8 +205,8 @@ class Mailbox:
             )
         if row.status in TERMINAL_RUN:
             raise RunFinished(
-                f"run {run_id} of {row.workflow!r} is {row.status}: it waits for no "
-                "event any more",
+                f"run {run_id} of {row.workflow!r} is {row.status}: it waits for "
+                "nothing any more",
                 run_id=run_id,
             )
         return row.n

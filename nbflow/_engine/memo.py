@@ -54,6 +54,16 @@ class Recorded(NamedTuple):
     data: bytes
     lasted: float = 0.0
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether a resume puts it aside. A wait that timed out has the value None."""
+        return self.type in _FAILURES and not self.data.startswith(_NO_FAILURE)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it has a value that a resume keeps."""
+        return self.type in _OUTCOMES and not self.is_failure
+
 
 @dataclass(slots=True)
 class Partial:
@@ -306,10 +316,7 @@ class Memo:
         """Forget failures, and what is to be refreshed; the first one's index."""
         first: int | None = None
         for key, outcome in list(self.outcomes.items()):
-            is_failure = outcome.type in _FAILURES
-            if outcome.data.startswith(_NO_FAILURE):
-                is_failure = False
-            if is_failure or key in dropped:
+            if outcome.is_failure or key in dropped:
                 self._drop(key)
                 partial = self.partial.setdefault(key, Partial())
                 partial.child = from_json(outcome.data).get("child_run_id")

@@ -38,6 +38,10 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         from nbflow.cli import doctor
 
         return doctor.doctor
+    if name in ("answer", "send"):
+        from nbflow.cli import sending
+
+        return {"answer": sending.answer, "send": sending.send}[name]
     from nbflow.cli import reading
 
     return {

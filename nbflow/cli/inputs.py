@@ -22,7 +22,7 @@ def read_input(fields: Sequence[str], whole: str | None, schema: Schema) -> Any:
     Raises:
         Usage: naming the argument and what is wrong with it.
     """
-    payload = None if whole is None else _read_json(whole)
+    payload = None if whole is None else read_json(whole, "--input")
     if not fields:
         return payload
     if payload is None:
@@ -54,17 +54,22 @@ def _field(text: str, schema: Schema) -> tuple[str, Any]:
     )
 
 
-def _read_json(text: str) -> Any:
-    source = "--input"
+def read_json(text: str, source: str) -> Any:
+    """A value given as JSON, as "@file", or as "-" for standard input.
+
+    Raises:
+        Usage: naming `source` and what is wrong with it.
+    """
     if text == "-":
         source, text = "standard input", _read_stdin()
     elif text.startswith("@"):
-        source = text[1:]
+        name = text[1:]
         try:
-            text = Path(source).expanduser().read_text(encoding="utf-8-sig")
+            text = Path(name).expanduser().read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or error
-            raise Usage(f"--input @{source}: the file cannot be read: {why}") from None
+            raise Usage(f"{source} @{name}: the file cannot be read: {why}") from None
+        source = name
     try:
         return json.loads(text)
     except ValueError as error:

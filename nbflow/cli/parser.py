@@ -59,6 +59,8 @@ def make_parser() -> argparse.ArgumentParser:
         ("cancel", "cancel runs", _add_cancel),
         ("resume", "go on with a failed, canceled or interrupted run", _add_resume),
         ("rerun", "run again, from the start or from a step", _add_rerun),
+        ("answer", "answer a question that a run asks", _add_answer),
+        ("send", "send an event to runs that wait for it", _add_send),
         ("doctor", "check the stores of this home", _add_doctor),
     ):
         _add_command(commands, name, text, add)
@@ -199,6 +201,28 @@ def _add_rerun(parser: argparse.ArgumentParser) -> None:
     )
     _add_input(parser)
     _add_json(parser, "one event as JSON a line on standard error")
+
+
+def _add_answer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument("step", metavar="ID", help="the step that asks")
+    parser.add_argument("value", metavar="VALUE", help="the answer: text or JSON")
+
+
+def _add_send(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("event", metavar="[APP/]NAME", help="the event's name")
+    parser.add_argument(
+        "data",
+        metavar="JSON|@FILE",
+        nargs="?",
+        help="its data (- reads standard input)",
+    )
+    parser.add_argument(
+        "--run", metavar="RUN", help=f"keep it for this run until it waits: {_RUN}"
+    )
+    parser.add_argument(
+        "--event-id", metavar="ID", help="the same id sent again does nothing"
+    )
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

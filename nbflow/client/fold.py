@@ -59,6 +59,7 @@ class StepState:
     error: Fields | None = None
     child: str | None = None
     event: str | None = None
+    question: str | None = None
     match: Fields | None = None
     until: int | None = None
     flow_key: str | None = None
@@ -288,6 +289,7 @@ def _waiting(status: StepStatus) -> Callable[[StepState, EventRow, Fields], None
         state.until = fields.get("_until")
         state.child = fields.get("child_run_id", state.child)
         state.event = fields.get("event")
+        state.question = fields.get("question")
         state.match = fields.get("match")
         state.mark = event.mark
 

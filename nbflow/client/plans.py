@@ -60,7 +60,7 @@ def decide(
     kept = {
         key: state
         for key, state in states.items()
-        if key in outcomes and outcomes[key].type == EventType.STEP_COMPLETED
+        if key in outcomes and outcomes[key].is_kept
     }
     stale = {key for key, state in kept.items() if fn and is_stale(state, fn)}
     dropped = _dropped(row, kept, states, stale, fn, refresh)

@@ -41,7 +41,9 @@ def _sleeping(state: StepState, now: int) -> str:
 
 
 def _waiting(state: StepState, now: int) -> str:
-    what = "an answer" if state.kind == StepKind.ASK else f"event {state.event!r}"
+    what = f"event {state.event!r}"
+    if state.kind == StepKind.ASK:
+        what = "an answer" + (f" to {state.question!r}" if state.question else "")
     until = "" if state.until is None else f" until {_clock(state.until, now)}"
     return f"waiting for {what}{until} (step {state.label!r})"
 

@@ -8,7 +8,7 @@ from nbflow import names
 from nbflow._store.base import OneOrMore
 from nbflow.client import frames, operations
 from nbflow.client.access import Access
-from nbflow.client.events import act
+from nbflow.client.events import act, refuse_ended
 from nbflow.client.handle import RunHandle
 from nbflow.client.offsets import START
 from nbflow.client.steps import StepList
@@ -167,11 +167,9 @@ class Runs:
             StepNotFound: no step of that name asks; names those that do.
             InvalidOption: it is no answer to this question.
         """
-        act(
-            self._access,
-            {"kind": "answer", "run_id": names.check_run_id(run_id), "step": step},
-            value=value,
-        )
+        refuse_ended(self._access, names.check_run_id(run_id))
+        command = {"kind": "answer", "run_id": run_id, "step": step}
+        act(self._access, command, value=value)
 
     def cancel(
         self,

@@ -103,6 +103,14 @@ async def echo(ctx: Context, text: str = "", data: list[int] | None = None) -> d
 
 
 @workflow
+async def asks(ctx: Context) -> list:
+    if not await ctx.ask("sure", "Shall it be done?"):
+        return ["no"]
+    event = await ctx.wait_for_event("paid", "payment", match={"data.order": 7})
+    return [event.name, event.data]
+
+
+@workflow
 async def main(ctx: Context) -> None:
     os.write(1, b"to the descriptor\\n")
     ctx.log("quick")
