@@ -221,6 +221,26 @@ def answer(core: "Core", command: Mapping[str, Any]) -> None:
     core.mailbox.answer(run_id, str(command.get("step")), value)
 
 
+def flow(core: "Core", command: Mapping[str, Any]) -> None:
+    """Steer a flow-control key."""
+    key = names.check_flow_key(command.get("key"))
+    verb = command.get("do")
+    if verb == "set":
+        given = command.get("limits")
+        limits = given if isinstance(given, dict) else {}
+        core.flow.set(key, {name: limits.get(name) for name in _LIMITS})
+    elif verb in ("pause", "resume", "reset"):
+        getattr(core.flow, verb)(key)
+    else:
+        raise InvalidOption(
+            f"{verb!r} is nothing to do with a key: pause, resume, set or reset it",
+            option="do",
+            value=verb,
+        )
+    core.flush_soon()
+
+
+_LIMITS = ("rate", "period", "parallelism")
 _HANDLERS: Mapping[str, Callable[["Core", Mapping[str, Any]], Any]] = {
     "cancel": lambda core, command: cancel(
         core, _texts(command, "run_ids") or [], command.get("reason"), "user"
@@ -233,6 +253,7 @@ _HANDLERS: Mapping[str, Callable[["Core", Mapping[str, Any]], Any]] = {
     ),
     "rerun": lambda core, command: launch.rerun(core, command),
     "invoke": invoke,
+    "flow": flow,
     "send": send,
     "answer": answer,
     "delete": lambda core, command: delete(core, _texts(command, "run_ids") or []),

@@ -18,6 +18,7 @@ from nbflow import codecs
 from nbflow._engine import branches, capture, failure, history, launch
 from nbflow._engine.clock import Clock
 from nbflow._engine.ending import Ending
+from nbflow._engine.flow import Flow
 from nbflow._engine.journal import Journal, load_journal
 from nbflow._engine.mailbox import Mailbox
 from nbflow._engine.memo import Memo, read_memo
@@ -126,6 +127,7 @@ class Core:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._left: list[asyncio.Task[Any]] = []  # interrupted, on their way out
         self.mailbox = Mailbox(self)
+        self.flow = Flow(self)
         branches.install(loop)
 
     # Commits
@@ -444,6 +446,7 @@ class Core:
         launch.record_end(journal, ending)
         self.ended[journal.id] = ending
         self.mailbox.forget_run(journal.n)
+        self.flow.forget(journal.n)
         if ending.status is RunStatus.FAILED:
             self._start_failure_workflow(journal, ending)
         if journal.waiters is not None:

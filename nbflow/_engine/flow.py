@@ -6,7 +6,7 @@ whoever waited has its place again, and starts still count in their window.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
@@ -44,7 +44,8 @@ class Flow:
         if row.started is not None:
             queue.starts.append(row.started)
         if row.ended is None:
-            slot = Slot(row.n, row.key, row.run, row.step, row.attempt, row.queued)
+            slot = _slot(row)
+            slot.started = None
             self._left[row.run, row.step] = slot
 
     # Executions
@@ -220,12 +221,33 @@ class Flow:
         self._core.flush_later()
 
 
+def read_queues(flows: Iterable[FlowRow], slots: Iterable[SlotRow]) -> dict[str, Queue]:
+    """The keys as rows show them: who runs and who waits, whoever executes them."""
+    queues = {row.key: _queue(row) for row in flows}
+    for row in slots:
+        queue = queues.setdefault(row.key, Queue(row.key))
+        slot = _slot(row)
+        if row.started is not None:
+            queue.starts.append(row.started)
+        if row.ended is not None:
+            continue
+        if row.started is None:
+            queue.add(slot)
+        else:
+            queue.running[slot.n] = slot
+    return queues
+
+
 def limits_of(control: FlowControl) -> Limits | None:
     """What a flow control asks for; None if it leaves that to the key."""
     if control.rate is None and control.parallelism is None:
         return None
     period = round(durations.parse(control.period, what="period") * 1e6)
     return Limits(control.rate, max(period, 1), control.parallelism)
+
+
+def _slot(row: SlotRow) -> Slot:
+    return Slot(*row[:7])
 
 
 def _queue(row: FlowRow) -> Queue:

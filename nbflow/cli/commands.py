@@ -34,6 +34,10 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         return {"run": running.run, "resume": running.resume, "rerun": running.rerun}[
             name
         ]
+    if name == "flow":
+        from nbflow.cli import flow
+
+        return flow.flow
     if name == "doctor":
         from nbflow.cli import doctor
 

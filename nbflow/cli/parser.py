@@ -61,6 +61,11 @@ def make_parser() -> argparse.ArgumentParser:
         ("rerun", "run again, from the start or from a step", _add_rerun),
         ("answer", "answer a question that a run asks", _add_answer),
         ("send", "send an event to runs that wait for it", _add_send),
+        (
+            "flow",
+            "list flow-control keys, or pause, resume, set or reset one",
+            _add_flow,
+        ),
         ("doctor", "check the stores of this home", _add_doctor),
     ):
         _add_command(commands, name, text, add)
@@ -223,6 +228,25 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--event-id", metavar="ID", help="the same id sent again does nothing"
     )
+
+
+def _add_flow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "do",
+        metavar="pause|resume|set|reset",
+        nargs="?",
+        choices=("pause", "resume", "set", "reset"),
+        help="what to do with a key",
+    )
+    parser.add_argument("key", metavar="KEY", nargs="?", help="the key")
+    parser.add_argument("--rate", metavar="N", type=int, help="set: starts a period")
+    parser.add_argument(
+        "--period", metavar="D", default="1s", help="set: the window (1s)"
+    )
+    parser.add_argument(
+        "--parallelism", metavar="N", type=int, help="set: executions at once"
+    )
+    _add_json(parser, "a JSON array of the keys")
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

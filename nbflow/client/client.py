@@ -9,6 +9,7 @@ from nbflow._engine.host import Host
 from nbflow._store import paths
 from nbflow.client.access import Access
 from nbflow.client.events import Events
+from nbflow.client.flow_control import FlowControls
 from nbflow.client.runs import Runs
 from nbflow.client.workflows import Workflows
 from nbflow.definition.apps import default_app
@@ -60,6 +61,11 @@ class Client:
     def home(self) -> Path | None:
         """The `.nbflow` folder; None for a store in memory."""
         return self._access.home
+
+    @cached_property
+    def flow_control(self) -> FlowControls:
+        """The app's flow-control keys."""
+        return FlowControls(self._access)
 
     @cached_property
     def runs(self) -> Runs:
