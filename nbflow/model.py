@@ -150,6 +150,7 @@ STEP_STATUS_AFTER = {
 TERMINAL_RUN = frozenset(
     {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED, RunStatus.SKIPPED}
 )
+UNFINISHED_RUN = (RunStatus.QUEUED, RunStatus.RUNNING)
 TERMINAL_STEP = frozenset(
     {
         StepStatus.COMPLETED,

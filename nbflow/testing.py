@@ -141,7 +141,7 @@ class TestEngine:
     def _prepare(self, name: str, data: Any, step: str | None) -> None:
         host = self._running()._host
         assert host is not None
-        stored = stored_data(data, host.core)
+        stored = stored_data(data, host.core.commits)
         host.call(host.core.mailbox.prepare, name, stored, step)
 
     def crash(self) -> None:

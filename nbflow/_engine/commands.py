@@ -10,29 +10,32 @@ import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbflow import codecs, names
-from nbflow._engine import launch
-from nbflow._engine.core import say
+from nbflow._engine.commits import say
+from nbflow._engine.core import Core
+from nbflow._engine.creation import new_journal, store_input
+from nbflow._engine.recovery import adopt
+from nbflow._engine.reruns import rerun
+from nbflow._engine.resuming import find_existing, find_row
+from nbflow._engine.resuming import resume as resume_run
 from nbflow._store import inbox
-from nbflow._store.base import CommandRow, WorkflowRow
+from nbflow._store.base import CommandRow, RunRow, WorkflowRow
+from nbflow._store.paths import STEPS
 from nbflow._store.payload import to_json
-from nbflow.errors import InvalidOption, NbflowError
-from nbflow.model import RunStatus
+from nbflow.errors import InvalidOption, NbflowError, RunActive
+from nbflow.model import UNFINISHED_RUN
 from nbflow.policy import RunOptions
-
-if TYPE_CHECKING:
-    from nbflow._engine.core import Core
 
 log = logging.getLogger("nbflow")
 SLICE = 500
 """Commands applied in one turn: a long queue must not stall the runs."""
 
 
-def apply_inbox(core: "Core", path: Path) -> None:
+def apply_inbox(core: Core, path: Path) -> None:
     """Apply what waits in the inbox."""
-    if core.paused is not None:
+    if core.commits.paused is not None:
         return
     taken = inbox.take(path, SLICE, core.stuck_commands)
     if not taken:
@@ -41,16 +44,16 @@ def apply_inbox(core: "Core", path: Path) -> None:
     for id, command, file in taken:
         if core.store.command(id) is None:
             outcome = apply(core, command)
-            if core.paused is not None and "error" in outcome:
+            if core.commits.paused is not None and "error" in outcome:
                 break  # refused for want of space: it waits with the rest
             row = CommandRow(id, core.clock.micros(), to_json(outcome))
-            core.batch.commands.append(row)
+            core.commits.batch.commands.append(row)
         files.append(file)
-    core.after(partial(_remove, core, files))
-    core.flush_soon()
+    core.commits.after(partial(_remove, core, files))
+    core.commits.flush_soon()
 
 
-def _remove(core: "Core", files: list[Path]) -> None:
+def _remove(core: Core, files: list[Path]) -> None:
     for file in files:
         try:
             file.unlink(missing_ok=True)
@@ -63,7 +66,7 @@ def _remove(core: "Core", files: list[Path]) -> None:
             )
 
 
-def apply(core: "Core", command: Mapping[str, Any]) -> dict[str, Any]:
+def apply(core: Core, command: Mapping[str, Any]) -> dict[str, Any]:
     """Do what a command says; what to tell its sender."""
     handler = _HANDLERS.get(str(command.get("kind")))
     try:
@@ -78,7 +81,7 @@ def apply(core: "Core", command: Mapping[str, Any]) -> dict[str, Any]:
         return _problem(type(exc).__name__, str(exc))
 
 
-def perform(core: "Core", command: Mapping[str, Any]) -> Any:
+def perform(core: Core, command: Mapping[str, Any]) -> Any:
     """Do what a command of this process says; what it comes to, or its error."""
     return _HANDLERS[str(command["kind"])](core, command)
 
@@ -103,30 +106,30 @@ def _texts(command: Mapping[str, Any], name: str) -> list[str] | None:
     )
 
 
-def cancel(core: "Core", run_ids: list[str], reason: str | None, by: str) -> list[str]:
+def cancel(core: Core, run_ids: list[str], reason: str | None, by: str) -> list[str]:
     """Cancel runs; the ids of those that were still going on."""
     return [run_id for run_id in run_ids if core.cancel_run(run_id, reason, by)]
 
 
 def resume(
-    core: "Core",
+    core: Core,
     run_id: str,
     refresh: list[str] | None = None,
     stale: list[str] | None = None,
 ) -> str:
     """Resume a run, or take up one that nobody executes; its id."""
-    row = launch.find_row(core, run_id)
-    unfinished = row.status in (RunStatus.QUEUED, RunStatus.RUNNING)
-    if unfinished and run_id not in core.live and run_id not in core.waiting:
-        launch.adopt(core, row, launch.resolve(core, row.workflow), "user")
+    row = find_row(core, run_id)
+    unfinished = row.status in UNFINISHED_RUN
+    if unfinished and run_id not in core.live and run_id not in core.parked:
+        adopt(core, row, core.specs.resolve(row.workflow), "user")
     else:
-        launch.resume(core, row, refresh=refresh, stale=stale)
+        resume_run(core, row, refresh=refresh, stale=stale)
     return run_id
 
 
-def invoke(core: "Core", command: Mapping[str, Any]) -> str:
+def invoke(core: Core, command: Mapping[str, Any]) -> str:
     """Start a run that another process asks for."""
-    spec = launch.resolve(core, str(command["workflow"]))
+    spec = core.specs.resolve(str(command["workflow"]))
     payload = codecs.revive(command.get("input"), core.store.get_blob)
     values = spec.inputs.validate_payload(payload)
     run_id = names.check_run_id(command.get("run_id"))
@@ -140,11 +143,12 @@ def invoke(core: "Core", command: Mapping[str, Any]) -> str:
             option="wake",
             value=wake,
         )
-    stored = launch.store_input(core.put_blob, values)
-    if launch.find_existing(core, run_id, spec, stored) is None:
+    stored = store_input(core.commits.put_blob, values)
+    if find_existing(core, run_id, spec, stored) is None:
         options = command.get("options")
-        journal = launch.new_journal(
-            core,
+        journal = new_journal(
+            core.commits,
+            core.specs,
             spec,
             values,
             run_id=run_id,
@@ -153,43 +157,57 @@ def invoke(core: "Core", command: Mapping[str, Any]) -> str:
             label=label,
             options=RunOptions.from_stored(to_json(options) if options else None),
         )
-        launch.begin(core, journal, wake)
+        core.launch(journal, wake)
     return run_id
 
 
-def delete(core: "Core", run_ids: list[str]) -> int:
+def delete(core: Core, run_ids: list[str]) -> int:
     """Delete ended runs; how many there were."""
     numbers = []
     for run_id in run_ids:
-        row = launch.find_row(core, run_id)
-        launch.refuse_live(row)
+        row = find_row(core, run_id)
+        refuse_live(row)
         numbers.append(row.n)
-    core.batch.deletes.extend(numbers)
-    core.after(partial(_remove_folders, core, run_ids))
-    core.flush_soon()
+    core.commits.batch.deletes.extend(numbers)
+    core.commits.after(partial(_remove_folders, core, run_ids))
+    core.commits.flush_soon()
     return len(numbers)
 
 
-def _remove_folders(core: "Core", run_ids: list[str]) -> None:
+def refuse_live(row: RunRow) -> None:
+    """Raise for a run that has not ended.
+
+    Raises:
+        RunActive: naming it and what to do first.
+    """
+    if row.status in UNFINISHED_RUN:
+        raise RunActive(
+            f"run {row.id} of {row.workflow!r} is {row.status}: only ended runs can be "
+            "deleted. Cancel it first.",
+            run_id=row.id,
+        )
+
+
+def _remove_folders(core: Core, run_ids: list[str]) -> None:
     if core.store.path is not None:
         for run_id in run_ids:
-            shutil.rmtree(core.store.path / "steps" / run_id, ignore_errors=True)
+            shutil.rmtree(core.store.path / STEPS / run_id, ignore_errors=True)
 
 
-def publish_catalogue(core: "Core") -> None:
+def publish_catalogue(core: Core) -> None:
     """Write today's workflows into the store, for readers without this process."""
     known = {row.name: row for row in core.store.workflows()}
-    for spec in core.known_specs():
+    for spec in core.specs.known():
         publish(core, spec, known.get(spec.name))
 
 
-def publish(core: "Core", spec: Any, known: WorkflowRow | None = None) -> None:
+def publish(core: Core, spec: Any, known: WorkflowRow | None = None) -> None:
     """Write one workflow into the catalogue, if it is not there as it is."""
     if known is not None and known.definition == spec.definition:
         return
     schema = spec.inputs.input_schema
     output = spec.inputs.output_schema
-    core.batch.catalogue.append(
+    core.commits.batch.catalogue.append(
         WorkflowRow(
             spec.name,
             spec.definition,
@@ -202,7 +220,7 @@ def publish(core: "Core", spec: Any, known: WorkflowRow | None = None) -> None:
     )
 
 
-def send(core: "Core", command: Mapping[str, Any]) -> list[str]:
+def send(core: Core, command: Mapping[str, Any]) -> list[str]:
     """Deliver an event; ids of the runs that it is for."""
     name = names.check_event_name(command.get("name"))
     run_id = command.get("run_id")
@@ -214,14 +232,14 @@ def send(core: "Core", command: Mapping[str, Any]) -> list[str]:
     return core.mailbox.send(name, data, run_id=run_id, event_id=event_id)
 
 
-def answer(core: "Core", command: Mapping[str, Any]) -> None:
+def answer(core: Core, command: Mapping[str, Any]) -> None:
     """Give a person's answer to a step that asks."""
     run_id = names.check_run_id(command.get("run_id"))
     value = codecs.revive(command.get("value"), core.store.get_blob)
     core.mailbox.answer(run_id, str(command.get("step")), value)
 
 
-def flow(core: "Core", command: Mapping[str, Any]) -> None:
+def flow(core: Core, command: Mapping[str, Any]) -> None:
     """Steer a flow-control key."""
     key = names.check_flow_key(command.get("key"))
     verb = command.get("do")
@@ -237,11 +255,11 @@ def flow(core: "Core", command: Mapping[str, Any]) -> None:
             option="do",
             value=verb,
         )
-    core.flush_soon()
+    core.commits.flush_soon()
 
 
 _LIMITS = ("rate", "period", "parallelism")
-_HANDLERS: Mapping[str, Callable[["Core", Mapping[str, Any]], Any]] = {
+_HANDLERS: Mapping[str, Callable[[Core, Mapping[str, Any]], Any]] = {
     "cancel": lambda core, command: cancel(
         core, _texts(command, "run_ids") or [], command.get("reason"), "user"
     ),
@@ -251,7 +269,7 @@ _HANDLERS: Mapping[str, Callable[["Core", Mapping[str, Any]], Any]] = {
         _texts(command, "refresh"),
         _texts(command, "stale"),
     ),
-    "rerun": lambda core, command: launch.rerun(core, command),
+    "rerun": rerun,
     "invoke": invoke,
     "flow": flow,
     "send": send,

@@ -1,71 +1,75 @@
-"""The heart of an engine: one loop, one writer, the live runs of one app.
+"""The registry of an engine's runs and of their lives, and what all of them share.
 
-Everything here happens on the loop's thread. Rows are gathered in one batch and
-committed at the end of the loop turn; what waits for that commit is called after it.
+Everything here happens on the loop's thread. A run is live (it has a body now), parked
+(it will have one: at a due time, or after the next commit), or in the store alone.
 """
 
 import asyncio
 import logging
-import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextvars import Context, copy_context
-from functools import partial
+from collections.abc import Callable, Mapping
+from contextvars import copy_context
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nbflow import codecs
-from nbflow._engine import branches, capture, failure, history, launch
+from nbflow._engine import branches, capture, failure, history
 from nbflow._engine.clock import Clock
+from nbflow._engine.commits import Commits, say
+from nbflow._engine.creation import failure_payload, new_journal, queued_data
 from nbflow._engine.ending import Ending
 from nbflow._engine.flow import Flow
-from nbflow._engine.journal import Journal, load_journal
+from nbflow._engine.journal import Journal, left_mark, load_journal
+from nbflow._engine.limits import RECOVERIES, given_up, timed_out
 from nbflow._engine.mailbox import Mailbox
 from nbflow._engine.memo import Memo, read_memo
-from nbflow._engine.options import NO_OPTIONS, StepPolicy, step_policy
-from nbflow._engine.run import LiveRun, timed_out
-from nbflow._engine.steps import StepCall
+from nbflow._engine.specs import Specs
 from nbflow._engine.threads import ThreadRunner
-from nbflow._store.base import Batch, CacheRow, CommandRow, RunRow, WriterStore
-from nbflow._store.payload import from_json
-from nbflow.definition.source import (
-    definition_hash,
-    held_arguments,
-    same_definition,
-    unwrap,
-)
-from nbflow.definition.spec import Target, WorkflowSpec
-from nbflow.errors import (
-    EngineClosed,
-    InvokeError,
-    RecoveryLimit,
-    RunNotFound,
-    StoreError,
-    StoreFull,
-)
-from nbflow.model import EventType, RunStatus, from_micros, step_label
+from nbflow._engine.timers import Timers
+from nbflow._store.base import CommandRow, WriterStore
+from nbflow._store.paths import step_dir
+from nbflow.definition.source import same_definition
+from nbflow.definition.spec import WorkflowSpec
+from nbflow.errors import EngineClosed, InvokeError, RunNotFound
+from nbflow.model import UNFINISHED_RUN, RunStatus
 from nbflow.resources import close_resource
 
-log = logging.getLogger("nbflow")
 
-LAZY = 0.005
-"""Seconds after which records that nobody waits for are committed on their own."""
-RECOVERIES = 5
-"""Crashes without a new outcome after which a run is given up."""
-_INLINE = 16
-"""Commits that one run may make before other work gets its turn."""
-_PAUSE = 1.0
-"""Seconds between tries to commit on a full disk."""
-_LONGEST_TIMER = 30.0
-"""Seconds after which a long wait looks at the wall clock again: a machine that was
-suspended, or whose clock was set, must not wait too long."""
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child run, as its parent's life knows it."""
 
-Waiter = Callable[[Ending], None]
+    run_id: str
+    is_detached: bool
+    is_abandoned: bool
 
 
-def say(message: str, level: int = logging.WARNING) -> None:
-    """Log in nobody's name: else it would be a line of the run whose turn it is."""
-    Context().run(log.log, level, "%s", message)
+class Life(Protocol):
+    """What the core asks of a run whose body is executed."""
+
+    journal: Journal
+    children: dict[str, Child]
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """Those that have not ended."""
+        ...
+
+    def begin(self) -> None:
+        """Enter the body; the run's record is committed."""
+        ...
+
+    def end_canceled(self, reason: str | None, by: str) -> None:
+        """End the run as canceled."""
+        ...
+
+    def leave(self) -> None:
+        """Interrupt the body, record nothing."""
+        ...
+
+
+MakeLife = Callable[["Core", Journal, Memo | None, bool], Life]
 
 
 class Core:
@@ -76,7 +80,10 @@ class Core:
         store: the open writer.
         clock: time, ids and randomness.
         app: the app's name.
-        specs: finds a workflow by name, and lists the known ones.
+        find_spec: finds a workflow by name.
+        known_specs: lists the known ones.
+        make_life: makes a life of a run, from its journal, the memo of its former
+            lives, and whether its code has changed since.
     """
 
     def __init__(
@@ -87,183 +94,52 @@ class Core:
         app: str,
         find_spec: Callable[[str], WorkflowSpec | None],
         known_specs: Callable[[], list[WorkflowSpec]],
+        make_life: MakeLife,
     ) -> None:
         self.loop = loop
         self.store = store
         self.clock = clock
         self.app = app
-        self.find_spec = find_spec
-        self.known_specs = known_specs
-        self.thread = threading.get_ident()
-        self.context = copy_context()  # every life begins in a copy of it
+        self.commits = Commits(loop, store, clock, self.stop)
+        self.specs = Specs(app, find_spec, known_specs, self.commits)
+        self.timers = Timers(loop, clock)
         self.threads = ThreadRunner(clock, self._late_thread)
-        self.batch = Batch()
-        self.begun: list[Journal] = []  # hold the start of a step that may end yet
-        self.turn = 0
-        self.live: dict[str, LiveRun] = {}
-        self.waiting: dict[str, Journal] = {}  # between two tries of a body
-        self.ended: dict[str, Ending] = {}  # by ends that are not committed yet
-        self._policies: dict[WorkflowSpec, StepPolicy] = {}
-        self._definitions: dict[WorkflowSpec, str] = {}
-        self._definitions_of = -1
+        self.context = copy_context()  # every life begins in a copy of it
+        self.live: dict[str, Life] = {}
+        self.parked: dict[str, Journal] = {}
         self.resources: dict[Any, Any] = {}
-        self.tickets: dict[str, list[Waiter]] = {}
         self.stuck_commands: set[str] = set()  # applied, but their files stay
-        self.paused: StoreFull | None = None
         self.is_closing = False  # or stopped: no life begins any more
-        self.stopped: BaseException | None = None
-        self.on_commit: Callable[[], None] | None = None
         self.stubs: Mapping[str, Callable[..., Any]] | None = None
         self.on_activity: Callable[[bool], None] | None = None
         self.on_stop: Callable[[BaseException], None] | None = None
-        self.next_run = store.next_run
-        self._after: list[Callable[[], None]] = []
-        self._flush: asyncio.Handle | None = None
-        self._lazy: asyncio.TimerHandle | None = None
-        self._inline = 0
-        self._unwritten: dict[str, bytes] = {}  # blobs, for want of space
+        self._make_life = make_life
         self._unstored: dict[tuple[str, str], tuple[bytes, Any]] = {}
         self._is_capturing = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._left: list[asyncio.Task[Any]] = []  # interrupted, on their way out
-        self.mailbox = Mailbox(self)
-        self.flow = Flow(self)
+        self.mailbox = Mailbox(app, self.commits, self._number_of)
+        self.flow = Flow(self.commits, self.timers)
         branches.install(loop)
 
-    # Commits
+    # The engine's life
 
-    def after(self, call: Callable[[], None]) -> None:
-        """Call something once the present batch is committed."""
-        self._after.append(call)
+    @property
+    def stopped(self) -> BaseException | None:
+        """What has ended the engine, if something has."""
+        return self.commits.stopped
 
-    def flush_soon(self) -> None:
-        """Commit at the end of this loop turn."""
-        if self._flush is None:
-            self._flush = self.loop.call_soon(self._flush_now)
-
-    def flush_later(self) -> None:
-        """Commit within a few milliseconds, with whatever comes till then."""
-        if self.clock.virtual:
-            self.flush_soon()  # waiting would move time
-        elif self._lazy is None:
-            self._lazy = self.loop.call_later(LAZY, self._flush_lazy)
-
-    def commit_inline(self) -> bool:
-        """Commit here and now, if nothing else wants the loop; whether it was done.
-
-        A run of quick steps saves two loop turns a step this way.
-        """
-        if self._flush is not None or getattr(self.loop, "_ready", True):
-            return False
-        self._inline += 1
-        if self._inline >= _INLINE:
-            return False
-        return self.commit()
-
-    async def committed(self) -> None:
-        """Wait until what was appended so far is durable."""
-        future = self.loop.create_future()
-        self.after(partial(_set_done, future))
-        self.flush_soon()
-        await future
-
-    def _flush_now(self) -> None:
-        self._flush = None
-        self._inline = 0
-        self.commit()
-
-    def _flush_lazy(self) -> None:
-        self._lazy = None
-        self.commit()
-
-    def commit(self) -> bool:
-        """Write the batch in one transaction, then call what waited for it."""
-        if self.paused is not None or self.stopped is not None:
-            return False
-        if self.begun:
-            self._write_begun()
-        batch = self.batch
-        if batch:
-            try:
-                if self._unwritten:
-                    self._write_blobs()
-                self.store.commit(batch)
-            except StoreFull as exc:
-                self._pause(exc)
-                return False
-            except StoreError as exc:
-                self.stop(exc)
-                return False
-            except Exception as exc:  # a row that cannot be bound: no retry helps
-                self.stop(StoreError(f"a commit failed: {type(exc).__name__}: {exc}"))
-                return False
-            batch.clear()
-            self.turn += 1
-        after, self._after = self._after, []
-        ended, self.ended = self.ended, {}
-        for call in after:
-            try:
-                call()
-            except Exception as exc:  # the others are owed their call
-                _say_fault(call, exc)
-        for run_id, ending in ended.items():
-            for ticket in self.tickets.pop(run_id, ()):
-                try:
-                    ticket(ending)
-                except Exception as exc:
-                    _say_fault(ticket, exc)
-        if self.on_commit is not None:
-            self.on_commit()
-        return True
-
-    def _write_begun(self) -> None:
-        for journal in self.begun:
-            journal.write_begun()
-        self.begun.clear()
-
-    def put_blob(self, digest: str, data: bytes) -> None:
-        """Keep an out-of-line value, at the latest with the commit that names it.
-
-        On a full disk the engine pauses and holds it: what a step has computed must
-        not be computed again for want of space.
-        """
-        try:
-            self.store.put_blob(digest, data)
-        except StoreFull as exc:
-            if threading.get_ident() != self.thread:
-                raise
-            self._unwritten[digest] = data
-            if self.paused is None:
-                self._pause(exc)
-        except StoreError as exc:
-            if threading.get_ident() == self.thread:
-                self.stop(exc)
-            raise
-
-    def _write_blobs(self) -> None:
-        for digest, data in list(self._unwritten.items()):
-            self.store.put_blob(digest, data)
-            del self._unwritten[digest]
-
-    def _pause(self, full: StoreFull) -> None:
-        """The disk is full: nothing is lost, everything waits for space."""
-        self.paused = full
-        self.loop.call_later(_PAUSE, self._try_again)
-        say(f"nbflow: paused, {full}")
-
-    def _try_again(self) -> None:
+    def check_running(self) -> None:
+        """Raise what stopped the engine, if it was stopped."""
         if self.stopped is not None:
-            return
-        self.paused = None
-        if self.commit():
-            say("nbflow: there is space again, going on")
+            raise self.stopped
 
     def stop(self, error: BaseException) -> None:
         """Stop for good: the store cannot be trusted with anything more."""
         if self.stopped is not None:
             return
         self.is_closing = True
-        self.stopped = error
+        self.commits.stopped = error
         self._left = [task for run in self.live.values() for task in run.tasks]
         for run in list(self.live.values()):
             run.leave()
@@ -279,9 +155,7 @@ class Core:
         Returns the tasks that are still to end.
         """
         tasks = [task for run in self.live.values() for task in run.tasks]
-        self.batch.clear()
-        self.begun.clear()
-        self._after.clear()
+        self.commits.drop()
         self.stop(EngineClosed(f"the engine of app {self.app!r} has crashed"))
         return [task for task in tasks if not task.done()]
 
@@ -297,13 +171,13 @@ class Core:
             await asyncio.wait(tasks, timeout=0.6)
         self.live.clear()
         if self.stopped is None:
-            self.paused = None  # the last try, should the disk have been full
-            self._write_begun()
+            self.commits.paused = None  # the last try, should the disk have been full
+            self.commits.write_begun()
             for run in lives:
-                id = launch.left_mark(run.journal)
-                self.batch.commands.append(CommandRow(id, self.clock.micros(), b"{}"))
-            self.commit()
-        self.stopped = self.stopped or EngineClosed(
+                row = CommandRow(left_mark(run.journal), self.clock.micros(), b"{}")
+                self.commits.batch.commands.append(row)
+            self.commits.commit()
+        self.commits.stopped = self.stopped or EngineClosed(
             f"the engine of app {self.app!r} was closed: open a new one, or invoke "
             "again"
         )
@@ -317,24 +191,41 @@ class Core:
 
     # Runs
 
-    def check_running(self) -> None:
-        """Raise what stopped the engine, if it was stopped."""
-        if self.stopped is not None:
-            raise self.stopped
-
-    def launch(self, journal: Journal) -> None:
-        """Enter a run for the first time, once its record is committed."""
-        run = LiveRun(self, journal, None, False)  # what refuses it leaves no record
-        journal.create(RunStatus.RUNNING, launch.queued_data(journal))
+    def launch(self, journal: Journal, wake: int | None = None) -> None:
+        """Record a new run and enter it, now or at `wake` (microseconds)."""
+        if wake is not None and wake > self.clock.micros():
+            journal.wake = wake
+            journal.create(RunStatus.QUEUED, queued_data(journal))
+            self.commits.flush_soon()
+            self.launch_later(journal)
+            return
+        run = self._make_life(self, journal, None, False)  # may refuse it: no record
+        journal.create(RunStatus.RUNNING, queued_data(journal))
         self.admit(run)
 
-    def admit(self, run: LiveRun) -> None:
+    def launch_later(self, journal: Journal) -> None:
+        """Enter a run for the first time at its `not_before`."""
+        self.parked[journal.id] = journal
+
+        def enter() -> None:
+            if self.parked.get(journal.id) is journal and not self.is_closing:
+                del self.parked[journal.id]
+                run = self._make_life(self, journal, None, False)
+                journal.status = RunStatus.RUNNING.value
+                journal.wake = None
+                journal.begin_attempt()
+                journal.update()
+                self.admit(run)
+
+        self.timers.call_at(journal.wake or 0, enter)
+
+    def admit(self, run: Life) -> None:
         """Let a life begin after the next commit."""
         if not self.is_closing:  # else it is the next engine's
             self.live[run.journal.id] = run
             self._hold_capture()
-            self.after(run.begin)
-        self.flush_soon()
+            self.commits.after(run.begin)
+        self.commits.flush_soon()
 
     def enter(self, journal: Journal, by: str | None) -> None:
         """Enter a run again, with what its former lives have recorded.
@@ -343,19 +234,19 @@ class Core:
             journal: the run.
             by: who resumes it (`user`, `recovery`); None for a retry of the body.
         """
-        if not self.commit():  # the memo is read from the store
+        if not self.commits.commit():  # the memo is read from the store
             self.enter_soon(journal, by)
             return
         events = self.store.events(journal.n)
         memo = read_memo(events)
         if by == "recovery" and memo.idle_recoveries >= RECOVERIES:
-            self._give_up_recovery(journal, memo)
+            self.end(journal, given_up(journal, memo))
             return
         spec = journal.spec
         assert spec is not None
-        definition = self.definition(spec)
+        definition = self.specs.definition(spec)
         is_changed = not same_definition(journal.definition, definition)
-        run = LiveRun(self, journal, memo, is_changed)
+        run = self._make_life(self, journal, memo, is_changed)
         journal.former_definition = journal.definition
         journal.definition = definition
         journal.status = RunStatus.RUNNING.value
@@ -370,50 +261,39 @@ class Core:
 
         What takes it up stays one transaction so, its command's outcome included.
         """
-        self.waiting[journal.id] = journal
-        self.after(lambda: self._enter_waiting(journal, by))
-        self.flush_soon()
+        self.parked[journal.id] = journal
+        self.commits.after(lambda: self._enter_parked(journal, by))
+        self.commits.flush_soon()
 
     def retry_body(self, journal: Journal, retry_at: int) -> None:
         """Enter the body again when its retry is due; its time-out may come before."""
         self.live.pop(journal.id, None)
-        self.waiting[journal.id] = journal
+        self.parked[journal.id] = journal
         if not self.live:
-            self.after(self._rest)
+            self.commits.after(self._rest)
         deadline = journal.deadline()
         if deadline is not None and deadline < retry_at:
-            self.call_at(deadline, lambda: self._expire(journal))
+            self.timers.call_at(deadline, lambda: self._expire(journal))
         else:
-            self.call_at(retry_at, lambda: self._retry_due(journal))
-
-    def pending_retry(self, journal: Journal) -> int | None:
-        """When the body is to be tried again, if that is what the run waits for."""
-        count = 10 + journal.recoveries  # each has an event behind the one sought
-        for event in reversed(self.store.tail(journal.n, count)):
-            if event.type == EventType.RUN_RETRYING:
-                due: int | None = from_json(event.data).get("_retry_at")
-                return due
-            if event.type == EventType.RUN_STARTED:
-                break
-        return None
+            self.timers.call_at(retry_at, lambda: self._retry_due(journal))
 
     def _retry_due(self, journal: Journal) -> None:
-        if self.waiting.get(journal.id) is journal:  # else canceled, maybe resumed
-            self._enter_waiting(journal, None)
+        if self.parked.get(journal.id) is journal:  # else canceled, maybe resumed
+            self._enter_parked(journal, None)
 
     def _expire(self, journal: Journal) -> None:
         """The time-out of a run between two tries of its body is up."""
-        if self.waiting.get(journal.id) is not journal or self.is_closing:
+        if self.parked.get(journal.id) is not journal or self.is_closing:
             return
-        del self.waiting[journal.id]
-        for run_id in launch.open_children(self, journal, ("invoke",)):
+        del self.parked[journal.id]
+        for run_id in history.open_children(self.store, journal.n, ("invoke",)):
             self.cancel_run(run_id, "its parent failed", "parent")
         self.end(journal, timed_out(journal))
 
-    def _enter_waiting(self, journal: Journal, by: str | None) -> None:
-        if self.waiting.get(journal.id) is not journal or self.is_closing:
+    def _enter_parked(self, journal: Journal, by: str | None) -> None:
+        if self.parked.get(journal.id) is not journal or self.is_closing:
             return  # it was canceled meanwhile, and may wait in another life
-        del self.waiting[journal.id]
+        del self.parked[journal.id]
         try:
             self.enter(journal, by)
         except Exception as exc:  # nobody is left to raise it to, but some may wait
@@ -425,7 +305,7 @@ class Core:
             details = failure.describe(exc, codecs.redact, run_id=journal.id)
             self.end(journal, Ending(RunStatus.FAILED, error=details, exception=exc))
 
-    def finish(self, run: LiveRun, ending: Ending) -> None:
+    def finish(self, run: Life, ending: Ending) -> None:
         """Record the end of a run, for its parent too, and tell who waits."""
         journal = run.journal
         self.live.pop(journal.id, None)
@@ -435,16 +315,16 @@ class Core:
                 word = str(ending.status)
                 self.cancel_run(child.run_id, f"its parent {word}", "parent")
         if ending.status is RunStatus.CANCELED:
-            for run_id in launch.open_children(self, journal, ("start",)):
+            for run_id in history.open_children(self.store, journal.n, ("start",)):
                 self.cancel_run(run_id, "its parent was canceled", "parent")
         self.end(journal, ending)
         if not self.live:
-            self.after(self._rest)
+            self.commits.after(self._rest)
 
     def end(self, journal: Journal, ending: Ending) -> None:
         """Append the terminal event of a run and settle everybody who waits for it."""
-        launch.record_end(journal, ending)
-        self.ended[journal.id] = ending
+        journal.record_end(ending)
+        self.commits.ended[journal.id] = ending
         self.mailbox.forget_run(journal.n)
         self.flow.forget(journal.n)
         if ending.status is RunStatus.FAILED:
@@ -453,13 +333,13 @@ class Core:
             waiters, journal.waiters = journal.waiters, None
             for waiter in waiters:
                 waiter(ending)
-        self.flush_soon()
+        self.commits.flush_soon()
 
     def _rest(self) -> None:
         if not self.live:
             self._release_capture()
 
-    def cancel_live(self, run: LiveRun, reason: str | None, by: str) -> None:
+    def cancel_live(self, run: Life, reason: str | None, by: str) -> None:
         """End a live run as canceled."""
         run.end_canceled(_plain(reason), by)
 
@@ -470,9 +350,9 @@ class Core:
         if run is not None:
             run.end_canceled(reason, by)
             return True
-        if run_id in self.ended:
+        if run_id in self.commits.ended:
             return False
-        journal = self.waiting.pop(run_id, None)
+        journal = self.parked.pop(run_id, None)
         if journal is None:
             row = self.store.run(run_id)
             if row is None:
@@ -481,10 +361,10 @@ class Core:
                     "`nbflow runs`",
                     run_id=run_id,
                 )
-            if row.status not in (RunStatus.QUEUED, RunStatus.RUNNING):
+            if row.status not in UNFINISHED_RUN:
                 return False
-            journal = load_journal(self, row)
-        for child in launch.open_children(self, journal):
+            journal = load_journal(self.commits, row)
+        for child in history.open_children(self.store, journal.n):
             self.cancel_run(child, "its parent was canceled", "parent")
         self.end(journal, Ending(RunStatus.CANCELED, reason=reason, by=by))
         return True
@@ -494,140 +374,21 @@ class Core:
         if spec is None or spec.on_failure is None or ending.error is None:
             return
         try:
-            target = self.resolve(spec.on_failure)
-            values = target.inputs.validate_payload(
-                launch.failure_payload(journal, ending)
+            target = self.specs.resolve(spec.on_failure)
+            payload = failure_payload(journal, ending)
+            values = target.inputs.validate_payload(payload)
+            started = new_journal(
+                self.commits, self.specs, target, values, label=journal.label
             )
-            self.start_root(target, values, label=journal.label)
+            self.launch(started)
         except InvokeError as exc:
             say(f"nbflow: on_failure of {journal.workflow!r} was not started: {exc}")
 
-    def start_root(
-        self,
-        spec: WorkflowSpec,
-        values: Mapping[str, Any],
-        *,
-        run_id: str | None = None,
-        **more: Any,
-    ) -> Journal:
-        """Create and enter a run that nobody waits for inside the engine."""
-        journal = launch.new_journal(self, spec, values, run_id=run_id, **more)
-        self.launch(journal)
-        return journal
-
-    def start_child(
-        self,
-        parent: LiveRun,
-        key: str,
-        spec: WorkflowSpec,
-        values: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> str:
-        """Create a child run with the parent's next commit; its id."""
-        return launch.start_child(self, parent.journal, key, spec, values, options)
-
-    def join(self, run_id: str, waiter: Waiter, *, is_resumed: bool) -> None:
-        """Call `waiter` with the end of a run, in the transaction that ends it.
-
-        A run that has ended is looked up; one that failed is resumed when its caller
-        is itself a resumed one; one that nobody executes is taken up.
-        """
+    def _number_of(self, run_id: str) -> int | None:
+        """The number of a run that has not ended, where this engine has it."""
         run = self.live.get(run_id)
-        journal = run.journal if run is not None else self.waiting.get(run_id)
-        if run_id in self.ended:  # the store does not know yet
-            waiter(self.ended[run_id])
-            return
-        if journal is None:
-            journal = launch.take_up(self, run_id, waiter, is_resumed=is_resumed)
-        if journal is not None:
-            if journal.waiters is None:
-                journal.waiters = []
-            journal.waiters.append(waiter)
-
-    def resolve(self, target: Target | str) -> WorkflowSpec:
-        """The definition that a target stands for, here and now.
-
-        Raises:
-            WorkflowNotFound: the app has none of that name.
-        """
-        return launch.resolve(self, target)
-
-    def recover(self, rows: Iterable[RunRow], by: str) -> list[str]:
-        """Take up unfinished runs of an engine that is gone; the ids taken up."""
-        taken = []
-        for row in rows:
-            if row.id not in self.live and row.id not in self.waiting:
-                spec = self.find_spec(row.workflow)
-                if spec is None:
-                    continue
-                try:
-                    launch.adopt(self, row, spec, by)
-                except Exception as exc:  # one damaged run must not stop the others
-                    log.exception("run %s could not be taken up: %s", row.id, exc)
-                else:
-                    taken.append(row.id)
-        return taken
-
-    def _give_up_recovery(self, journal: Journal, memo: Memo) -> None:
-        """Fail a run that keeps killing the engine."""
-        running = [
-            step_label(key)
-            for key, partial in memo.partial.items()
-            if partial.attempt > partial.failed
-        ]
-        named = ", ".join(map(repr, running)) or "none recorded"
-        error = RecoveryLimit(
-            f"run {journal.id} of {journal.workflow!r} was cut off "
-            f"{memo.idle_recoveries} times by the end of its engine without a new "
-            f"outcome; running then, as far as recorded: {named}. Correct what kills "
-            "the process, then resume the run.",
-            run_id=journal.id,
-        )
-        details = failure.describe(error, codecs.redact, run_id=journal.id)
-        self.end(journal, Ending(RunStatus.FAILED, error=details, exception=error))
-
-    # Time
-
-    def iso(self, micros: int) -> str:
-        """A stored time as users read it."""
-        return from_micros(micros).isoformat()
-
-    async def sleep_until(self, due: int) -> None:
-        """Sleep until a wall-clock time in microseconds."""
-        while (left := due - self.clock.micros()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(self._slice(left))
-
-    def call_at(self, due: int, call: Callable[[], None]) -> "Timer":
-        """Call something at a wall-clock time; the timer can be cancelled."""
-        timer = Timer(self, due, call)
-        timer.arm()
-        return timer
-
-    def _slice(self, left: int) -> float:
-        seconds = left / 1e6
-        return seconds if self.clock.virtual else min(seconds, _LONGEST_TIMER)
-
-    def default_policy(self, journal: Journal) -> StepPolicy:
-        """The options of a run's steps that have none of their own."""
-        spec = journal.spec
-        assert spec is not None
-        if journal.options is not NO_OPTIONS:
-            return step_policy(spec.options, journal.options, {})
-        policy = self._policies.get(spec)
-        if policy is None:
-            policy = self._policies[spec] = step_policy(spec.options, NO_OPTIONS, {})
-        return policy
-
-    def definition(self, spec: WorkflowSpec) -> str:
-        """Hash of a workflow as it is now, helpers included; made once a commit."""
-        if self._definitions_of != self.turn:
-            self._definitions_of = self.turn
-            self._definitions.clear()
-            self._policies.clear()
-        known = self._definitions.get(spec)
-        if known is None:
-            known = self._definitions[spec] = spec.definition
-        return known
+        journal = self.parked.get(run_id) if run is None else run.journal
+        return None if journal is None else journal.n
 
     # Steps
 
@@ -638,7 +399,8 @@ class Core:
 
     def step_dir(self, run_id: str, key: str) -> Path:
         """A step's folder, made if missing."""
-        return launch.step_dir(self.store, run_id, self.step_key(run_id, key))
+        store = self.store
+        return step_dir(store.path, store.uid, run_id, self.step_key(run_id, key))
 
     def keep_unstored(self, run_id: str, key: str, mark: bytes, value: Any) -> None:
         """Hold a value that no codec knows, for a resume in this process."""
@@ -648,38 +410,6 @@ class Core:
         """The value that could not be stored in a former life."""
         kept = self._unstored.pop((run_id, key), None)
         return (kept[1],) if kept is not None and kept[0] == mark else None
-
-    def remember(self, call: StepCall, idx: int) -> None:
-        """Note where the outcome of a cached step is."""
-        key = _cache_key(call)
-        if key is not None:
-            now = self.clock.micros()
-            self.batch.cache.append(CacheRow(key, call.run.journal.n, idx, now))
-
-    def cached_outcome(self, call: StepCall) -> tuple[str, bytes] | None:
-        """An earlier outcome that may stand for this step: its run and data."""
-        age = call.policy.cache
-        key = None if age is None else _cache_key(call)
-        if age is None or key is None:
-            return None
-        event = self.store.cached(key)
-        if event is None or event.at < self.clock.micros() - age * 1e6:
-            return None
-        row = self.store.run_by_number(event.run)
-        return None if row is None else (row.id, event.data or b"{}")
-
-    def recorded_arguments(self, n: int, key: str) -> str:
-        """The arguments recorded for a step, as text for a message."""
-        return history.recorded_arguments(self.store, n, key)
-
-    def classes_of(self, fn: Any) -> Mapping[str, type]:
-        """Classes named by the annotations of a function."""
-        return history.annotated_classes(fn)
-
-    def target_classes(self, target: Target | str) -> Mapping[str, type]:
-        """Classes named by the annotations of a workflow."""
-        spec = self.find_spec(target if isinstance(target, str) else target.name)
-        return {} if spec is None else history.annotated_classes(spec.fn)
 
     # Loose ends
 
@@ -729,64 +459,3 @@ class Core:
 def _plain(reason: object) -> str | None:
     """A reason as text that can be stored: lone surrogates cannot."""
     return None if reason is None else str(reason).encode(errors="replace").decode()
-
-
-def _say_fault(call: Callable[..., None], exc: Exception) -> None:
-    say(
-        f"nbflow: {call!r}, called after a commit, raised {type(exc).__name__}: {exc}; "
-        "the engine goes on. Please report this.",
-        logging.ERROR,
-    )
-
-
-def _set_done(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-class Timer:
-    """A call at a wall-clock time."""
-
-    __slots__ = ("_call", "_core", "_due", "_handle")
-
-    def __init__(self, core: Core, due: int, call: Callable[[], None]) -> None:
-        self._core = core
-        self._due = due
-        self._call = call
-        self._handle: asyncio.TimerHandle | None = None
-
-    def arm(self) -> None:
-        """Set the loop's timer for the next look at the clock."""
-        left = max(self._due - self._core.clock.micros(), 0)
-        self._handle = self._core.loop.call_later(self._core._slice(left), self._ring)
-
-    def cancel(self) -> None:
-        """Forget the call."""
-        if self._handle is not None:
-            self._handle.cancel()
-
-    def _ring(self) -> None:
-        if self._core.clock.micros() < self._due:
-            self.arm()
-        else:
-            self._call()
-
-
-def _cache_key(call: StepCall) -> bytes | None:
-    """What names the outcome of a cached step; None if no fingerprint tells it."""
-    if not call.arguments.known:
-        return None
-    fn: Any = call.fn
-    text = codecs.fingerprint((call.mark, call.arguments.text), {}).mark
-    if not hasattr(fn, "__qualname__"):  # a partial, or an object with `__call__`
-        args, kwargs = held_arguments(fn)
-        fn = unwrap(fn)
-        if not hasattr(fn, "__qualname__"):
-            args, fn = (fn, *args), type(fn)  # what it holds decides, too
-        held = codecs.fingerprint(args, kwargs)
-        if not held.known:
-            return None
-        text += held.mark
-    # With the functions beside it that it names: an edited helper gives other values.
-    name = f"{fn.__module__}.{fn.__qualname__} {definition_hash(fn)}".encode()
-    return sha256(name + call.mark + text).digest()[:16]

@@ -1,8 +1,11 @@
 """How a life of a run has ended, on its way from the body to whoever waits."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nbflow._store.base import RunQueries, RunRow
+from nbflow._store.payload import from_json, load_value, to_json
 from nbflow.model import ErrorInfo, RunStatus
 
 
@@ -34,3 +37,23 @@ def stored_error(error: object) -> dict[str, Any]:
     if isinstance(error, ErrorInfo):
         return error.to_stored()
     return {"type": type(error).__name__, "message": str(error)}
+
+
+Waiter = Callable[[Ending], None]
+
+
+def read_ending(
+    store: RunQueries, row: RunRow, classes: Mapping[str, type] | None = None
+) -> Ending:
+    """How an ended run has ended, from the store."""
+    event = store.events(row.n, row.last - 1, 1)[0] if row.last else None
+    fields = from_json(event.data if event is not None else None)
+    status = RunStatus(row.status)
+    if status is not RunStatus.COMPLETED:
+        return Ending(status, error=fields.get("error"), reason=row.reason)
+    key = "_blob" if "_blob" in fields else "_value"
+    member = to_json({key: fields[key]})[1:-1] if fields.get(key) is not None else None
+    value = load_value(fields, store.get_blob, classes)
+    if member is None:
+        return Ending(status, value=value)
+    return Ending(status, value=value, member=member)

@@ -7,35 +7,35 @@ whoever waited has its place again, and starts still count in their window.
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from nbflow import durations
 from nbflow._engine.admission import NO_LIMITS, Limits, Queue, Slot
+from nbflow._engine.commits import Commits
+from nbflow._engine.timers import Timer, Timers
 from nbflow._store.base import FlowRow, SlotRow
 from nbflow._store.statements import DELETE_SLOT, PUT_FLOW, PUT_SLOT
 from nbflow.names import check_flow_key
 from nbflow.policy import FlowControl
 
-if TYPE_CHECKING:
-    from nbflow._engine.core import Core, Timer
-
 
 class Flow:
     """The keys of one app, and who waits for them."""
 
-    def __init__(self, core: "Core") -> None:
-        self._core = core
+    def __init__(self, commits: Commits, timers: Timers) -> None:
+        self._commits = commits
+        self._at = timers
         self._queues: dict[str, Queue] = {}
         self._turns: dict[int, asyncio.Future[None]] = {}
         # Of a former engine: they take their old place when their run comes back.
         self._left: dict[tuple[int, str | None], Slot] = {}
         self._timers: dict[str, Timer] = {}
         self._next = 1
-        for row in core.store.flows():
+        for row in commits.store.flows():
             self._queues[row.key] = _queue(row)
-        for slot in core.store.slots():
+        for slot in commits.store.slots():
             self._load(slot)
 
     def _load(self, row: SlotRow) -> None:
@@ -71,14 +71,14 @@ class Flow:
             self._write(queue)
         slot = self._left.pop((run, step), None)
         if slot is None or slot.key != queue.key:
-            now = self._core.clock.micros()
+            now = self._commits.clock.micros()
             slot = Slot(self._next, queue.key, run, step, attempt, now)
             self._next += 1
         slot.attempt = attempt
         queue.add(slot)
         self._pump(queue)
         if slot.started is None:
-            self._turns[slot.n] = self._core.loop.create_future()
+            self._turns[slot.n] = self._commits.loop.create_future()
             self._put(slot)
         return slot
 
@@ -112,17 +112,17 @@ class Flow:
         queue.remove(slot)
         self._turns.pop(slot.n, None)
         if slot.started is not None and queue.limits.rate is not None:
-            self._put(slot, ended=self._core.clock.micros())
+            self._put(slot, ended=self._commits.clock.micros())
         else:
-            self._core.batch.rest.append((DELETE_SLOT, (slot.n,)))
-        self._core.flush_later()
+            self._commits.batch.rest.append((DELETE_SLOT, (slot.n,)))
+        self._commits.flush_later()
         self._pump(queue)
 
     def forget(self, run: int) -> None:
         """A run has ended: what it left of a former life waits no more."""
         for known in [each for each in self._left if each[0] == run]:
             slot = self._left.pop(known)
-            self._core.batch.rest.append((DELETE_SLOT, (slot.n,)))
+            self._commits.batch.rest.append((DELETE_SLOT, (slot.n,)))
 
     def hold(self, key: str, until: int, reason: str) -> None:
         """Let nobody start before `until` (microseconds): the other side said so."""
@@ -157,9 +157,9 @@ class Flow:
         queue.held_until, queue.held_for = 0, ""
         queue.starts.clear()
         self._write(queue)
-        for row in self._core.store.slots():
+        for row in self._commits.store.slots():
             if row.key == key and row.ended is not None:
-                self._core.batch.rest.append((DELETE_SLOT, (row.n,)))
+                self._commits.batch.rest.append((DELETE_SLOT, (row.n,)))
         self._pump(queue)
 
     def _set_paused(self, key: str, is_paused: bool) -> None:
@@ -179,7 +179,7 @@ class Flow:
 
     def _pump(self, queue: Queue) -> None:
         """Let start who may, and look again when the next one may."""
-        now = self._core.clock.micros()
+        now = self._commits.clock.micros()
         for slot in queue.admit(now):
             self._put(slot)
             turn = self._turns.pop(slot.n, None)
@@ -190,7 +190,7 @@ class Flow:
             timer.cancel()
         due = queue.next_start(now) if queue.waiting else None
         if due is not None:
-            call = self._core.call_at(due, lambda: self._pump(queue))
+            call = self._at.call_at(due, lambda: self._pump(queue))
             self._timers[queue.key] = call
 
     def _put(self, slot: Slot, ended: int | None = None) -> None:
@@ -204,8 +204,8 @@ class Flow:
             slot.started,
             ended,
         )
-        self._core.batch.rest.append((PUT_SLOT, row))
-        self._core.flush_later()
+        self._commits.batch.rest.append((PUT_SLOT, row))
+        self._commits.flush_later()
 
     def _write(self, queue: Queue) -> None:
         row = FlowRow(
@@ -215,10 +215,10 @@ class Flow:
             int(queue.is_paused),
             queue.held_until,
             queue.held_for,
-            self._core.clock.micros(),
+            self._commits.clock.micros(),
         )
-        self._core.batch.rest.append((PUT_FLOW, row))
-        self._core.flush_later()
+        self._commits.batch.rest.append((PUT_FLOW, row))
+        self._commits.flush_later()
 
 
 def read_queues(flows: Iterable[FlowRow], slots: Iterable[SlotRow]) -> dict[str, Queue]:

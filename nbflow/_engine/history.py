@@ -8,7 +8,7 @@ from typing import Any
 from nbflow import codecs
 from nbflow._store.base import EventRow, RunQueries
 from nbflow._store.payload import from_json
-from nbflow.model import EventType
+from nbflow.model import UNFINISHED_RUN, EventType
 
 
 def recorded_arguments(store: RunQueries, n: int, key: str) -> str:
@@ -45,6 +45,41 @@ def last_resume(events: Iterable[EventRow]) -> int | None:
         ):
             at = event.at
     return at
+
+
+def pending_retry(store: RunQueries, n: int, recoveries: int) -> int | None:
+    """When the body is to be tried again, if that is what the run waits for."""
+    count = 10 + recoveries  # each has an event behind the one sought
+    for event in reversed(store.tail(n, count)):
+        if event.type == EventType.RUN_RETRYING:
+            due: int | None = from_json(event.data).get("_retry_at")
+            return due
+        if event.type == EventType.RUN_STARTED:
+            break
+    return None
+
+
+def open_children(
+    store: RunQueries, n: int, kinds: tuple[str, ...] = ("invoke", "start")
+) -> list[str]:
+    """Ids of the children of those kinds that go on and end with run number `n`.
+
+    Those of all its lives; what was invoked with `abandon=True` outlives it.
+    """
+    rows = [row for row in store.children(n) if row.status in UNFINISHED_RUN]
+    if not rows:
+        return []
+    calls = {
+        event.step: from_json(event.data)
+        for event in store.events(n)
+        if event.type == EventType.STEP_INVOKING
+    }
+    found = []
+    for row in rows:
+        call = calls.get(row.parent_step, {})
+        if call.get("kind", "invoke") in kinds and not call.get("_abandon"):
+            found.append(row.id)
+    return found
 
 
 def load_arguments(

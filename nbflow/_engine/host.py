@@ -18,10 +18,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nbflow import durations
-from nbflow._engine import commands, launch
+from nbflow._engine import commands
 from nbflow._engine.clock import Clock
-from nbflow._engine.core import Core, say
-from nbflow._engine.ending import Ending
+from nbflow._engine.commits import say
+from nbflow._engine.core import Core
+from nbflow._engine.creation import check_headers, new_journal, store_input
+from nbflow._engine.ending import Ending, read_ending
+from nbflow._engine.history import annotated_classes
+from nbflow._engine.recovery import recover
+from nbflow._engine.resuming import find_existing, find_row
+from nbflow._engine.run import LiveRun
 from nbflow._engine.watch import Watch
 from nbflow._store.base import ReaderStore, WriterStore
 from nbflow._store.memory import MemoryStore
@@ -178,7 +184,7 @@ class Host:
 
     def executes(self, run_id: str) -> bool:
         """Whether the engine executes a run, or will when its time has come."""
-        return run_id in self.core.live or run_id in self.core.waiting
+        return run_id in self.core.live or run_id in self.core.parked
 
     def open_reader(self) -> ReaderStore:
         """A read-only view of the engine's store."""
@@ -226,8 +232,8 @@ class Host:
             except BaseException as exc:
                 done.set_exception(exc)
                 return
-            self.core.after(lambda: done.set_result(result))
-            self.core.flush_soon()
+            self.core.commits.after(lambda: done.set_result(result))
+            self.core.commits.flush_soon()
 
         self.post(run)
         return self._wait(done)
@@ -254,9 +260,9 @@ class Host:
         wake: int | None = None,
     ) -> Ticket:
         """Start a run; returns at once, a refused run id shows at the ticket."""
-        stored = launch.store_input(self.store.put_blob, values)
+        stored = store_input(self.store.put_blob, values)
         if headers:
-            launch.check_headers(headers)
+            check_headers(headers)
         ticket = Ticket(run_id or self.clock.new_run_id(), self._tickets)
         is_new = run_id is None
         given = (headers, label, options, wake)
@@ -326,12 +332,13 @@ class Host:
                 self.app,
                 self.find_spec,
                 self.known_specs,
+                LiveRun,
             )
         except BaseException as exc:
             self._started.set_exception(exc)
             return
         self.core.stubs = self._stubs
-        self.core.on_commit = self._committed
+        self.core.commits.on_commit = self._committed
         self.core.on_stop = self._core_stopped
         activity = _Activity(Watch(self.core))
         if not self.clock.virtual:
@@ -354,11 +361,11 @@ class Host:
     def _begin(self) -> None:
         try:
             if self._recovers:
-                self.core.recover(self.store.unfinished(), "recovery")
+                recover(self.core, self.store.unfinished(), "recovery")
             commands.publish_catalogue(self.core)
         except Exception as exc:
             self.core.stop(exc)
-        self.core.flush_soon()
+        self.core.commits.flush_soon()
         self.loop.call_soon(self._began)
 
     def _began(self) -> None:
@@ -417,11 +424,12 @@ class Host:
         run_id = ticket.run_id
         try:
             core.check_running()
-            if not is_new and launch.find_existing(core, run_id, spec, stored):
+            if not is_new and find_existing(core, run_id, spec, stored):
                 self._follow(ticket)
                 return
-            journal = launch.new_journal(
-                core,
+            journal = new_journal(
+                core.commits,
+                core.specs,
                 spec,
                 values,
                 run_id=run_id,
@@ -430,28 +438,28 @@ class Host:
                 label=label,
                 options=options,
             )
-            core.tickets.setdefault(run_id, []).append(ticket)
-            launch.begin(core, journal, wake)
+            core.commits.tickets.setdefault(run_id, []).append(ticket)
+            core.launch(journal, wake)
         except BaseException as exc:
             ticket.fail(exc)
 
     def _follow(self, ticket: Ticket) -> None:
         core = self.core
         if self.executes(ticket.run_id):
-            core.tickets.setdefault(ticket.run_id, []).append(ticket)
+            core.commits.tickets.setdefault(ticket.run_id, []).append(ticket)
             return
-        if ticket.run_id in core.ended:
-            core.after(partial(ticket, core.ended[ticket.run_id]))
+        if ticket.run_id in core.commits.ended:
+            core.commits.after(partial(ticket, core.commits.ended[ticket.run_id]))
             return
         try:
-            row = launch.find_row(core, ticket.run_id)
+            row = find_row(core, ticket.run_id)
             if row.ended is None:
                 # Nobody executes it now; it is told when somebody takes it up.
-                core.tickets.setdefault(ticket.run_id, []).append(ticket)
+                core.commits.tickets.setdefault(ticket.run_id, []).append(ticket)
                 return
             spec = self.find_spec(row.workflow)
-            classes = core.classes_of(spec.fn if spec is not None else None)
-            ticket(launch.read_ending(core.store, row, classes))
+            classes = annotated_classes(spec.fn if spec is not None else None)
+            ticket(read_ending(core.store, row, classes))
         except BaseException as exc:  # reading a value may call the user's `decode`
             ticket.fail(exc)
 

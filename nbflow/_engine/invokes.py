@@ -7,15 +7,17 @@ end and the parent's outcome are one transaction, too.
 
 import asyncio
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
-from nbflow import codecs, durations, errors
+from nbflow import codecs, durations, errors, names
 from nbflow._engine import failure
+from nbflow._engine.core import Child, Core
+from nbflow._engine.creation import new_journal, store_input
 from nbflow._engine.ending import Ending
+from nbflow._engine.journal import Journal
 from nbflow._engine.memo import Partial, Verdict
-from nbflow._engine.options import check_invoke_options
+from nbflow._engine.options import NO_OPTIONS, check_invoke_options
+from nbflow._engine.resuming import find_existing, join
 from nbflow._engine.steps import awaited_twice, take_turn
 from nbflow._store.payload import load_value, to_json
 from nbflow.context import InvokeOutcome
@@ -29,9 +31,9 @@ from nbflow.errors import (
     NbflowError,
     NonDeterminismError,
     RunNotFound,
-    WorkflowNotFound,
 )
 from nbflow.model import ErrorInfo, EventType, RunStatus, step_label
+from nbflow.policy import RunOptions
 
 if TYPE_CHECKING:
     from nbflow._engine.run import LiveRun
@@ -55,15 +57,6 @@ _ERRORS: Mapping[str, type[InvokeError]] = {
     "canceled": InvokedRunCanceled,
     "timed_out": InvokeTimedOut,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A child run, as its parent's life knows it."""
-
-    run_id: str
-    is_detached: bool
-    is_abandoned: bool
 
 
 class StartedChild:
@@ -188,7 +181,7 @@ class InvokeCall:
         self._arm(left.until if left is not None else None)
         try:
             is_retried = left is not None and left.is_retried
-            core.join(self.child, self._ended, is_resumed=is_retried)
+            join(core, self.child, self._ended, is_resumed=is_retried)
         except (InvokeError, RunNotFound) as exc:
             return await self._refused(exc)
         try:
@@ -200,7 +193,7 @@ class InvokeCall:
 
     def _start_child(self) -> None:
         run, core = self.run, self.run.core
-        spec = core.resolve(self.target)
+        spec = core.specs.resolve(self.target)
         if run.journal.depth >= MAX_DEPTH:
             raise InvokeDepthExceeded(
                 f"step {step_label(self.key)!r} would be run number {MAX_DEPTH + 1} "
@@ -211,7 +204,9 @@ class InvokeCall:
             )
         values = self._validated(spec)
         until = self._until()
-        self.child = core.start_child(run, self.key, spec, values, self.options)
+        self.child = start_child(
+            core, run.journal, self.key, spec, values, self.options
+        )
         fields = {
             "kind": self.kind,
             "child_run_id": self.child,
@@ -221,7 +216,7 @@ class InvokeCall:
             "_abandon": True if self.options.get("abandon") else None,
         }
         run.journal.append(_INVOKING, self.key, None, self.mark, to_json(fields))
-        core.flush_soon()
+        core.commits.flush_soon()
 
     def _validated(self, spec: WorkflowSpec) -> dict[str, Any]:
         if not self.is_item or isinstance(self.input, Mapping):
@@ -241,7 +236,7 @@ class InvokeCall:
         if until is None:
             until = self._until()
         if until is not None:
-            self._timer = self.run.core.call_at(until, self._timed_out)
+            self._timer = self.run.core.timers.call_at(until, self._timed_out)
 
     async def _detached(self) -> tuple[dict[str, Any], bool]:
         fields = {"kind": "start", "child_run_id": self.child, "_value": self.child}
@@ -324,7 +319,7 @@ class InvokeCall:
         if run.gate is not None:
             run.gate.took(self.key)
         run.journal.append(_CANCELED, self.key, None, self.mark)
-        run.core.flush_later()
+        run.core.commits.flush_later()
         if not self._is_over:
             self._is_over = True
             self._cancel_child("the caller no longer waits")
@@ -367,7 +362,7 @@ class InvokeCall:
         if self.mode == "join":  # it names the run
             row = core.store.run(str(target))
             target = target if row is None else row.workflow
-        classes = core.target_classes(target)
+        classes = core.specs.classes(target)
         return load_value(fields, core.store.get_blob, classes)
 
     def _error(self, fields: dict[str, Any]) -> InvokeError:
@@ -403,24 +398,53 @@ class InvokeCall:
         )
 
 
+def start_child(
+    core: Core,
+    parent: Journal,
+    key: str,
+    spec: WorkflowSpec,
+    values: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> str:
+    """Create a child with the parent's next commit, or find the run of that id."""
+    run_id = options.get("run_id")
+    stored = store_input(core.commits.put_blob, values)
+    if run_id is not None:
+        names.check_run_id(run_id)
+        if find_existing(core, run_id, spec, stored) is not None:
+            return str(run_id)
+    label = options.get("label")
+    if label is not None:
+        names.check_label(label)
+    journal = new_journal(
+        core.commits,
+        core.specs,
+        spec,
+        values,
+        run_id=run_id,
+        stored_input=stored,
+        headers=options.get("headers"),
+        label=label,
+        options=child_options(options),
+        parent=parent,
+        parent_step=key,
+    )
+    core.launch(journal)
+    return journal.id
+
+
+def child_options(options: Mapping[str, Any]) -> RunOptions:
+    """Those options of an invoke that are the child's own."""
+    given = {k: options[k] for k in ("retries", "retry_delay") if k in options}
+    return RunOptions(**given) if given else NO_OPTIONS
+
+
 def _no_target(key: str, target: object) -> TypeError:
     name = getattr(target, "__name__", None) or type(target).__name__
     return TypeError(
         f"ctx.invoke({step_label(key)!r}) got {type(target).__name__} {name!r}: it "
         "takes a workflow, its name or a reference. A plain function is a step: "
         f"ctx.run({step_label(key)!r}, {name}, …)"
-    )
-
-
-def unknown_workflow(name: str, app: str, known: list[str]) -> WorkflowNotFound:
-    """The error for a name that the app lacks: the known ones, nearest first."""
-    near = get_close_matches(name, known, n=len(known) or 1, cutoff=0.0)
-    listed = ", ".join(repr(each) for each in near[:8])
-    more = f" and {len(near) - 8} more" if len(near) > 8 else ""
-    return WorkflowNotFound(
-        f"there is no workflow {name!r} in app {app!r}. "
-        + (f"It has {listed}{more}." if near else "It has none: define one first."),
-        workflow=name,
     )
 
 

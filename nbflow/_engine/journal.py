@@ -4,23 +4,21 @@ A journal outlives the lives of its run: it holds the run's columns, the index a
 digest of its last event, and appends rows to the batch that the core commits next.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbflow import durations
 from nbflow._engine import history
+from nbflow._engine.commits import Commits
+from nbflow._engine.ending import Ending, Waiter
 from nbflow._store import pairs
 from nbflow._store.base import EventRow, RunRow, RunUpdate
 from nbflow._store.chain import first_digest, next_digest
-from nbflow._store.payload import NO_DATA, from_json, load_value
+from nbflow._store.payload import NO_DATA, from_json, load_value, to_json
+from nbflow.definition.spec import WorkflowSpec
 from nbflow.model import EventType, RunStatus
 from nbflow.policy import UNSET, RunOptions
-
-if TYPE_CHECKING:
-    from nbflow._engine.core import Core
-    from nbflow._engine.ending import Ending
-    from nbflow.definition.spec import WorkflowSpec
 
 _new = tuple.__new__
 _RUN_STARTED = EventType.RUN_STARTED.value
@@ -33,7 +31,7 @@ _STEP_COMPLETED = EventType.STEP_COMPLETED.value
 class Journal:
     """One run in the engine's memory, as far as it is or will be in the store."""
 
-    core: "Core"
+    commits: Commits
     n: int
     id: str
     workflow: str
@@ -66,13 +64,13 @@ class Journal:
     idx: int = 0
     digest: bytes = b""
     tx: int = 0
-    turn: int = -1
-    spec: "WorkflowSpec | None" = None
+    commit: int = -1  # that holds its last event, as the engine counts them
+    spec: WorkflowSpec | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     step_input: list[Any] | None = None  # of the step a rerun begins with
     spent: int = 0  # tries of the body before the last resume
     former_definition: str | None = None
-    waiters: list[Callable[["Ending"], None]] | None = None
+    waiters: list[Waiter] | None = None
     begun: tuple[str, int, bytes, int] | None = None  # a step's start, not written yet
     since: int | None = None  # from when its time-out counts; None: the store knows
 
@@ -102,7 +100,7 @@ class Journal:
         if timeout is None or self.started is None:
             return None
         if self.since is None:
-            resumed = history.last_resume(self.core.store.events(self.n))
+            resumed = history.last_resume(self.commits.store.events(self.n))
             self.since = self.started if resumed is None else resumed
         return self.since + round(timeout * 1e6)
 
@@ -117,17 +115,16 @@ class Journal:
         """Add an event to the next commit; its index."""
         if self.begun is not None:
             self.write_begun()
-        return self._append(
-            type, step, attempt, mark, data, 1, self.core.clock.micros()
-        )
+        now = self.commits.clock.micros()
+        return self._append(type, step, attempt, mark, data, 1, now)
 
     def begin_step(self, key: str, attempt: int, data: bytes) -> None:
         """Add `step.started` to the next commit: on its own, or with the outcome."""
         if self.begun is not None:
             self.write_begun()
-        core = self.core
-        self.begun = (key, attempt, data, core.clock.micros())
-        core.begun.append(self)
+        commits = self.commits
+        self.begun = (key, attempt, data, commits.clock.micros())
+        commits.begun.append(self)
 
     def write_begun(self) -> None:
         """Give the start of a step its own row."""
@@ -139,7 +136,7 @@ class Journal:
     def complete_step(self, key: str, attempt: int, mark: bytes, data: bytes) -> int:
         """Add `step.completed` to the next commit; its index."""
         begun = self.begun
-        now = self.core.clock.micros()
+        now = self.commits.clock.micros()
         if begun is None or begun[0] != key or begun[1] != attempt:
             self.write_begun()
             return self._append(_STEP_COMPLETED, key, attempt, mark, data, 1, now)
@@ -158,16 +155,16 @@ class Journal:
         at: int,
     ) -> int:
         """Add a row that holds `count` events."""
-        core = self.core
+        commits = self.commits
         idx = self.idx = self.idx + count
-        if self.turn != core.turn:
-            self.turn = core.turn
+        if self.commit != commits.count:
+            self.commit = commits.count
             self.tx = idx - count + 1
         self.digest = digest = next_digest(
             self.digest, idx, type, at, step, attempt, mark, data
         )
         row = (self.n, idx, self.tx, type, at, step, attempt, mark, digest, data)
-        core.batch.events.append(_new(EventRow, row))  # half the price of a call
+        commits.batch.events.append(_new(EventRow, row))  # half the price of a call
         return idx
 
     def create(self, status: RunStatus, queued: bytes) -> None:
@@ -175,24 +172,41 @@ class Journal:
         self.status = status.value
         if status is RunStatus.RUNNING:
             self.attempt = 1
-            self.started = self.since = now = self.core.clock.micros()
+            self.started = self.since = now = self.commits.clock.micros()
             data = pairs.join(now, queued, b"")
             self._append(_RUN_STARTED, None, 1, None, data, 2, now)
         else:
             self.append(_RUN_QUEUED, data=queued)
-        self.core.batch.runs.append(self.row())
+        self.commits.batch.runs.append(self.row())
 
     def begin_attempt(self) -> None:
         """Note that the body is entered (again): the event `run.started`."""
         self.attempt += 1
         if self.started is None:
-            self.started = self.since = self.core.clock.micros()
+            self.started = self.since = self.commits.clock.micros()
         self.append(_RUN_STARTED, attempt=self.attempt, data=None)
 
-    def end(self, status: RunStatus, type: EventType, data: bytes) -> None:
-        """Add the terminal event and the run's last state to the next commit."""
+    def record_end(self, ending: Ending) -> None:
+        """Add the terminal event of the run, and its row, to the next commit."""
+        began = self.started or self.created
+        duration = (self.commits.clock.micros() - began) / 1e6
+        if ending.status is RunStatus.COMPLETED:
+            data = b'{"duration":%.6f,%b}' % (duration, ending.member)
+            self._end(RunStatus.COMPLETED, EventType.RUN_COMPLETED, data)
+        elif ending.status is RunStatus.FAILED:
+            error = ending.error or {}
+            line = f"{error.get('type')}: {error.get('message')}"
+            self.preview = line.splitlines()[0][:300].encode(errors="replace")
+            data = to_json({"error": error, "duration": duration})
+            self._end(RunStatus.FAILED, EventType.RUN_FAILED, data)
+        else:
+            self.reason = ending.reason
+            data = to_json({"reason": ending.reason, "by": ending.by})
+            self._end(RunStatus.CANCELED, EventType.RUN_CANCELED, data)
+
+    def _end(self, status: RunStatus, type: EventType, data: bytes) -> None:
         self.status = status.value
-        self.ended = self.core.clock.micros()
+        self.ended = self.commits.clock.micros()
         self.wake = None
         self.last = self.append(type.value, data=data)
         self.tail = self.digest
@@ -200,7 +214,7 @@ class Journal:
 
     def update(self) -> None:
         """Write the run's changing columns with the next commit."""
-        self.core.batch.updates.append(
+        self.commits.batch.updates.append(
             RunUpdate(
                 self.status,
                 self.definition,
@@ -250,9 +264,17 @@ class Journal:
         )
 
 
-def load_journal(core: "Core", row: RunRow) -> Journal:
+def left_mark(journal: Journal) -> str:
+    """What the table of commands holds of a run whose engine was closed properly.
+
+    It names the run's last event, so a further life makes it void.
+    """
+    return f"left-{journal.n}-{journal.idx}"
+
+
+def load_journal(commits: Commits, row: RunRow) -> Journal:
     """The journal of a run that is in the store."""
-    store = core.store
+    store = commits.store
     last = store.last_event(row.n)
     parent = store.run_by_number(row.parent) if row.parent is not None else None
     root = row.id if row.root == row.n else None
@@ -265,7 +287,7 @@ def load_journal(core: "Core", row: RunRow) -> Journal:
         top = store.run_by_number(row.root)
         root = top.id if top is not None else row.id
     return Journal(
-        core,
+        commits,
         row.n,
         row.id,
         row.workflow,

@@ -5,10 +5,11 @@ drops both alike. What takes an event out and the step's outcome that holds it a
 transaction.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from nbflow import codecs
+from nbflow._engine.commits import Commits
 from nbflow._engine.matching import matches
 from nbflow._store.base import CommandRow, MessageRow, WaitRow
 from nbflow._store.payload import from_json, load_value, value_member
@@ -20,10 +21,6 @@ from nbflow._store.statements import (
 )
 from nbflow.errors import RunFinished, RunNotFound, StepNotFound
 from nbflow.model import TERMINAL_RUN, Event, from_micros, step_label
-
-if TYPE_CHECKING:
-    from nbflow._engine.core import Core
-
 
 ANSWER = "\x1fanswer"
 """The name of the event that an answer is; no user's event can have it."""
@@ -44,17 +41,21 @@ class Waiter(Protocol):
 class Mailbox:
     """The waits and the undelivered events of one app."""
 
-    def __init__(self, core: "Core") -> None:
-        self._core = core
+    def __init__(
+        self, app: str, commits: Commits, number_of: Callable[[str], int | None]
+    ) -> None:
+        self._app = app
+        self._commits = commits
+        self._number_of = number_of  # of a run that the engine has
         self._waits: dict[tuple[int, str], WaitRow] = {}
         self._named: dict[str, dict[tuple[int, str], WaitRow]] = {}
         self._kept: dict[int, list[MessageRow]] = {}
         self._waiters: dict[tuple[int, str], Waiter] = {}
         self._prepared: list[tuple[str, bytes, str | None]] = []
         self._sent: set[str] = set()  # ids that were given, not committed yet
-        for wait in core.store.waits():
+        for wait in commits.store.waits():
             self._note(wait)
-        for message in core.store.messages():
+        for message in commits.store.messages():
             self._kept.setdefault(message.run, []).append(message)
 
     # Waiting
@@ -91,7 +92,7 @@ class Mailbox:
         for prepared in list(self._prepared):
             name, data, step = prepared
             for row in list(self._named.get(name, {}).values()):
-                id, now = self._core.clock.new_run_id(), self._core.clock.micros()
+                id, now = self._commits.clock.new_run_id(), self._commits.clock.micros()
                 message = MessageRow(row.run, id, row.step, name, now, data)
                 is_meant = step is None or step == step_label(row.step)
                 if is_meant and self._suits(message, row):
@@ -145,16 +146,16 @@ class Mailbox:
         Raises:
             RunNotFound, RunFinished: there is no such run, or it is over.
         """
-        core = self._core
+        commits = self._commits
         if event_id is not None and self._is_known(event_id):
             return []
-        id = event_id or core.clock.new_run_id()
-        now = core.clock.micros()
+        id = event_id or commits.clock.new_run_id()
+        now = commits.clock.micros()
         if run_id is not None:
             n = self._open_run(run_id)
             message = MessageRow(n, id, None, name, now, data)
             self._deliver(message, self._waits_of(n))
-            core.flush_soon()
+            commits.flush_soon()
             return [run_id]
         reached = dict[int, None]()
         for row in list(self._named.get(name, {}).values()):
@@ -162,18 +163,18 @@ class Mailbox:
             if self._suits(message, row):
                 self._deliver(message, [row])
                 reached[row.run] = None
-        core.flush_soon()
-        ids = (core.store.run_by_number(n) for n in reached)
+        commits.flush_soon()
+        ids = (commits.store.run_by_number(n) for n in reached)
         return [row.id for row in ids if row is not None]
 
     def _is_known(self, event_id: str) -> bool:
         """Whether an event of that id was sent before; from now on it was."""
-        core, key = self._core, f"event-{event_id}"
-        if key in self._sent or core.store.command(key) is not None:
+        commits, key = self._commits, f"event-{event_id}"
+        if key in self._sent or commits.store.command(key) is not None:
             return True
         self._sent.add(key)
-        core.batch.commands.append(CommandRow(key, core.clock.micros(), b"{}"))
-        core.after(lambda: self._sent.discard(key))
+        commits.batch.commands.append(CommandRow(key, commits.clock.micros(), b"{}"))
+        commits.after(lambda: self._sent.discard(key))
         return False
 
     def _deliver(self, message: MessageRow, waits: Iterable[WaitRow]) -> None:
@@ -192,14 +193,13 @@ class Mailbox:
         self._keep(message)
 
     def _open_run(self, run_id: str) -> int:
-        live = self._core.live.get(run_id)
-        journal = self._core.waiting.get(run_id) if live is None else live.journal
-        if journal is not None:
-            return journal.n
-        row = self._core.store.run(run_id)
+        n = self._number_of(run_id)
+        if n is not None:
+            return n
+        row = self._commits.store.run(run_id)
         if row is None:
             raise RunNotFound(
-                f"there is no run {run_id!r} in app {self._core.app!r}: `nbflow runs` "
+                f"there is no run {run_id!r} in app {self._app!r}: `nbflow runs` "
                 "lists them",
                 run_id=run_id,
             )
@@ -238,10 +238,10 @@ class Mailbox:
         waiter = self._waiters.get((row.run, row.step))
         if waiter is not None:
             waiter.check(answer)
-        id, now = self._core.clock.new_run_id(), self._core.clock.micros()
-        data = stored_data(answer, self._core)
+        id, now = self._commits.clock.new_run_id(), self._commits.clock.micros()
+        data = stored_data(answer, self._commits)
         self._deliver(MessageRow(n, id, row.step, ANSWER, now, data), [row])
-        self._core.flush_soon()
+        self._commits.flush_soon()
 
     # One event
 
@@ -252,12 +252,12 @@ class Mailbox:
 
     def _match(self, row: WaitRow) -> Mapping[str, Any]:
         found: Mapping[str, Any] = load_value(
-            from_json(row.match), self._core.store.get_blob
+            from_json(row.match), self._commits.store.get_blob
         )
         return found
 
     def _event(self, message: MessageRow) -> Event:
-        data = load_value(from_json(message.data), self._core.store.get_blob)
+        data = load_value(from_json(message.data), self._commits.store.get_blob)
         return Event(message.name, message.id, data, from_micros(message.at))
 
     # Rows
@@ -282,11 +282,11 @@ class Mailbox:
         self._write(DELETE_MESSAGE, (message.run, message.id, message.step))
 
     def _write(self, statement: str, row: tuple[object, ...]) -> None:
-        self._core.batch.rest.append((statement, row))
-        self._core.flush_later()
+        self._commits.batch.rest.append((statement, row))
+        self._commits.flush_later()
 
 
-def stored_data(value: object, core: "Core") -> bytes:
+def stored_data(value: object, commits: Commits) -> bytes:
     """The stored form of an event's data."""
-    member = value_member(codecs.encode(value), core.put_blob)
+    member = value_member(codecs.encode(value), commits.put_blob)
     return b"{" + member + b"}"

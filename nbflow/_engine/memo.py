@@ -18,14 +18,14 @@ from nbflow.model import EventType
 ARGUMENTS = 10
 """Bytes of a step's mark that stand for its arguments; the rest for its function."""
 
-_OUTCOMES = frozenset(
+OUTCOMES = frozenset(
     {
         EventType.STEP_COMPLETED.value,
         EventType.STEP_FAILED.value,
         EventType.STEP_TIMED_OUT.value,
     }
 )
-_FAILURES = _OUTCOMES - {EventType.STEP_COMPLETED.value}
+_FAILURES = OUTCOMES - {EventType.STEP_COMPLETED.value}
 _UNWINDING = frozenset(
     {
         EventType.RUN_FAILED.value,
@@ -62,7 +62,7 @@ class Recorded(NamedTuple):
     @property
     def is_kept(self) -> bool:
         """Whether it has a value that a resume keeps."""
-        return self.type in _OUTCOMES and not self.is_failure
+        return self.type in OUTCOMES and not self.is_failure
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class Memo:
         kept = [
             outcome
             for outcome in self.outcomes.values()
-            if outcome.type in _OUTCOMES and not outcome.data.startswith(_SYNCHRONOUS)
+            if outcome.type in OUTCOMES and not outcome.data.startswith(_SYNCHRONOUS)
         ]
         kept += [
             self.outcomes[key]._replace(tx=-self.outcomes[key].idx)
@@ -223,7 +223,7 @@ class Memo:
         """An event of a step."""
         type = event.type
         first = self._called.setdefault(key, event.idx)
-        if type in _OUTCOMES:
+        if type in OUTCOMES:
             self._settle(
                 Recorded(
                     key, event.idx, event.tx, type, event.mark, event.data or b"{}"

@@ -16,11 +16,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-from nbflow import codecs, durations, names
-from nbflow._engine import capture, failure, invokes, mapping, retry, timers, waits
+from nbflow import codecs, names
+from nbflow._engine import (
+    capture,
+    failure,
+    history,
+    invokes,
+    mapping,
+    retry,
+    sleeps,
+    waits,
+)
 from nbflow._engine.branches import Branch, current_branch, current_step
 from nbflow._engine.ending import Ending, stored_error
 from nbflow._engine.gate import Gate
+from nbflow._engine.limits import timed_out
 from nbflow._engine.memo import Memo
 from nbflow._engine.options import StepPolicy, body_rules, step_policy
 from nbflow._engine.steps import (
@@ -30,6 +40,7 @@ from nbflow._engine.steps import (
     function_facts,
     refuse_coroutine,
 )
+from nbflow._engine.timers import iso
 from nbflow._store.payload import from_json, to_json, value_member
 from nbflow.context import (
     Context,
@@ -45,14 +56,12 @@ from nbflow.errors import (
     ContextClosed,
     InvokedRunFailed,
     NestedStep,
-    RunTimedOut,
     StepError,
 )
 from nbflow.model import EventType, RunStatus, from_micros, step_label
 
 if TYPE_CHECKING:
-    from nbflow._engine.core import Core
-    from nbflow._engine.invokes import Child
+    from nbflow._engine.core import Child, Core
     from nbflow._engine.journal import Journal
 
 LINGER = 0.5
@@ -81,7 +90,7 @@ class LiveRun:
             self.gate = Gate(self.loop, lambda: self.is_single)
             self.gate.expect(memo.ordered())
         self.children: dict[str, Child] = {}
-        self.defaults = core.default_policy(journal)
+        self.defaults = core.specs.default_policy(journal)
         self.settled: list[tuple[str, asyncio.Future[Any], Any]] = []
         self._body: asyncio.Task[Any] | None = None
         self._started: list[asyncio.Task[Any]] = []  # by the body
@@ -178,7 +187,7 @@ class LiveRun:
             return
         try:
             payload = encode(value, self, self.spec.fn)
-            member = value_member(payload, self.core.put_blob)
+            member = value_member(payload, self.core.commits.put_blob)
         except Exception as exc:
             self._raised(exc)
             return
@@ -217,13 +226,13 @@ class LiveRun:
             data=to_json(
                 {
                     "error": details,
-                    "retry_at": self.core.iso(retry_at),
+                    "retry_at": iso(retry_at),
                     "_retry_at": retry_at,
                 }
             ),
         )
         self._close()
-        self.core.flush_soon()
+        self.core.commits.flush_soon()
         self.core.retry_body(self.journal, retry_at)
 
     def _details(self, exc: BaseException) -> dict[str, Any]:
@@ -241,7 +250,7 @@ class LiveRun:
     def _arm_deadline(self) -> None:
         due = self.journal.deadline()
         if due is not None:
-            self._deadline = self.core.call_at(due, self._expire)
+            self._deadline = self.core.timers.call_at(due, self._expire)
 
     def _expire(self) -> None:
         if not self.is_closed:
@@ -365,7 +374,7 @@ class LiveRun:
     def sleep(self, id: str, duration: Any, until: datetime | None) -> Any:
         """A step that ends at a stored time."""
         branch = self.branch_for(names.check_id(id))
-        return timers.SleepCall(self, branch.key(id), duration, until)
+        return sleeps.SleepCall(self, branch.key(id), duration, until)
 
     def wait_for_event(
         self, id: str, event: str, match: Mapping[str, Any] | None, timeout: Any
@@ -437,9 +446,9 @@ class LiveRun:
     def deliver(self, key: str, future: "asyncio.Future[Any]", value: Any) -> None:
         """Hand `value` over in its turn, once the present batch is committed."""
         if not self.settled:
-            self.core.after(self._hand_over)
+            self.core.commits.after(self._hand_over)
         self.settled.append((key, future, value))
-        self.core.flush_soon()
+        self.core.commits.flush_soon()
 
     async def wait_turn(self, future: "asyncio.Future[Any]", key: str) -> None:
         """Wait; a step whose outcome the body no longer wants counts as canceled."""
@@ -450,7 +459,7 @@ class LiveRun:
                 if self.gate is not None:
                     self.gate.took(key)
                 self.journal.append(EventType.STEP_CANCELED.value, key)
-                self.core.flush_later()
+                self.core.commits.flush_later()
             raise
 
     def _hand_over(self) -> None:
@@ -470,15 +479,15 @@ class LiveRun:
             self.gate.took(key)
         data = to_json({"old_definition": self.journal.former_definition})
         self.journal.append(EventType.STEP_SUPERSEDED.value, key, data=data)
-        self.core.flush_later()
+        self.core.commits.flush_later()
 
     def recorded_arguments(self, key: str) -> str:
         """The arguments that the store holds for a step, as text."""
-        return self.core.recorded_arguments(self.journal.n, key)
+        return history.recorded_arguments(self.core.store, self.journal.n, key)
 
     def classes(self, fn: Any) -> Mapping[str, type]:
         """Classes that annotations name, for values of types no module holds."""
-        return self.core.classes_of(fn)
+        return history.annotated_classes(fn)
 
     # What the run says
 
@@ -496,7 +505,7 @@ class LiveRun:
         """Data for whoever watches the run."""
         scope = current_step.get()
         payload = codecs.encode(data)
-        member = value_member(payload, self.core.put_blob)
+        member = value_member(payload, self.core.commits.put_blob)
         head = to_json({"name": names.check_event_name(name), "key": key})
         self._say(EventType.DATA.value, head[:-1] + b"," + member + b"}", scope)
 
@@ -561,7 +570,7 @@ class LiveRun:
             self.journal.append(type, data=data)
         else:
             self.journal.append(type, scope.key, scope.attempt, None, data)
-        self.core.flush_later()
+        self.core.commits.flush_later()
 
     def _refuse_late(self) -> None:
         raise Canceled(
@@ -570,7 +579,7 @@ class LiveRun:
         )
 
     def _on_loop(self) -> bool:
-        return threading.get_ident() == self.core.thread
+        return threading.get_ident() == self.core.commits.thread
 
     def resource(self, owner: Any, factory: Callable[[], Any]) -> Any:
         """The engine's object of a resource, made on the loop at first use."""
@@ -608,7 +617,7 @@ class LiveRun:
         value = make()
         data = to_json({"kind": kind, "_value": value})
         self.journal.append(EventType.STEP_COMPLETED.value, key, data=data)
-        self.core.flush_later()
+        self.core.commits.flush_later()
         return value
 
     def cancel(self, reason: str | None) -> None:
@@ -635,17 +644,6 @@ def _number(value: Any) -> float | None:
         return number if isfinite(number) else None
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def timed_out(journal: "Journal") -> Ending:
-    """The end of a run whose time-out is up."""
-    began = "first start" if journal.since == journal.started else "last resume"
-    error = RunTimedOut(
-        f"run {journal.id} of {journal.workflow!r} did not end within its timeout of "
-        f"{durations.show(journal.timeout() or 0)}, counted from its {began}"
-    )
-    details = failure.describe(error, codecs.redact, run_id=journal.id)
-    return Ending(RunStatus.FAILED, error=details, exception=error)
 
 
 async def _make(run: LiveRun, owner: Any, factory: Callable[[], Any]) -> Any:

@@ -19,11 +19,12 @@ from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from nbflow import codecs
-from nbflow._engine import capture, failure, retry
+from nbflow._engine import cache, capture, failure, retry
 from nbflow._engine.branches import current_step, split_key
 from nbflow._engine.memo import Recorded, Verdict, patience
 from nbflow._engine.options import StepPolicy
 from nbflow._engine.threads import Outcome
+from nbflow._engine.timers import iso
 from nbflow._store.payload import (
     INLINE_LIMIT,
     from_json,
@@ -243,7 +244,8 @@ async def _perform(call: StepCall) -> Any:
                     _warn_unsure(call)
                 return await _reuse(call, found, verdict)
     if call.policy.cache is not None:
-        cached = run.core.cached_outcome(call)
+        key = cache.cache_key(call.fn, call.mark, call.arguments)
+        cached = cache.find(run.core.commits, key, call.policy.cache)
         if cached is not None:
             return await _take_cached(call, *cached)
     return await _execute(call)
@@ -343,9 +345,9 @@ async def _execute(call: StepCall) -> Any:
                 value, kept = kept[0], None
             else:
                 journal.begin_step(call.key, attempt, _started_data(call))
-                core.flush_later()
+                core.commits.flush_later()
                 if policy.at_most_once:
-                    await core.committed()
+                    await core.commits.committed()
                     began = core.clock.monotonic()
                 value = await _attempt(call, attempt)
                 if run.is_closed:  # it swallowed its cancellation: too late
@@ -372,7 +374,7 @@ async def _execute(call: StepCall) -> Any:
                 raise
             error = exc
         else:
-            if not (run.is_single and core.commit_inline()):
+            if not (run.is_single and core.commits.commit_inline()):
                 if run.is_closed:  # that commit has ended the engine
                     raise asyncio.CancelledError
                 await run.settle(call.key)  # notes by itself that it is canceled
@@ -401,7 +403,7 @@ async def _pick_up(call: StepCall) -> int:
         raise await _give_up(call, left.attempt, error)
     if left.retry_at is not None:
         try:
-            await run.core.sleep_until(left.retry_at)
+            await run.core.timers.sleep_until(left.retry_at)
         except asyncio.CancelledError:
             _note_canceled(call, left.failed)
             raise
@@ -418,7 +420,7 @@ def _record_value(call: StepCall, attempt: int, value: Any, duration: float) -> 
         if payload.plain and len(payload.text) <= INLINE_LIMIT:
             member = b'"_value":' + payload.text
         else:
-            member = value_member(payload, core.put_blob)
+            member = value_member(payload, core.commits.put_blob)
     except (NotSerializable, PayloadTooLarge) as exc:
         core.keep_unstored(run.journal.id, call.key, call.mark, value)
         exc.run_id, exc.step = run.journal.id, step_label(call.key)
@@ -428,7 +430,8 @@ def _record_value(call: StepCall, attempt: int, value: Any, duration: float) -> 
     data = b'{"duration":%.6f,%b}' % (duration, member)
     idx = run.journal.complete_step(call.key, attempt, call.mark, data)
     if call.policy.cache is not None:
-        core.remember(call, idx)
+        key = cache.cache_key(call.fn, call.mark, call.arguments)
+        cache.remember(core.commits, key, run.journal.n, idx)
     if not payload.plain:
         value = codecs.decode(
             payload.text,
@@ -591,16 +594,16 @@ async def _after_failure(
     data = to_json(
         {
             "error": _details(call, error),
-            "retry_at": core.iso(retry_at),
+            "retry_at": iso(retry_at),
             "_retry_at": retry_at,
         }
     )
     run.journal.append(_RETRYING, call.key, attempt, None, data)
-    core.flush_soon()
+    core.commits.flush_soon()
     try:
         if thread is not None:  # its slot is taken until it has ended
             await thread
-        await core.sleep_until(retry_at)
+        await core.timers.sleep_until(retry_at)
     except asyncio.CancelledError:
         _note_canceled(call, attempt)
         raise
@@ -644,7 +647,7 @@ def _note_canceled(call: StepCall, attempt: int) -> None:
     run = call.run
     if not run.is_closed:
         run.journal.append(_CANCELED, call.key, attempt, call.mark)
-        run.core.flush_later()
+        run.core.commits.flush_later()
 
 
 async def _take_cached(call: StepCall, run_id: str, data: bytes) -> Any:
@@ -666,7 +669,7 @@ def _started_data(call: StepCall) -> bytes:
     named = b"" if is_id else _function_member(label)
     if not call.args and not call.kwargs:
         return b"{" + named[:-1] + b"}" if named else b"{}"
-    put = call.run.core.put_blob
+    put = call.run.core.commits.put_blob
     text, is_inline = store_parts(
         codecs.Payload(arguments.text, arguments.parts, False), put
     )

@@ -1,101 +1,69 @@
-"""Durable sleep: one absolute deadline, stored once."""
+"""Calls and sleeps until a wall-clock time."""
 
 import asyncio
-from collections.abc import Generator
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
-from nbflow import codecs, durations
-from nbflow._engine.memo import Verdict
-from nbflow._engine.steps import awaited_twice, take_turn
-from nbflow._store.payload import to_json
-from nbflow.errors import InvalidDuration
-from nbflow.model import EventType, step_label, to_micros
+from nbflow._engine.clock import Clock
+from nbflow.model import from_micros
 
-if TYPE_CHECKING:
-    from nbflow._engine.run import LiveRun
-
-_COMPLETED = to_json({"kind": "sleep"})
-_MARK_TAIL = b"\0" * 6
+_LONGEST = 30.0
+"""Seconds after which a long wait looks at the wall clock again: a machine that was
+suspended, or whose clock was set, must not wait too long."""
 
 
-class SleepCall:
-    """A `ctx.sleep` that was called; awaiting it sleeps."""
+class Timers:
+    """What waits for a time on one engine's loop."""
 
-    __slots__ = ("is_awaited", "key", "mark", "run", "seconds", "until")
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+        self.loop = loop
+        self.clock = clock
 
-    def __init__(
-        self, run: "LiveRun", key: str, duration: Any, until: datetime | None
-    ) -> None:
-        if (duration is None) == (until is None):
-            raise InvalidDuration(
-                f"ctx.sleep({step_label(key)!r}) takes a duration or until=, one of "
-                f"them: got duration={duration!r}, until={until!r}"
-            )
-        self.is_awaited = False
-        self.run = run
-        self.key = key
-        self.seconds = 0.0
-        self.until: int | None = None
-        if until is not None:
-            self.until = deadline(until, what=f"until of sleep {step_label(key)!r}")
+    async def sleep_until(self, due: int) -> None:
+        """Sleep until a wall-clock time in microseconds."""
+        while (left := due - self.clock.micros()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(self.slice(left))
+
+    def call_at(self, due: int, call: Callable[[], None]) -> "Timer":
+        """Call something at a wall-clock time; the timer can be cancelled."""
+        timer = Timer(self, due, call)
+        timer.arm()
+        return timer
+
+    def slice(self, left: int) -> float:
+        """For how many seconds to wait before the next look at the clock."""
+        seconds = left / 1e6
+        return seconds if self.clock.virtual else min(seconds, _LONGEST)
+
+
+class Timer:
+    """A call at a wall-clock time."""
+
+    __slots__ = ("_call", "_due", "_handle", "_timers")
+
+    def __init__(self, timers: Timers, due: int, call: Callable[[], None]) -> None:
+        self._timers = timers
+        self._due = due
+        self._call = call
+        self._handle: asyncio.TimerHandle | None = None
+
+    def arm(self) -> None:
+        """Set the loop's timer for the next look at the clock."""
+        timers = self._timers
+        left = max(self._due - timers.clock.micros(), 0)
+        self._handle = timers.loop.call_later(timers.slice(left), self._ring)
+
+    def cancel(self) -> None:
+        """Forget the call."""
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _ring(self) -> None:
+        if self._timers.clock.micros() < self._due:
+            self.arm()
         else:
-            what = f"duration of sleep {step_label(key)!r}"
-            self.seconds = durations.parse(duration, what=what)
-        # A clock may well be read for until=, so it is no part of the identity.
-        self.mark = codecs.fingerprint((self.seconds,), {}).mark + _MARK_TAIL
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        if self.is_awaited:
-            raise awaited_twice(self.key, "ctx.sleep")
-        self.is_awaited = True
-        return self._perform().__await__()
-
-    async def _perform(self) -> None:
-        run, key = self.run, self.key
-        run.check_open(key)
-        until: int | None = None
-        if run.memo is not None:
-            verdict, found = run.memo.match(
-                key, self.mark, known=True, changed=True, item_of=None
-            )
-            if found is not None and verdict is not Verdict.SUPERSEDE:
-                await take_turn(run, found, "sleep")
-                return
-            if found is not None:
-                run.supersede(key)
-            left = run.memo.partial.pop(key, None)
-            until = left.until if left is not None else None
-        run.is_live = True
-        if until is None:
-            until = self.until
-            if until is None:
-                until = run.core.clock.micros() + round(self.seconds * 1e6)
-            data = {"kind": "sleep", "until": run.core.iso(until), "_until": until}
-            type = EventType.STEP_SLEEPING.value
-            run.journal.append(type, key, None, self.mark, to_json(data))
-            run.core.flush_soon()
-        try:
-            await run.core.sleep_until(until)
-        except asyncio.CancelledError:
-            if not run.is_closed:
-                run.journal.append(EventType.STEP_CANCELED.value, key)
-                run.core.flush_later()
-            raise
-        type = EventType.STEP_COMPLETED.value
-        run.journal.append(type, key, None, self.mark, _COMPLETED)
-        await run.settle(key)
+            self._call()
 
 
-def deadline(moment: object, *, what: str) -> int:
-    """An aware datetime in microseconds UTC.
-
-    Raises:
-        InvalidDuration: it is no datetime, or a naive one.
-    """
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise InvalidDuration(
-            f"{what} is {moment!r}: it must be an aware datetime, such as "
-            "datetime(2026, 1, 1, tzinfo=UTC)"
-        )
-    return to_micros(moment)
+def iso(micros: int) -> str:
+    """A stored time as users read it."""
+    return from_micros(micros).isoformat()

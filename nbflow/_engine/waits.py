@@ -14,6 +14,7 @@ from nbflow import codecs, durations
 from nbflow._engine.mailbox import ANSWER, stored_data
 from nbflow._engine.memo import Verdict
 from nbflow._engine.steps import awaited_twice, take_turn
+from nbflow._engine.timers import Timer, iso
 from nbflow._store.base import WaitRow
 from nbflow._store.payload import load_value, to_json, value_member
 from nbflow.errors import InvalidOption
@@ -21,7 +22,6 @@ from nbflow.model import Event, EventType, step_label
 from nbflow.names import check_event_name
 
 if TYPE_CHECKING:
-    from nbflow._engine.core import Timer
     from nbflow._engine.run import LiveRun
 
 _COMPLETED = EventType.STEP_COMPLETED.value
@@ -90,7 +90,7 @@ class WaitCall:
         wait = WaitRow(run.journal.n, key, self.name, self._stored_match(), until)
         mailbox.wait(wait, self)
         if until is not None and not self._future.done():
-            self._timer = run.core.call_at(until, self._timed_out)
+            self._timer = run.core.timers.call_at(until, self._timed_out)
         try:
             return await self._future
         except asyncio.CancelledError:
@@ -105,12 +105,12 @@ class WaitCall:
             until = run.core.clock.micros() + round(self.seconds * 1e6)
         fields = {
             "kind": self.kind,
-            "until": None if until is None else run.core.iso(until),
+            "until": None if until is None else iso(until),
             "_until": until,
         }
         data = to_json(fields | self._shown())
         run.journal.append(_WAITING, self.key, None, self.mark, data)
-        run.core.flush_soon()
+        run.core.commits.flush_soon()
         return until
 
     def _shown(self) -> dict[str, Any]:
@@ -121,7 +121,9 @@ class WaitCall:
     def _stored_match(self) -> bytes | None:
         if self.match is None:
             return None
-        member = value_member(codecs.encode(dict(self.match)), self.run.core.put_blob)
+        member = value_member(
+            codecs.encode(dict(self.match)), self.run.core.commits.put_blob
+        )
         return b"{" + member + b"}"
 
     def arrived(self, event: Event) -> bool:
@@ -130,7 +132,7 @@ class WaitCall:
         if self._future.done() or value is None:
             return False
         payload = codecs.encode(value[0])
-        member = value_member(payload, self.run.core.put_blob)
+        member = value_member(payload, self.run.core.commits.put_blob)
         head = to_json({"kind": self.kind})[:-1]
         self._settle(_COMPLETED, head + b"," + member + b"}", value[0])
         return True
@@ -166,7 +168,7 @@ class WaitCall:
         if run.gate is not None:
             run.gate.took(self.key)
         run.journal.append(_CANCELED, self.key, None, self.mark)
-        run.core.flush_later()
+        run.core.commits.flush_later()
 
     def _load(self, fields: Mapping[str, Any]) -> Any:
         run = self.run
@@ -297,7 +299,7 @@ class SendCall:
                 run.supersede(key)
         run.is_live = True
         core = run.core
-        data = stored_data(self.data, core)
+        data = stored_data(self.data, core.commits)
         core.mailbox.send(self.name, data, run_id=self.run_id)
         fields = {"kind": "send", "event": self.name}
         run.journal.append(_COMPLETED, key, None, self.mark, to_json(fields))

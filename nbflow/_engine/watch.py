@@ -72,7 +72,7 @@ class Watch:
                     return
             if self._is_told or time.monotonic() - self._beat < BLOCKED:
                 continue
-            frame = sys._current_frames().get(self._core.thread)
+            frame = sys._current_frames().get(self._core.commits.thread)
             if frame is not None:
                 self._is_told = True
                 self._tell(frame)

@@ -115,6 +115,22 @@ def make_app(folder: Path) -> None:
     make_folder(folder)
 
 
+def step_dir(folder: Path | None, uid: str, run_id: str, key: str) -> Path:
+    """A step's folder in the store of that folder, made if missing.
+
+    A store in memory, known by its `uid`, has them among the temporary files.
+    """
+    if folder is None:
+        import tempfile
+
+        root = Path(tempfile.gettempdir()) / f"nbflow-{uid}"
+    else:
+        root = folder / STEPS
+    found = root / run_id / key
+    found.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return found
+
+
 def make_folder(folder: Path) -> None:
     """Make one folder with mode 0700, or check the one that is there."""
     try:

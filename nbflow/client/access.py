@@ -165,7 +165,7 @@ class Access:
         when only reading is possible.
         """
         host = self.host()
-        if host is not None and host.core.paused is None:
+        if host is not None and host.core.commits.paused is None:
             with suppress(Exception):  # it has just stopped: what is stored is all
                 host.call(_nothing)
 

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from nbflow import durations
-from nbflow._engine import commands, launch
-from nbflow._engine.timers import deadline
+from nbflow._engine import commands, reruns
+from nbflow._engine.sleeps import deadline
 from nbflow._store.base import OneOrMore, RunRow
 from nbflow.client import inbox, plans
 from nbflow.client.access import Access, is_ended
@@ -302,7 +302,7 @@ def rerun(access: Access, run_id: str, given: Mapping[str, Any]) -> tuple[str, b
         store = host.store
         for key, value in values.items():
             command[key] = inbox.stored_tree(value, store.put_blob)
-        return str(host.call(launch.rerun, host.core, command)), True
+        return str(host.call(reruns.rerun, host.core, command)), True
     for key, value in values.items():
         command[key] = inbox.stored_value(access, value)
     return new_id, inbox.send(access, [command]) is not None
@@ -341,7 +341,7 @@ def delete(access: Access, run_ids: Sequence[str]) -> int:
         RunActive: one of them has not ended. Nothing is deleted then.
     """
     for run_id in run_ids:
-        launch.refuse_live(access.find_row(run_id))
+        commands.refuse_live(access.find_row(run_id))
     deleted = 0
     unique = list(dict.fromkeys(run_ids))
     for first in range(0, len(unique), _CHUNK):

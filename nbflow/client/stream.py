@@ -249,7 +249,7 @@ class Stream:
         """Whether anything was committed since the last look found nothing."""
         host = self._source.access.host()
         if host is not None:
-            turn = (id(host), host.core.turn)
+            turn = (id(host), host.core.commits.count)
             if turn == self._turn:
                 return False
             self._turn = turn
@@ -264,7 +264,7 @@ class Stream:
         host = self._source.access.host()
         if host is None:
             self._canceled.wait(self._next_delay())
-        elif (id(host), host.core.turn) == self._turn:
+        elif (id(host), host.core.commits.count) == self._turn:
             host.wait_for_change(_SLICE)
 
     def _is_local(self) -> bool:

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 from nbflow import codecs, durations, names
-from nbflow._engine import launch
 from nbflow._engine.core import Core
+from nbflow._engine.creation import check_headers, new_journal
 from nbflow._engine.host import Host
-from nbflow._engine.invokes import unknown_workflow
-from nbflow._engine.timers import deadline
+from nbflow._engine.sleeps import deadline
+from nbflow._engine.specs import unknown_workflow
 from nbflow._store.base import WorkflowRow
 from nbflow.client import inbox
 from nbflow.client.access import Access
@@ -304,7 +304,7 @@ class _Common(NamedTuple):
     def command(self) -> dict[str, Any]:
         """The fields of a command."""
         if self.headers:
-            launch.check_headers(self.headers)
+            check_headers(self.headers)
         stored = None if self.options is None else self.options.to_stored()
         fields = {
             "kind": "invoke",
@@ -322,15 +322,16 @@ def _start_all(
     """On the engine's loop: all in one turn, so all in one commit."""
     ids = []
     for each in values:
-        journal = launch.new_journal(
-            core,
+        journal = new_journal(
+            core.commits,
+            core.specs,
             spec,
             each,
             headers=common.headers,
             label=common.label,
             options=common.options,
         )
-        launch.begin(core, journal, common.wake)
+        core.launch(journal, common.wake)
         ids.append(journal.id)
     return ids
 

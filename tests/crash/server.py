@@ -74,9 +74,9 @@ def obey(word: str, client: Client, handle: RunHandle[int], engine: Engine) -> s
             return "limited"
         case ["paused"]:
             assert engine._host is not None
-            while engine._host.core.paused is None:
+            while engine._host.core.commits.paused is None:
                 time.sleep(0.005)
-            return str(engine._host.core.paused)
+            return str(engine._host.core.commits.paused)
     raise ValueError(word)
 
 

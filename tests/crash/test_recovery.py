@@ -231,7 +231,7 @@ def test_a_commit_that_can_never_succeed_stops_the_engine(lives):
     host = lives.engine._host
 
     def spoil() -> None:
-        host.core.batch.deletes.append(object())
+        host.core.commits.batch.deletes.append(object())
 
     with pytest.raises(Exception, match="a commit failed|store in memory"):
         host.call(spoil)

@@ -16,10 +16,13 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from nbflow._engine import launch
 from nbflow._engine.clock import VirtualClock
 from nbflow._engine.core import Core
-from nbflow._engine.ending import Ending
+from nbflow._engine.creation import new_journal
+from nbflow._engine.ending import Ending, read_ending
+from nbflow._engine.recovery import recover
+from nbflow._engine.resuming import resume
+from nbflow._engine.run import LiveRun
 from nbflow._store.base import Batch, EventRow
 from nbflow._store.memory import MemoryStore
 from nbflow.definition.inputs import InputModel
@@ -118,6 +121,7 @@ class Lab:
             "lab",
             self.specs.get,
             lambda: list(self.specs.values()),
+            LiveRun,
         )
 
     def _unhandled(
@@ -133,7 +137,7 @@ class Lab:
         """Record a new run; `wait` lets it go. Its id."""
         spec = self.specs[name if isinstance(name, str) else name.__name__]
         values = spec.inputs.validate_call((), values)
-        journal = launch.new_journal(self.core, spec, values)
+        journal = new_journal(self.core.commits, self.core.specs, spec, values)
         self.core.launch(journal)
         return journal.id
 
@@ -158,12 +162,12 @@ class Lab:
             ended.append(ending)
             self.loop.stop()
 
-        if run_id not in self.core.live and run_id not in self.core.waiting:
+        if run_id not in self.core.live and run_id not in self.core.parked:
             row = self.store.run(run_id)
             assert row is not None
             if row.status in TERMINAL_RUN:
-                return launch.read_ending(self.store, row)
-        self.core.tickets.setdefault(run_id, []).append(note)
+                return read_ending(self.store, row)
+        self.core.commits.tickets.setdefault(run_id, []).append(note)
         if commits is not None:
             self.fuse.set(commits, self.loop.stop)
         guard = self.loop.call_later(STUCK, self.loop.stop)
@@ -205,13 +209,13 @@ class Lab:
 
     def recover(self) -> list[str]:
         """Take up what a crash has left unfinished; the ids."""
-        return self.core.recover(self.store.unfinished(), "recovery")
+        return recover(self.core, self.store.unfinished(), "recovery")
 
     def resume(self, run_id: str, *, refresh: list[str] | None = None) -> None:
         """Take up a failed or canceled run by the user's word."""
         row = self.store.run(run_id)
         assert row is not None
-        launch.resume(self.core, row, refresh=refresh)
+        resume(self.core, row, refresh=refresh)
 
     def copy(self, run_id: str) -> "Lab":
         """Another engine that has the run but not its end: `recover` replays it."""

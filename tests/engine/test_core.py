@@ -6,7 +6,8 @@ from contextlib import suppress
 import pytest
 
 from nbflow import Context
-from nbflow._engine import launch
+from nbflow._engine.creation import new_journal
+from nbflow._engine.recovery import recover
 from nbflow._engine.run import LiveRun
 from nbflow.errors import InvalidOption
 from nbflow.model import EventType, RunStatus
@@ -56,8 +57,8 @@ async def quick(ctx: Context) -> int:
 
 def later(lab: Lab, delay: float) -> str:
     """A run of `quick` that is to start after a delay."""
-    journal = launch.new_journal(lab.core, lab.specs["quick"], {})
-    launch.begin(lab.core, journal, lab.clock.micros() + round(delay * 1e6))
+    journal = new_journal(lab.core.commits, lab.core.specs, lab.specs["quick"], {})
+    lab.core.launch(journal, lab.clock.micros() + round(delay * 1e6))
     return journal.id
 
 
@@ -127,9 +128,9 @@ def test_a_callback_that_raises_costs_the_others_nothing(
     def bad() -> None:
         raise OSError("unlink refused")
 
-    lab.core.after(bad)
+    lab.core.commits.after(bad)
     run_id = lab.start("quick")
-    lab.core.tickets[run_id] = [lambda ending: bad()]
+    lab.core.commits.tickets[run_id] = [lambda ending: bad()]
     assert lab.wait_for_end(run_id).value == 1
     assert caplog.text.count("OSError: unlink refused; the engine goes on") == 2
 
@@ -148,7 +149,7 @@ def test_a_parent_fails_when_it_takes_up_a_child_that_is_given_up() -> None:
     lab = lab.crash()
     row = lab.store.run(run_id)
     assert row is not None
-    assert lab.core.recover([row], "recovery") == [run_id]  # it takes up the child
+    assert recover(lab.core, [row], "recovery") == [run_id]  # it takes up the child
     ending = lab.wait_for_end(run_id)
     assert ending.status is RunStatus.FAILED
     assert ending.error is not None
@@ -209,7 +210,7 @@ def test_the_retry_of_a_canceled_life_does_not_enter_a_later_one() -> None:
     run_id = lab.start("flaky")
     lab.let(1)
     assert lab.core.cancel_run(run_id, None, "user")
-    lab.core.commit()
+    lab.core.commits.commit()
     lab.let(1800)
     lab.resume(run_id)
     lab.let(1860)  # the first life's retry would be due by now
@@ -224,10 +225,10 @@ def test_a_run_that_cannot_be_entered_is_not_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lab = Lab(quick)
-    monkeypatch.setattr(lab.core, "default_policy", _refuse)
+    monkeypatch.setattr(lab.core.specs, "default_policy", _refuse)
     with pytest.raises(InvalidOption):
         lab.start("quick")
-    lab.core.commit()
+    lab.core.commits.commit()
     assert lab.store.unfinished() == []
 
 
@@ -239,9 +240,9 @@ def test_a_run_that_cannot_be_entered_again_fails_and_says_why(
     lab.let(1)
     lab = lab.crash()
     (row, child) = lab.store.unfinished()
-    lab.core.recover([row], "recovery")
-    lab.core.commit()  # the parent is entered
-    monkeypatch.setattr(lab.core, "default_policy", _refuse)
+    recover(lab.core, [row], "recovery")
+    lab.core.commits.commit()  # the parent is entered
+    monkeypatch.setattr(lab.core.specs, "default_policy", _refuse)
     ending = lab.wait_for_end(run_id)
     assert ending.error is not None
     assert ending.error["message"] == "not today"

@@ -52,7 +52,7 @@ class Notebook:
         self.broken.clear()
         self.lab = self.lab.crash(define(body, "main"))
         self.lab.resume(self.run_id)
-        self.lab.core.commit()
+        self.lab.core.commits.commit()
         assert self.lab.wait(self.run_id, commits=commits) is None
         self.lab = self.lab.crash()
 

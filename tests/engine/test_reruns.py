@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from nbflow import Context, InvokeError, StepOutcomeUnknown
-from nbflow._engine import launch
+from nbflow._engine import reruns
 from nbflow.model import EventType, step_label
 from tests.engine.lab import Lab, define
 
 
 def rerun(lab: Lab, run_id: str, step: str, **more: Any) -> str:
     command = {"run_id": run_id, "from_step": step, **more}
-    return launch.rerun(lab.core, command)
+    return reruns.rerun(lab.core, command)
 
 
 # Reruns
@@ -175,7 +175,7 @@ def test_a_cancel_spares_abandoned_children_in_every_state(state: str) -> None:
     if state == "not taken up":
         lab = lab.crash()
     assert lab.core.cancel_run(run_id, None, "user")
-    lab.core.commit()
+    lab.core.commits.commit()
     assert statuses(lab, run_id) == {
         "kept": "running",
         "kept too": "running",
@@ -188,8 +188,8 @@ def test_a_cancel_spares_abandoned_children_in_every_state(state: str) -> None:
 def delete(lab: Lab, run_id: str) -> None:
     row = lab.store.run(run_id)
     assert row is not None
-    lab.core.batch.deletes.append(row.n)
-    lab.core.commit()
+    lab.core.commits.batch.deletes.append(row.n)
+    lab.core.commits.commit()
 
 
 async def quick(ctx: Context) -> int:

@@ -1,0 +1,73 @@
+"""Taking up runs whose engine is gone."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nbflow._engine.core import Core
+from nbflow._engine.creation import read_input
+from nbflow._engine.history import pending_retry
+from nbflow._engine.journal import Journal, left_mark, load_journal
+from nbflow._store.base import RunRow
+from nbflow._store.payload import to_json
+from nbflow.definition.source import same_definition
+from nbflow.definition.spec import WorkflowSpec
+from nbflow.model import EventType, RunStatus
+
+log = logging.getLogger("nbflow")
+
+
+def recover(core: Core, rows: Iterable[RunRow], by: str) -> list[str]:
+    """Take up unfinished runs of an engine that is gone; the ids taken up."""
+    taken = []
+    for row in rows:
+        if row.id not in core.live and row.id not in core.parked:
+            spec = core.specs.find(row.workflow)
+            if spec is None:
+                continue
+            try:
+                adopt(core, row, spec, by)
+            except Exception as exc:  # one damaged run must not stop the others
+                log.exception("run %s could not be taken up: %s", row.id, exc)
+            else:
+                taken.append(row.id)
+    return taken
+
+
+def adopt(core: Core, row: RunRow, spec: WorkflowSpec, by: str) -> Journal:
+    """Take up a run whose engine is gone."""
+    journal = load_journal(core.commits, row)
+    journal.spec = spec
+    journal.values = read_input(core.commits, row.input, spec)
+    if row.status == RunStatus.QUEUED and row.attempt == 0:
+        core.launch_later(journal)
+        return journal
+    due = pending_retry(core.store, journal.n, journal.recoveries)
+    if by == "recovery":
+        journal.recoveries += 1
+    is_left = core.store.command(left_mark(journal)) is not None
+    note_resumed(core, journal, by, spec, {"_left": is_left or None})
+    journal.update()  # with the event: a crash must not leave one without the other
+    if due is not None and due > core.clock.micros():
+        core.commits.flush_soon()
+        core.retry_body(journal, due)
+    else:
+        core.enter_soon(journal, by)
+    return journal
+
+
+def note_resumed(
+    core: Core, journal: Journal, by: str, spec: WorkflowSpec, more: Mapping[str, Any]
+) -> None:
+    """The event that opens a further life of a run."""
+    definition = core.specs.definition(spec)
+    changed = not same_definition(journal.definition, definition)
+    fields = {
+        "by": by,
+        "recoveries": journal.recoveries,
+        "definition_changed": changed,
+        **more,
+    }
+    journal.append(EventType.RUN_RESUMED.value, data=to_json(fields))
+    if by == "user":
+        journal.since = core.clock.micros()

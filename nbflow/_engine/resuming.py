@@ -1,0 +1,160 @@
+"""Runs that somebody asks for by their id: found, waited for, resumed."""
+
+from nbflow._engine.core import Core
+from nbflow._engine.creation import read_input
+from nbflow._engine.ending import Waiter, read_ending
+from nbflow._engine.history import annotated_classes
+from nbflow._engine.journal import Journal, load_journal
+from nbflow._engine.recovery import adopt, note_resumed
+from nbflow._store.base import RunRow
+from nbflow.definition.spec import WorkflowSpec
+from nbflow.errors import RunActive, RunFinished, RunIdConflict, RunNotFound
+from nbflow.model import UNFINISHED_RUN, RunStatus
+
+
+def find_row(core: Core, run_id: str) -> RunRow:
+    """The committed row of a run.
+
+    Raises:
+        RunNotFound: the app has no run of that id.
+    """
+    core.commits.commit()
+    core.commits.commit_end(run_id)
+    row = core.store.run(run_id)
+    if row is None:
+        raise RunNotFound(
+            f"there is no run {run_id!r} in app {core.app!r}: `nbflow runs` lists them",
+            run_id=run_id,
+        )
+    return row
+
+
+def find_existing(
+    core: Core, run_id: str, spec: WorkflowSpec, stored: bytes
+) -> Journal | RunRow | None:
+    """The run of that id, taken up if it had stopped; None if there is none.
+
+    Raises:
+        RunIdConflict: it is of another workflow or was given another input.
+    """
+    core.commits.commit_end(run_id)
+    live = core.live.get(run_id)
+    known = live.journal if live is not None else core.parked.get(run_id)
+    row = None if known is not None else core.store.run(run_id)
+    if known is None and row is None:
+        return None
+    workflow, given = (
+        (known.workflow, known.input)
+        if known is not None
+        else (row.workflow, row.input)  # type: ignore[union-attr]
+    )
+    if workflow != spec.name:
+        raise RunIdConflict(
+            f"run id {run_id!r} belongs to a run of {workflow!r}, so it cannot name a "
+            f"run of {spec.name!r}: choose another run_id",
+            run_id=run_id,
+            workflow=spec.name,
+        )
+    if given != stored:
+        raise RunIdConflict(
+            f"run {run_id!r} of {workflow!r} was started with another input than the "
+            "one given now: a run id stands for one input. Choose another run_id, or "
+            "rerun it with the new input.",
+            run_id=run_id,
+            workflow=workflow,
+        )
+    if known is not None:
+        return known
+    assert row is not None
+    if row.status in (RunStatus.FAILED, RunStatus.CANCELED):
+        return resume(core, row, spec)
+    if row.status in UNFINISHED_RUN:
+        return adopt(core, row, spec, "user")
+    return row
+
+
+def join(core: Core, run_id: str, waiter: Waiter, *, is_resumed: bool) -> None:
+    """Call `waiter` with the end of a run, in the transaction that ends it.
+
+    A run that has ended is looked up; one that failed is resumed when its caller
+    is itself a resumed one; one that nobody executes is taken up.
+    """
+    run = core.live.get(run_id)
+    journal = run.journal if run is not None else core.parked.get(run_id)
+    if run_id in core.commits.ended:  # the store does not know yet
+        waiter(core.commits.ended[run_id])
+        return
+    if journal is None:
+        journal = take_up(core, run_id, waiter, is_resumed=is_resumed)
+    if journal is not None:
+        if journal.waiters is None:
+            journal.waiters = []
+        journal.waiters.append(waiter)
+
+
+def take_up(
+    core: Core, run_id: str, waiter: Waiter, *, is_resumed: bool
+) -> Journal | None:
+    """A run that is not live: its end is told at once, or it is entered again."""
+    row = core.store.run(run_id)
+    if row is None:
+        raise RunNotFound(
+            f"run {run_id!r} is not in app {core.app!r} any more, so nobody can wait "
+            "for it: it was deleted",
+            run_id=run_id,
+        )
+    failed = row.status in (RunStatus.FAILED, RunStatus.CANCELED)
+    if row.status in UNFINISHED_RUN or (failed and is_resumed):
+        spec = core.specs.resolve(row.workflow)
+        if failed:
+            return resume(core, row, spec)
+        return adopt(core, row, spec, "recovery")
+    target = core.specs.find(row.workflow)
+    classes = annotated_classes(target.fn if target is not None else None)
+    waiter(read_ending(core.store, row, classes))
+    return None
+
+
+def resume(
+    core: Core,
+    row: RunRow,
+    spec: WorkflowSpec | None = None,
+    refresh: list[str] | None = None,
+    stale: list[str] | None = None,
+) -> Journal:
+    """Go on in place with a run that failed or was canceled, by the user's word.
+
+    Args:
+        core: the engine.
+        row: the run.
+        spec: today's definition; looked up by name if None.
+        refresh: keys of steps whose values are not to be kept.
+        stale: labels of steps that are kept although their function has changed.
+
+    Raises:
+        RunActive: it is still going on.
+        RunFinished: it is completed or was skipped.
+    """
+    if row.id in core.live or row.id in core.parked:
+        raise RunActive(
+            f"run {row.id} of {row.workflow!r} is {row.status}: only a failed or "
+            "canceled run can be resumed. Cancel it first, or wait for its end.",
+            run_id=row.id,
+        )
+    if row.status in (RunStatus.COMPLETED, RunStatus.SKIPPED):
+        raise RunFinished(
+            f"run {row.id} of {row.workflow!r} is {row.status}, there is nothing left "
+            "to do: use rerun for a new run of it",
+            run_id=row.id,
+        )
+    spec = spec or core.specs.resolve(row.workflow)
+    journal = load_journal(core.commits, row)
+    journal.spec = spec
+    journal.values = read_input(core.commits, row.input, spec)
+    journal.ended = journal.last = journal.tail = journal.reason = None
+    journal.preview = None
+    journal.status = RunStatus.RUNNING.value
+    note_resumed(core, journal, "user", spec, {"_refresh": refresh, "stale": stale})
+    journal.update()  # with the event: a crash must not leave one without the other
+    core.enter_soon(journal, "user")
+    return journal

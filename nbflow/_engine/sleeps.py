@@ -1,0 +1,102 @@
+"""Durable sleep: one absolute deadline, stored once."""
+
+import asyncio
+from collections.abc import Generator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nbflow import codecs, durations
+from nbflow._engine.memo import Verdict
+from nbflow._engine.steps import awaited_twice, take_turn
+from nbflow._engine.timers import iso
+from nbflow._store.payload import to_json
+from nbflow.errors import InvalidDuration
+from nbflow.model import EventType, step_label, to_micros
+
+if TYPE_CHECKING:
+    from nbflow._engine.run import LiveRun
+
+_COMPLETED = to_json({"kind": "sleep"})
+_MARK_TAIL = b"\0" * 6
+
+
+class SleepCall:
+    """A `ctx.sleep` that was called; awaiting it sleeps."""
+
+    __slots__ = ("is_awaited", "key", "mark", "run", "seconds", "until")
+
+    def __init__(
+        self, run: "LiveRun", key: str, duration: Any, until: datetime | None
+    ) -> None:
+        if (duration is None) == (until is None):
+            raise InvalidDuration(
+                f"ctx.sleep({step_label(key)!r}) takes a duration or until=, one of "
+                f"them: got duration={duration!r}, until={until!r}"
+            )
+        self.is_awaited = False
+        self.run = run
+        self.key = key
+        self.seconds = 0.0
+        self.until: int | None = None
+        if until is not None:
+            self.until = deadline(until, what=f"until of sleep {step_label(key)!r}")
+        else:
+            what = f"duration of sleep {step_label(key)!r}"
+            self.seconds = durations.parse(duration, what=what)
+        # A clock may well be read for until=, so it is no part of the identity.
+        self.mark = codecs.fingerprint((self.seconds,), {}).mark + _MARK_TAIL
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        if self.is_awaited:
+            raise awaited_twice(self.key, "ctx.sleep")
+        self.is_awaited = True
+        return self._perform().__await__()
+
+    async def _perform(self) -> None:
+        run, key = self.run, self.key
+        run.check_open(key)
+        until: int | None = None
+        if run.memo is not None:
+            verdict, found = run.memo.match(
+                key, self.mark, known=True, changed=True, item_of=None
+            )
+            if found is not None and verdict is not Verdict.SUPERSEDE:
+                await take_turn(run, found, "sleep")
+                return
+            if found is not None:
+                run.supersede(key)
+            left = run.memo.partial.pop(key, None)
+            until = left.until if left is not None else None
+        run.is_live = True
+        if until is None:
+            until = self.until
+            if until is None:
+                until = run.core.clock.micros() + round(self.seconds * 1e6)
+            data = {"kind": "sleep", "until": iso(until), "_until": until}
+            type = EventType.STEP_SLEEPING.value
+            run.journal.append(type, key, None, self.mark, to_json(data))
+            run.core.commits.flush_soon()
+        try:
+            await run.core.timers.sleep_until(until)
+        except asyncio.CancelledError:
+            if not run.is_closed:
+                run.journal.append(EventType.STEP_CANCELED.value, key)
+                run.core.commits.flush_later()
+            raise
+        type = EventType.STEP_COMPLETED.value
+        run.journal.append(type, key, None, self.mark, _COMPLETED)
+        await run.settle(key)
+
+
+def deadline(moment: object, *, what: str) -> int:
+    """An aware datetime in microseconds UTC.
+
+    Raises:
+        InvalidDuration: it is no datetime, or a naive one.
+    """
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise InvalidDuration(
+            f"{what} is {moment!r}: it must be an aware datetime, such as "
+            "datetime(2026, 1, 1, tzinfo=UTC)"
+        )
+    return to_micros(moment)
