@@ -87,7 +87,7 @@ if TYPE_CHECKING:
         RunStatus,
         StepStatus,
     )
-    from nbflow.policy import Backoff
+    from nbflow.policy import Backoff, FlowControl
     from nbflow.resources import resource
     from nbflow.workflows import Step, Workflow, step, workflow
 
@@ -98,6 +98,9 @@ _HOME = {
     "Context": "context",
     "Engine": "engine",
     "ErrorInfo": "model",
+    "Event": "model",
+    "FlowControl": "policy",
+    "FlowKey": "model",
     "Plan": "model",
     "Run": "model",
     "RunEvent": "model",
@@ -201,6 +204,9 @@ __all__ = [
     "EngineFenced",
     "EngineNotInherited",
     "ErrorInfo",
+    "Event",
+    "FlowControl",
+    "FlowKey",
     "FlowKeyError",
     "InvalidCursor",
     "InvalidDuration",

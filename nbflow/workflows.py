@@ -197,19 +197,7 @@ def check_run_keywords(run: RunKeywords) -> None:
     label = run.get("label")
     if label is not None:
         names.check_label(label)
-    if run.get("flow_control") is not None:
-        refuse_flow_control(run["flow_control"])
     run_options(run)
-
-
-def refuse_flow_control(value: object) -> None:
-    """Limits are the next slice's; silently ignoring one would be worse."""
-    raise InvalidOption(
-        "flow_control= is not available in this version: limit parallel items with "
-        "ctx.map(…, limit=N)",
-        option="flow_control",
-        value=value,
-    )
 
 
 Body = Callable[Concatenate[Context, P], Coroutine[Any, Any, T]]
@@ -274,7 +262,7 @@ def _define(fn: Any, options: Mapping[str, Any]) -> Workflow[Any, Any]:
     app = default_app(fn.__module__) if app is None else names.check_app(app)
     given = {
         key: options[key]
-        for key in ("retries", "retry_delay", "timeout")
+        for key in ("retries", "retry_delay", "timeout", "flow_control")
         if key in options
     }
     spec = WorkflowSpec(
@@ -296,8 +284,6 @@ def _check_workflow_keywords(options: Mapping[str, Any]) -> None:
             raise InvalidOption(
                 f"{key!r} is no option of @workflow; known: {known}", option=key
             )
-    if options.get("flow_control") is not None:
-        refuse_flow_control(options["flow_control"])
 
 
 class Step(Generic[P, T]):

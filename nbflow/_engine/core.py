@@ -33,6 +33,7 @@ from nbflow.definition.source import same_definition
 from nbflow.definition.spec import WorkflowSpec
 from nbflow.errors import EngineClosed, InvokeError, RunNotFound
 from nbflow.model import UNFINISHED_RUN, RunStatus
+from nbflow.policy import FlowControl
 from nbflow.resources import close_resource
 
 
@@ -200,24 +201,54 @@ class Core:
             self.launch_later(journal)
             return
         run = self._make_life(self, journal, None, False)  # may refuse it: no record
-        journal.create(RunStatus.RUNNING, queued_data(journal))
+        if journal.flow is None or self._has_turn(journal, journal.flow):
+            journal.create(RunStatus.RUNNING, queued_data(journal))
+            self.admit(run)
+            return
+        assert journal.slot is not None
+        waits = self.flow.shown(journal.slot)
+        journal.create(RunStatus.QUEUED, queued_data(journal, waits))
+        self._queue(journal, journal.flow)
+
+    def _has_turn(self, journal: Journal, flow: FlowControl) -> bool:
+        """Whether a body may start now, as far as its flow control goes."""
+        if journal.slot is None:
+            attempt = journal.attempt + 1
+            journal.slot = self.flow.join(journal.n, None, attempt, flow)
+        return journal.slot.started is not None
+
+    def _queue(self, journal: Journal, flow: FlowControl) -> None:
+        """Let a run wait for its turn; with `over="skip"` it ends instead."""
+        slot = journal.slot
+        assert slot is not None
+        if flow.over == "skip":
+            reason = f"flow control {slot.key!r}: {self.flow.why(slot)}"
+            self.end(journal, Ending(RunStatus.SKIPPED, reason=reason))
+            return
+        self.parked[journal.id] = journal
+        self.flow.when(slot, lambda: self._enter_first(journal))
+        self.commits.flush_soon()
+
+    def _enter_first(self, journal: Journal) -> None:
+        """Enter a queued run, unless something else became of it."""
+        if self.parked.get(journal.id) is not journal or self.is_closing:
+            return
+        if journal.flow is not None and not self._has_turn(journal, journal.flow):
+            self._queue(journal, journal.flow)
+            return
+        del self.parked[journal.id]
+        run = self._make_life(self, journal, None, False)
+        journal.status = RunStatus.RUNNING.value
+        journal.wake = None
+        journal.begin_attempt()
+        journal.update()
         self.admit(run)
 
     def launch_later(self, journal: Journal) -> None:
         """Enter a run for the first time at its `not_before`."""
         self.parked[journal.id] = journal
 
-        def enter() -> None:
-            if self.parked.get(journal.id) is journal and not self.is_closing:
-                del self.parked[journal.id]
-                run = self._make_life(self, journal, None, False)
-                journal.status = RunStatus.RUNNING.value
-                journal.wake = None
-                journal.begin_attempt()
-                journal.update()
-                self.admit(run)
-
-        self.timers.call_at(journal.wake or 0, enter)
+        self.timers.call_at(journal.wake or 0, lambda: self._enter_first(journal))
 
     def admit(self, run: Life) -> None:
         """Let a life begin after the next commit."""
@@ -241,6 +272,14 @@ class Core:
         memo = read_memo(events)
         if by == "recovery" and memo.idle_recoveries >= RECOVERIES:
             self.end(journal, given_up(journal, memo))
+            return
+        flow = journal.flow
+        if flow is not None and not memo.outcomes and not self._has_turn(journal, flow):
+            slot = journal.slot
+            assert slot is not None
+            self.parked[journal.id] = journal
+            self.flow.when(slot, lambda: self._enter_parked(journal, by))
+            self.commits.flush_soon()
             return
         spec = journal.spec
         assert spec is not None
@@ -326,6 +365,7 @@ class Core:
         journal.record_end(ending)
         self.commits.ended[journal.id] = ending
         self.mailbox.forget_run(journal.n)
+        self.release(journal)
         self.flow.forget(journal.n)
         if ending.status is RunStatus.FAILED:
             self._start_failure_workflow(journal, ending)
@@ -334,6 +374,12 @@ class Core:
             for waiter in waiters:
                 waiter(ending)
         self.commits.flush_soon()
+
+    def release(self, journal: Journal) -> None:
+        """Give back the slot of a body that computes no more, if it has one."""
+        slot, journal.slot = journal.slot, None
+        if slot is not None:
+            self.flow.leave(slot)
 
     def _rest(self) -> None:
         if not self.live:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,13 +11,13 @@ from nbflow._engine.commits import Commits
 from nbflow._engine.ending import Ending
 from nbflow._engine.history import annotated_classes
 from nbflow._engine.journal import Journal
-from nbflow._engine.options import NO_OPTIONS
+from nbflow._engine.options import NO_OPTIONS, flow_of
 from nbflow._engine.specs import Specs
 from nbflow._engine.timers import iso
 from nbflow._store.payload import PutBlob, from_json, load_value, to_json, value_member
 from nbflow.definition.spec import WorkflowSpec
 from nbflow.errors import InvalidOption
-from nbflow.policy import RunOptions
+from nbflow.policy import UNSET, FlowControl, RunOptions
 
 _PREVIEW = 80  # characters
 _SMALL = 200  # bytes
@@ -43,6 +44,9 @@ def new_journal(
     n = commits.next_run
     commits.next_run = n + 1
     options = NO_OPTIONS if options is None else options
+    flow = run_flow(spec, options, values)
+    if options.flow_control is not UNSET:
+        options = replace(options, flow_control=flow)
     journal = Journal(
         commits,
         n,
@@ -60,6 +64,7 @@ def new_journal(
         from_step=from_step,
         spec=spec,
         values=values,
+        flow=flow,
     )
     journal.root_id = journal.id
     if parent is not None:
@@ -68,6 +73,18 @@ def new_journal(
         journal.root, journal.root_id = parent.root, parent.root_id
         journal.depth = parent.depth + 1
     return journal
+
+
+def run_flow(
+    spec: WorkflowSpec, options: RunOptions, values: Mapping[str, Any]
+) -> FlowControl | None:
+    """The flow control of a run: its own, else its workflow's."""
+    given = options.flow_control
+    if given is UNSET:
+        given = spec.options.flow_control
+        if given is UNSET:
+            return None
+    return flow_of(given, lambda: spec.inputs.payload(values))
 
 
 def store_input(put: PutBlob, values: Mapping[str, Any]) -> bytes:
@@ -101,8 +118,8 @@ def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     )
 
 
-def queued_data(journal: Journal) -> bytes:
-    """What `run.queued` says."""
+def queued_data(journal: Journal, waits: Mapping[str, Any] | None = None) -> bytes:
+    """What `run.queued` says; `waits`: for which flow-control key, at which place."""
     head = _workflow_member(journal.workflow)
     fields: dict[str, Any] = {}
     if journal.label is not None:
@@ -111,6 +128,8 @@ def queued_data(journal: Journal) -> bytes:
         fields["parent"] = journal.parent_id
     if journal.wake is not None:
         fields["not_before"] = iso(journal.wake)
+    if waits is not None:
+        fields.update(waits)
     more = b""
     if len(journal.input) <= _SMALL:  # readers make the preview of a small input
         more = b',"_input":' + journal.input

@@ -6,7 +6,8 @@ whoever waited has its place again, and starts still count in their window.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -28,7 +29,7 @@ class Flow:
         self._commits = commits
         self._at = timers
         self._queues: dict[str, Queue] = {}
-        self._turns: dict[int, asyncio.Future[None]] = {}
+        self._turns: dict[int, Callable[[], None]] = {}
         # Of a former engine: they take their old place when their run comes back.
         self._left: dict[tuple[int, str | None], Slot] = {}
         self._timers: dict[str, Timer] = {}
@@ -78,19 +79,28 @@ class Flow:
         queue.add(slot)
         self._pump(queue)
         if slot.started is None:
-            self._turns[slot.n] = self._commits.loop.create_future()
             self._put(slot)
         return slot
 
-    def place(self, slot: Slot) -> int:
-        """How many wait before it."""
-        return self._queues[slot.key].place(slot)
+    def when(self, slot: Slot, call: Callable[[], None]) -> None:
+        """Call something when a waiting slot's execution may start."""
+        self._turns[slot.n] = call
+
+    def shown(self, slot: Slot) -> dict[str, Any]:
+        """What events say of a waiting slot: its key, and how many wait before it."""
+        queue = self._queues[slot.key]
+        return {"flow_key": slot.key, "place": queue.place(slot)}
+
+    def why(self, slot: Slot) -> str:
+        """Why it waits, in words."""
+        return self._queues[slot.key].why(slot, self._commits.clock.micros())
 
     async def turn(self, slot: Slot) -> None:
         """Wait until the slot's execution may start; leaves when it is cancelled."""
-        future = self._turns.get(slot.n)
-        if future is None:
+        if slot.started is not None:
             return
+        future = self._commits.loop.create_future()
+        self.when(slot, partial(_set_done, future))
         try:
             await future
         except asyncio.CancelledError:
@@ -183,8 +193,8 @@ class Flow:
         for slot in queue.admit(now):
             self._put(slot)
             turn = self._turns.pop(slot.n, None)
-            if turn is not None and not turn.done():
-                turn.set_result(None)
+            if turn is not None:
+                turn()
         timer = self._timers.pop(queue.key, None)
         if timer is not None:
             timer.cancel()
@@ -219,6 +229,11 @@ class Flow:
         )
         self._commits.batch.rest.append((PUT_FLOW, row))
         self._commits.flush_later()
+
+
+def _set_done(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def read_queues(flows: Iterable[FlowRow], slots: Iterable[SlotRow]) -> dict[str, Queue]:

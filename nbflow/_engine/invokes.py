@@ -27,6 +27,7 @@ from nbflow.errors import (
     InvokedRunCanceled,
     InvokedRunFailed,
     InvokeError,
+    InvokeRateLimited,
     InvokeTimedOut,
     NbflowError,
     NonDeterminismError,
@@ -56,6 +57,7 @@ _ERRORS: Mapping[str, type[InvokeError]] = {
     "failed": InvokedRunFailed,
     "canceled": InvokedRunCanceled,
     "timed_out": InvokeTimedOut,
+    "skipped": InvokeRateLimited,
 }
 
 
@@ -157,6 +159,7 @@ class InvokeCall:
                 run.supersede(self.key)
             left = run.memo.partial.pop(self.key, None)
         run.is_live = True
+        run.core.release(run.journal)
         fields, is_completed = await self._execute(left)
         return self._result(fields, is_completed)
 
@@ -265,17 +268,18 @@ class InvokeCall:
             stored = to_json(head)[:-1] + b"," + ending.member + b"}"
             self._record(_COMPLETED, stored, head | {"value": ending.value}, True)
             return
-        word = "failed" if ending.status is RunStatus.FAILED else "canceled"
+        word = str(ending.status)
         fields = head | {"outcome": word, "error": ending.error}
         if ending.error is None:
-            fields["error"] = self._canceled_error(ending.reason)
+            fields["error"] = self._end_error(ending)
         self._record(_FAILED, to_json(fields), fields, False)
 
-    def _canceled_error(self, reason: str | None) -> dict[str, Any]:
-        because = f": {reason}" if reason else ""
+    def _end_error(self, ending: Ending) -> dict[str, Any]:
+        """What is recorded of a child that ended without an error of its own."""
+        because = f": {ending.reason}" if ending.reason else ""
         return {
-            "type": "InvokedRunCanceled",
-            "message": f"run {self.child} was canceled{because}",
+            "type": _ERRORS[str(ending.status)].__name__,
+            "message": f"run {self.child} was {ending.status}{because}",
             "run_id": self.child,
         }
 
@@ -353,6 +357,7 @@ class InvokeCall:
             is_failed=word in ("failed", "refused"),
             is_canceled=word == "canceled",
             is_timed_out=word == "timed_out",
+            is_skipped=word == "skipped",
             error=ErrorInfo.from_stored(error) if error else None,
         )
 
@@ -435,7 +440,8 @@ def start_child(
 
 def child_options(options: Mapping[str, Any]) -> RunOptions:
     """Those options of an invoke that are the child's own."""
-    given = {k: options[k] for k in ("retries", "retry_delay") if k in options}
+    names = ("retries", "retry_delay", "flow_control")
+    given = {name: options[name] for name in names if name in options}
     return RunOptions(**given) if given else NO_OPTIONS
 
 

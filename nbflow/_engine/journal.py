@@ -10,6 +10,7 @@ from typing import Any
 
 from nbflow import durations
 from nbflow._engine import history
+from nbflow._engine.admission import Slot
 from nbflow._engine.commits import Commits
 from nbflow._engine.ending import Ending, Waiter
 from nbflow._store import pairs
@@ -18,7 +19,7 @@ from nbflow._store.chain import first_digest, next_digest
 from nbflow._store.payload import NO_DATA, from_json, load_value, to_json
 from nbflow.definition.spec import WorkflowSpec
 from nbflow.model import EventType, RunStatus
-from nbflow.policy import UNSET, RunOptions
+from nbflow.policy import UNSET, FlowControl, RunOptions
 
 _new = tuple.__new__
 _RUN_STARTED = EventType.RUN_STARTED.value
@@ -71,6 +72,8 @@ class Journal:
     spent: int = 0  # tries of the body before the last resume
     former_definition: str | None = None
     waiters: list[Waiter] | None = None
+    flow: FlowControl | None = None  # its key as text
+    slot: Slot | None = None  # of the body that has come to no step yet
     begun: tuple[str, int, bytes, int] | None = None  # a step's start, not written yet
     since: int | None = None  # from when its time-out counts; None: the store knows
 
@@ -199,6 +202,10 @@ class Journal:
             self.preview = line.splitlines()[0][:300].encode(errors="replace")
             data = to_json({"error": error, "duration": duration})
             self._end(RunStatus.FAILED, EventType.RUN_FAILED, data)
+        elif ending.status is RunStatus.SKIPPED:
+            self.reason = ending.reason
+            data = to_json({"reason": ending.reason})
+            self._end(RunStatus.SKIPPED, EventType.RUN_SKIPPED, data)
         else:
             self.reason = ending.reason
             data = to_json({"reason": ending.reason, "by": ending.by})

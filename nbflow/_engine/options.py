@@ -1,15 +1,22 @@
 """Which options hold for a step or a body: the call's, the step's, the run's, the
 workflow's, in this order."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 from nbflow import durations
 from nbflow._engine.retry import RetryRules
-from nbflow.errors import InvalidOption
-from nbflow.policy import DEFAULT_RETRIES, UNSET, RunOptions, StepOptions
+from nbflow.errors import FlowKeyError, InvalidOption
+from nbflow.policy import (
+    DEFAULT_RETRIES,
+    UNSET,
+    FlowControl,
+    RunOptions,
+    StepOptions,
+    Unset,
+)
 
 _KNOWN = frozenset(StepOptions.__dataclass_fields__) | {"kwargs"}
 _INVOKE = frozenset(
@@ -41,6 +48,7 @@ class StepPolicy:
     timeout: float | None = None
     cache: float | None = None
     at_most_once: bool = False
+    flow: FlowControl | None = None
 
 
 def step_policy(
@@ -48,8 +56,18 @@ def step_policy(
     run: RunOptions,
     options: Mapping[str, Any],
     own: StepOptions | None = None,
+    flow: FlowControl | None = None,
+    input: Callable[[], Any] = lambda: None,
 ) -> StepPolicy:
     """Resolve the options of a step.
+
+    Args:
+        workflow: the workflow's options.
+        run: those of this run.
+        options: those of the call.
+        own: those of the step itself.
+        flow: the run's flow control, its key as text.
+        input: the run's input, for keys that are made from it.
 
     Raises:
         InvalidOption, InvalidDuration: naming the option, its value and the rule.
@@ -77,6 +95,8 @@ def step_policy(
         )
     if once:
         final = replace(final, retries=0)
+    if final.flow_control is not UNSET:
+        flow = flow_of(final.flow_control, input)
     cache = final.cache
     age: float | None = None
     if cache is True:
@@ -91,7 +111,30 @@ def step_policy(
         else durations.parse(timeout, what="timeout"),
         cache=age,
         at_most_once=once,
+        flow=flow,
     )
+
+
+def flow_of(
+    given: FlowControl | Unset | None, input: Callable[[], Any]
+) -> FlowControl | None:
+    """A flow control with its key as text; None for none.
+
+    Raises:
+        FlowKeyError: the callable that makes the key from the input has failed.
+    """
+    if given is None or isinstance(given, Unset):
+        return None
+    if not callable(given.key):
+        return given
+    try:
+        return given.for_input(input())
+    except Exception as exc:
+        name = getattr(given.key, "__qualname__", "key")
+        raise FlowKeyError(
+            f"the flow-control key could not be made: {name} raised "
+            f"{type(exc).__name__}: {exc}. It takes the input and returns text"
+        ) from exc
 
 
 def body_rules(workflow: RunOptions, run: RunOptions) -> RetryRules:
@@ -156,11 +199,4 @@ def _refuse_missing_parts(options: StepOptions) -> None:
             "worker thread",
             option="process",
             value=True,
-        )
-    if options.flow_control is not UNSET and options.flow_control is not None:
-        raise InvalidOption(
-            "flow_control= is not available in this version: limit parallel items with "
-            "ctx.map(…, limit=N)",
-            option="flow_control",
-            value=options.flow_control,
         )

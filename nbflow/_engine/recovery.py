@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nbflow._engine.core import Core
-from nbflow._engine.creation import read_input
+from nbflow._engine.creation import read_input, run_flow
 from nbflow._engine.history import pending_retry
 from nbflow._engine.journal import Journal, left_mark, load_journal
 from nbflow._store.base import RunRow
@@ -39,6 +39,7 @@ def adopt(core: Core, row: RunRow, spec: WorkflowSpec, by: str) -> Journal:
     journal = load_journal(core.commits, row)
     journal.spec = spec
     journal.values = read_input(core.commits, row.input, spec)
+    journal.flow = run_flow(spec, journal.options, journal.values)
     if row.status == RunStatus.QUEUED and row.attempt == 0:
         core.launch_later(journal)
         return journal

@@ -1,7 +1,7 @@
 """Runs that somebody asks for by their id: found, waited for, resumed."""
 
 from nbflow._engine.core import Core
-from nbflow._engine.creation import read_input
+from nbflow._engine.creation import read_input, run_flow
 from nbflow._engine.ending import Waiter, read_ending
 from nbflow._engine.history import annotated_classes
 from nbflow._engine.journal import Journal, load_journal
@@ -151,6 +151,7 @@ def resume(
     journal = load_journal(core.commits, row)
     journal.spec = spec
     journal.values = read_input(core.commits, row.input, spec)
+    journal.flow = run_flow(spec, journal.options, journal.values)
     journal.ended = journal.last = journal.tail = journal.reason = None
     journal.preview = None
     journal.status = RunStatus.RUNNING.value

@@ -284,6 +284,7 @@ class LiveRun:
     def _close(self, raises: asyncio.Task[Any] | None = None) -> None:
         """End this life; a task that `raises` by itself is given a moment for it."""
         self.is_closed = True
+        self.core.release(self.journal)
         if self.gate is not None:
             self.gate.close()
         if self._deadline is not None:

@@ -68,6 +68,7 @@ class SleepCall:
             left = run.memo.partial.pop(key, None)
             until = left.until if left is not None else None
         run.is_live = True
+        run.core.release(run.journal)
         if until is None:
             until = self.until
             if until is None:

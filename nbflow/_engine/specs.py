@@ -56,8 +56,8 @@ class Specs:
         """The options of a run's steps that have none of their own."""
         spec = journal.spec
         assert spec is not None
-        if journal.options is not NO_OPTIONS:
-            return step_policy(spec.options, journal.options, {})
+        if journal.options is not NO_OPTIONS or journal.flow is not None:
+            return step_policy(spec.options, journal.options, {}, flow=journal.flow)
         policy = self._policies.get(spec)
         if policy is None:
             policy = self._policies[spec] = step_policy(spec.options, NO_OPTIONS, {})

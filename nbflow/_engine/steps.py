@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextvars import copy_context
 from functools import lru_cache, partial
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from nbflow import codecs
 from nbflow._engine import cache, capture, failure, retry
+from nbflow._engine.admission import Slot
 from nbflow._engine.branches import current_step, split_key
 from nbflow._engine.memo import Recorded, Verdict, patience
 from nbflow._engine.options import StepPolicy
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 _COMPLETED = EventType.STEP_COMPLETED.value
 _FAILED = EventType.STEP_FAILED.value
 _TIMED_OUT = EventType.STEP_TIMED_OUT.value
+_QUEUED = EventType.STEP_QUEUED.value
 _RETRYING = EventType.STEP_RETRYING.value
 _CANCELED = EventType.STEP_CANCELED.value
 _SUPERSEDED = EventType.STEP_SUPERSEDED.value
@@ -338,15 +340,18 @@ async def _execute(call: StepCall) -> Any:
         attempt = await _pick_up(call)
         kept = core.take_unstored(journal.id, call.key, call.mark)
     while True:
-        thread: Awaitable[Any] | None = None
+        thread: asyncio.Future[Any] | None = None
+        slot: Slot | None = None
         try:
+            if policy.flow is not None or journal.slot is not None:
+                slot = await _take_slot(call, attempt)
             began = core.clock.monotonic()
             if kept is not None:  # there may be a codec for it by now
                 value, kept = kept[0], None
             else:
                 journal.begin_step(call.key, attempt, _started_data(call))
                 core.commits.flush_later()
-                if policy.at_most_once:
+                if policy.at_most_once or (slot and core.flow.is_rated(slot)):
                     await core.commits.committed()
                     began = core.clock.monotonic()
                 value = await _attempt(call, attempt)
@@ -374,14 +379,56 @@ async def _execute(call: StepCall) -> Any:
                 raise
             error = exc
         else:
+            if slot is not None:  # free with the outcome's commit
+                core.flow.leave(slot)
+                slot = None
             if not (run.is_single and core.commits.commit_inline()):
                 if run.is_closed:  # that commit has ended the engine
                     raise asyncio.CancelledError
                 await run.settle(call.key)  # notes by itself that it is canceled
             return value
+        finally:
+            if slot is not None:
+                _free_slot(call, slot, thread)
         if run.is_closed:
             raise asyncio.CancelledError from error
         attempt = await _after_failure(call, attempt, error, thread)
+
+
+async def _take_slot(call: StepCall, attempt: int) -> Slot | None:
+    """Wait for the step's turn under its flow-control key.
+
+    The body's own slot becomes that of the first step, or is given back.
+    """
+    run, flow = call.run, call.run.core.flow
+    journal, control = run.journal, call.policy.flow
+    slot = journal.slot
+    if slot is not None and control is not None and slot.key == control.key:
+        journal.slot = None
+        flow.hand_over(slot, call.key)
+        return slot
+    run.core.release(journal)
+    if control is None:
+        return None
+    slot = flow.join(journal.n, call.key, attempt, control)
+    if slot.started is None:
+        fields = {"kind": "run"} | flow.shown(slot)
+        journal.append(_QUEUED, call.key, attempt, None, to_json(fields))
+        run.core.commits.flush_soon()
+        await flow.turn(slot)
+        run.check_open(call.key)
+    return slot
+
+
+def _free_slot(
+    call: StepCall, slot: Slot, thread: "asyncio.Future[Any] | None"
+) -> None:
+    """An attempt has failed or was given up; a thread keeps its slot to its end."""
+    leave = call.run.core.flow.leave
+    if thread is None or thread.done():
+        leave(slot)
+    else:
+        thread.add_done_callback(lambda _: leave(slot))
 
 
 async def _pick_up(call: StepCall) -> int:
@@ -453,7 +500,7 @@ def encode(value: Any, run: "LiveRun", fn: Any) -> codecs.Payload:
 class _Waiting(Exception):
     """A thread ran out of its time: the error, and the work that still goes on."""
 
-    def __init__(self, error: StepTimeout, thread: Awaitable[Any]) -> None:
+    def __init__(self, error: StepTimeout, thread: "asyncio.Future[Any]") -> None:
         super().__init__()
         self.error = error
         self.thread = thread
@@ -576,18 +623,23 @@ async def _after_failure(
     call: StepCall,
     attempt: int,
     error: BaseException,
-    thread: Awaitable[Any] | None,
+    thread: "asyncio.Future[Any] | None",
 ) -> int:
     """Record the failed attempt; the next one's number when it is due, or raise."""
     run = call.run
     core = run.core
+    failed = retry.Failure.of(error)
     decision = retry.decide(
-        retry.Failure.of(error),
+        failed,
         attempt - 1,
         call.policy.retry,
         core.clock.random,
         core.clock.micros(),
     )
+    if decision.hold and call.policy.flow is not None:
+        said = str(failed.status or type(error).__name__)
+        until = core.clock.micros() + round(decision.hold * 1e6)
+        core.flow.hold(str(call.policy.flow.key), until, said)
     if isinstance(decision, retry.GiveUp):
         raise await _give_up(call, attempt, error)
     retry_at = core.clock.micros() + round(decision.delay * 1e6)

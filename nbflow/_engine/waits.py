@@ -83,6 +83,7 @@ class WaitCall:
                 run.supersede(key)
             left = run.memo.partial.pop(key, None)
         run.is_live = True
+        run.core.release(run.journal)
         until = left.until if left is not None else None
         if left is None:
             until = self._begin()

@@ -139,7 +139,7 @@ class Workflows:
             retries: tries after the first.
             retry_delay: between tries.
             timeout: of the whole run.
-            flow_control: not available in this version.
+            flow_control: limits that its steps keep with all of the same key.
             delay: a duration to wait before it starts.
             not_before: an aware datetime before which it does not start.
 
@@ -157,13 +157,12 @@ class Workflows:
         if run_id is not None:
             names.check_run_id(run_id)
         label = None if label is None else names.check_label(label)
-        _refuse_flow_control(flow_control)
         if wait is not None:
             self._access.refuse_loop(f"invoke({name!r}, wait={wait!r})")
         common = _Common(
             headers,
             label,
-            _options(retries, retry_delay, timeout),
+            _options(retries, retry_delay, timeout, flow_control),
             self._wake(delay, not_before),
         )
         host = self._access.host()
@@ -337,22 +336,19 @@ def _start_all(
 
 
 def _options(
-    retries: int | None, retry_delay: RetryDelay | None, timeout: Any
+    retries: int | None,
+    retry_delay: RetryDelay | None,
+    timeout: Any,
+    flow_control: FlowControl | None = None,
 ) -> RunOptions | None:
-    given = {"retries": retries, "retry_delay": retry_delay, "timeout": timeout}
+    given: dict[str, Any] = {
+        "retries": retries,
+        "retry_delay": retry_delay,
+        "timeout": timeout,
+        "flow_control": flow_control,
+    }
     given = {name: value for name, value in given.items() if value is not None}
     return RunOptions(**given) if given else None
-
-
-def _refuse_flow_control(value: object) -> None:
-    """Silently ignoring a limit would be worse."""
-    if value is not None:
-        raise InvalidOption(
-            "flow_control= is not available in this version: limit parallel items with "
-            "ctx.map(…, limit=N)",
-            option="flow_control",
-            value=value,
-        )
 
 
 def _from_row(app: str, row: WorkflowRow) -> WorkflowInfo:
