@@ -122,11 +122,11 @@ def test_the_switch_interval_is_short_until_no_engine_is_active(
 
     @workflow
     async def wait_first(ctx: Context) -> None:
-        await ctx.run(first.wait, 10)
+        await ctx.run(first.wait, 60)
 
     @workflow
     async def wait_second(ctx: Context) -> None:
-        await ctx.run(second.wait, 10)
+        await ctx.run(second.wait, 60)
 
     def engine(served: object) -> Engine:
         return Engine(app="tests", workflows=[served], store=MemoryStore())
