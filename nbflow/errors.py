@@ -422,14 +422,6 @@ class _Interrupt(BaseException):
     """Engine control flow: passes through `except Exception` of user code."""
 
 
-class _Leave(_Interrupt):
-    """The engine closes: leave the body without recording an outcome."""
-
-
-class _RunDeadline(_Interrupt):
-    """The workflow's time-out has passed."""
-
-
 class Canceled(_Interrupt):
     """The run of this code was canceled; raised by log, progress and emit."""
 

@@ -21,8 +21,8 @@ from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
 
-from nbflow._engine import steps
 from nbflow._engine.clock import SystemClock, VirtualClock
+from nbflow._engine.functions import refuse_coroutine
 from nbflow._engine.mailbox import ANSWER, stored_data
 from nbflow._store.memory import MemoryStore
 from nbflow.client import Client, RunHandle
@@ -250,7 +250,7 @@ class _InlineScope:
         spec = getattr(fn, "__nbflow_step__", None)
         function = spec.fn if spec is not None else fn
         id = id or (spec.id if spec is not None else function_label(function))
-        steps.refuse_coroutine(id, function)
+        refuse_coroutine(id, function)
         token = current_context.set(Context(self._within(id)))
         try:
             result = function(*args, **(options.get("kwargs") or {}))

@@ -20,17 +20,34 @@ from collections.abc import Coroutine, Iterator, Set
 from contextvars import Context, ContextVar, copy_context
 from inspect import isawaitable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from zlib import crc32
 
+from nbflow.context import StepInfo
 from nbflow.errors import NonDeterminismError
 
-if TYPE_CHECKING:  # the run owns its branches: a cycle of objects, not of modules
-    from nbflow._engine.run import LiveRun
-    from nbflow._engine.steps import StepScope
+
+class Owner(Protocol):
+    """The life of a run, as its branches know it."""
+
+    is_closed: bool
+
+    def adopt(self, task: asyncio.Task[Any]) -> None:
+        """Own a task that code of the body has started."""
+
+
+class RunningStep(Protocol):
+    """An attempt of a step that is being made."""
+
+    key: str
+    attempt: int
+
+    def info(self) -> StepInfo:
+        """What the function may know of its step."""
+
 
 current_branch: ContextVar["Branch | None"] = ContextVar("branch", default=None)
-current_step: ContextVar["StepScope | None"] = ContextVar("step", default=None)
+current_step: ContextVar[RunningStep | None] = ContextVar("step", default=None)
 
 _SEGMENT = "\x1f"  # between the segments of a step key
 _NUMBER = "\x1e"  # before the number of a repeated id
@@ -60,7 +77,7 @@ class Branch:
     )
 
     def __init__(
-        self, run: "LiveRun", path: str, parent: "Branch | None", is_task: bool
+        self, run: Owner, path: str, parent: "Branch | None", is_task: bool
     ) -> None:
         self.run = run
         self.path = path

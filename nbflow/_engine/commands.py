@@ -54,16 +54,13 @@ def apply_inbox(core: Core, path: Path) -> None:
 
 
 def _remove(core: Core, files: list[Path]) -> None:
-    for file in files:
-        try:
-            file.unlink(missing_ok=True)
-        except OSError as exc:
-            core.stuck_commands.add(file.name)
-            say(
-                f"nbflow: command {file} was applied, but its file cannot be removed "
-                f"({exc}): remove it within a day, or it may be applied again",
-                logging.ERROR,
-            )
+    for file, error in inbox.remove(files):
+        core.stuck_commands.add(file.name)
+        say(
+            f"nbflow: command {file} was applied, but its file cannot be removed "
+            f"({error}): remove it within a day, or it may be applied again",
+            logging.ERROR,
+        )
 
 
 def apply(core: Core, command: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,11 +46,10 @@ class Child:
     is_abandoned: bool
 
 
-class Life(Protocol):
+class Running(Protocol):
     """What the core asks of a run whose body is executed."""
 
     journal: Journal
-    children: dict[str, Child]
 
     @property
     def tasks(self) -> list[asyncio.Task[Any]]:
@@ -70,7 +69,7 @@ class Life(Protocol):
         ...
 
 
-MakeLife = Callable[["Core", Journal, Memo | None, bool], Life]
+MakeRun = Callable[["Core", Journal, Memo | None, bool], Running]
 
 
 class Core:
@@ -83,7 +82,7 @@ class Core:
         app: the app's name.
         find_spec: finds a workflow by name.
         known_specs: lists the known ones.
-        make_life: makes a life of a run, from its journal, the memo of its former
+        make_run: makes a life of a run, from its journal, the memo of its former
             lives, and whether its code has changed since.
     """
 
@@ -95,7 +94,7 @@ class Core:
         app: str,
         find_spec: Callable[[str], WorkflowSpec | None],
         known_specs: Callable[[], list[WorkflowSpec]],
-        make_life: MakeLife,
+        make_run: MakeRun,
     ) -> None:
         self.loop = loop
         self.store = store
@@ -106,7 +105,7 @@ class Core:
         self.timers = Timers(loop, clock)
         self.threads = ThreadRunner(clock, self._late_thread)
         self.context = copy_context()  # every life begins in a copy of it
-        self.live: dict[str, Life] = {}
+        self.live: dict[str, Running] = {}
         self.parked: dict[str, Journal] = {}
         self.resources: dict[Any, Any] = {}
         self.stuck_commands: set[str] = set()  # applied, but their files stay
@@ -114,7 +113,7 @@ class Core:
         self.stubs: Mapping[str, Callable[..., Any]] | None = None
         self.on_activity: Callable[[bool], None] | None = None
         self.on_stop: Callable[[BaseException], None] | None = None
-        self._make_life = make_life
+        self._make_run = make_run
         self._unstored: dict[tuple[str, str], tuple[bytes, Any]] = {}
         self._is_capturing = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -200,7 +199,7 @@ class Core:
             self.commits.flush_soon()
             self.launch_later(journal)
             return
-        run = self._make_life(self, journal, None, False)  # may refuse it: no record
+        run = self._make_run(self, journal, None, False)  # may refuse it: no record
         if journal.flow is None or self._has_turn(journal, journal.flow):
             journal.create(RunStatus.RUNNING, queued_data(journal))
             self.admit(run)
@@ -237,7 +236,7 @@ class Core:
             self._queue(journal, journal.flow)
             return
         del self.parked[journal.id]
-        run = self._make_life(self, journal, None, False)
+        run = self._make_run(self, journal, None, False)
         journal.status = RunStatus.RUNNING.value
         journal.wake = None
         journal.begin_attempt()
@@ -250,7 +249,7 @@ class Core:
 
         self.timers.call_at(journal.wake or 0, lambda: self._enter_first(journal))
 
-    def admit(self, run: Life) -> None:
+    def admit(self, run: Running) -> None:
         """Let a life begin after the next commit."""
         if not self.is_closing:  # else it is the next engine's
             self.live[run.journal.id] = run
@@ -285,7 +284,7 @@ class Core:
         assert spec is not None
         definition = self.specs.definition(spec)
         is_changed = not same_definition(journal.definition, definition)
-        run = self._make_life(self, journal, memo, is_changed)
+        run = self._make_run(self, journal, memo, is_changed)
         journal.former_definition = journal.definition
         journal.definition = definition
         journal.status = RunStatus.RUNNING.value
@@ -344,11 +343,12 @@ class Core:
             details = failure.describe(exc, codecs.redact, run_id=journal.id)
             self.end(journal, Ending(RunStatus.FAILED, error=details, exception=exc))
 
-    def finish(self, run: Life, ending: Ending) -> None:
-        """Record the end of a run, for its parent too, and tell who waits."""
-        journal = run.journal
+    def finish(
+        self, journal: Journal, children: Mapping[str, Child], ending: Ending
+    ) -> None:
+        """Record the end of a live run, for its parent too, and tell who waits."""
         self.live.pop(journal.id, None)
-        for child in list(run.children.values()):
+        for child in list(children.values()):
             ends = not child.is_detached or ending.status is RunStatus.CANCELED
             if ends and not child.is_abandoned:
                 word = str(ending.status)
@@ -385,7 +385,7 @@ class Core:
         if not self.live:
             self._release_capture()
 
-    def cancel_live(self, run: Life, reason: str | None, by: str) -> None:
+    def cancel_live(self, run: Running, reason: str | None, by: str) -> None:
         """End a live run as canceled."""
         run.end_canceled(_plain(reason), by)
 

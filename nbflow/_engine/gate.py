@@ -14,7 +14,7 @@ A run with a single live task needs none of this: there is only one order.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 QUIET = 0.02
@@ -59,11 +59,8 @@ class _Group:
 class Gate:
     """Hands the outcomes of one run over, commit by commit."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, is_single: Callable[[], bool]
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._is_single = is_single
         self._groups: deque[_Group] = deque()
         self._place: dict[str, _Group] = {}
         self._turns = -1  # waited for quiet; -1: not waiting

@@ -7,7 +7,6 @@ Other threads talk to it by posting calls; what they wait for comes back through
 import asyncio
 import logging
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,15 +18,17 @@ from typing import Any, TypeVar
 
 from nbflow import durations
 from nbflow._engine import commands
+from nbflow._engine.activity import Activity
 from nbflow._engine.clock import Clock
 from nbflow._engine.commits import say
 from nbflow._engine.core import Core
 from nbflow._engine.creation import check_headers, new_journal, store_input
-from nbflow._engine.ending import Ending, read_ending
+from nbflow._engine.ending import read_ending
 from nbflow._engine.history import annotated_classes
 from nbflow._engine.recovery import recover
 from nbflow._engine.resuming import find_existing, find_row
 from nbflow._engine.run import LiveRun
+from nbflow._engine.tickets import Ticket
 from nbflow._engine.watch import Watch
 from nbflow._store.base import ReaderStore, WriterStore
 from nbflow._store.memory import MemoryStore
@@ -43,58 +44,8 @@ _POLL = 0.03
 """Seconds between two looks into the inbox: a listing costs some 50 microseconds."""
 _HOUSEKEEPING = 2.0
 """Seconds between two moments of house-keeping while nothing runs."""
-_SWITCH_INTERVAL = 0.0005
-"""Seconds: with Python's default of 5 ms, a computing cell would starve the engine."""
-
 _lock = threading.Lock()
 _open: dict[str, "Host"] = {}
-
-
-class Ticket:
-    """What somebody outside the engine holds of a run: its end, when it comes."""
-
-    __slots__ = ("_future", "_open", "ending", "error", "run_id")
-
-    def __init__(self, run_id: str, open: set["Ticket"]) -> None:
-        self.run_id = run_id
-        self._open = open  # the engine's tickets, until it is settled
-        open.add(self)
-        self.ending: Ending | None = None
-        self.error: BaseException | None = None
-        self._future: Future[None] | None = None
-
-    def __call__(self, ending: Ending) -> None:
-        """The run has ended, and that is committed."""
-        self._open.discard(self)
-        self.ending = ending
-        self._tell()
-
-    def fail(self, error: BaseException) -> None:
-        """The run never came to be, or the engine has stopped."""
-        self._open.discard(self)
-        if self.ending is None:
-            self.error = error
-            self._tell()
-
-    @property
-    def is_done(self) -> bool:
-        """Whether there is an ending or an error."""
-        return self.ending is not None or self.error is not None
-
-    def future(self) -> "Future[None]":
-        """A future that is done when the ticket is."""
-        with _lock:
-            if self._future is None:
-                self._future = Future()
-                if self.is_done:
-                    self._future.set_result(None)
-            return self._future
-
-    def _tell(self) -> None:
-        with _lock:
-            future = self._future
-        if future is not None and not future.done():
-            future.set_result(None)
 
 
 class Host:
@@ -340,7 +291,7 @@ class Host:
         self.core.stubs = self._stubs
         self.core.commits.on_commit = self._committed
         self.core.on_stop = self._core_stopped
-        activity = _Activity(Watch(self.core))
+        activity = Activity(Watch(self.core))
         if not self.clock.virtual:
             self.core.on_activity = activity.set
         self.loop.set_exception_handler(self._unhandled)
@@ -512,51 +463,6 @@ class Host:
         )
 
 
-class _Activity:
-    """While runs are active: a short switch interval, and a watch on the loop."""
-
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-        self._is_active = False  # and has a part in the short interval
-
-    def set(self, is_active: bool) -> None:
-        """Runs have become active, or none is any more."""
-        self._watch.set(is_active)
-        if is_active == self._is_active:
-            return
-        if is_active and os.environ.get("NBFLOW_SWITCH_INTERVAL") == "0":
-            return
-        self._is_active = is_active
-        _switching.count(1 if is_active else -1)
-
-
-class _Switching:
-    """The switch interval is the process's: short while any engine is active."""
-
-    def __init__(self) -> None:
-        self._active = 0
-        self._former = 0.0
-
-    def count(self, change: int) -> None:
-        """One more engine is active, or one less; the last one sets it back."""
-        with _lock:
-            self._active += change
-            if change > 0 and self._active == 1:
-                self._former = sys.getswitchinterval()
-                sys.setswitchinterval(min(_SWITCH_INTERVAL, self._former))
-            elif self._active == 0:
-                sys.setswitchinterval(self._former)
-
-    def forget(self) -> None:
-        """No engine is active here: this process is a fork."""
-        if self._active:
-            self._active = 0
-            sys.setswitchinterval(self._former)
-
-
-_switching = _Switching()
-
-
 def find(key: str) -> Host | None:
     """The engine that this process has open on that store."""
     return _open.get(key)
@@ -576,7 +482,6 @@ def _forget_in_child() -> None:
     # The parent's engines stay listed, so that using one names what is wrong.
     global _lock
     _lock = threading.Lock()
-    _switching.forget()
 
 
 if hasattr(os, "register_at_fork"):

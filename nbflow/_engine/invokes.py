@@ -7,18 +7,19 @@ end and the parent's outcome are one transaction, too.
 
 import asyncio
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from nbflow import codecs, durations, errors, names
 from nbflow._engine import failure
+from nbflow._engine.calls import awaited_twice, recall
 from nbflow._engine.core import Child, Core
 from nbflow._engine.creation import new_journal, store_input
 from nbflow._engine.ending import Ending
 from nbflow._engine.journal import Journal
-from nbflow._engine.memo import Partial, Verdict
+from nbflow._engine.life import Life
+from nbflow._engine.memo import NO_FUNCTION, Partial, Recorded
 from nbflow._engine.options import NO_OPTIONS, check_invoke_options
 from nbflow._engine.resuming import find_existing, join
-from nbflow._engine.steps import awaited_twice, take_turn
 from nbflow._store.payload import load_value, to_json
 from nbflow.context import InvokeOutcome
 from nbflow.definition.spec import Target, WorkflowSpec
@@ -36,9 +37,6 @@ from nbflow.errors import (
 from nbflow.model import ErrorInfo, EventType, RunStatus, step_label
 from nbflow.policy import RunOptions
 
-if TYPE_CHECKING:
-    from nbflow._engine.run import LiveRun
-
 MAX_DEPTH = 100
 Mode = Literal["invoke", "try", "start", "join"]
 
@@ -51,8 +49,6 @@ _COMPLETED = EventType.STEP_COMPLETED.value
 _FAILED = EventType.STEP_FAILED.value
 _TIMED_OUT = EventType.STEP_TIMED_OUT.value
 _INVOKING = EventType.STEP_INVOKING.value
-_CANCELED = EventType.STEP_CANCELED.value
-_MARK_TAIL = b"\0" * 6
 _ERRORS: Mapping[str, type[InvokeError]] = {
     "failed": InvokedRunFailed,
     "canceled": InvokedRunCanceled,
@@ -64,7 +60,7 @@ _ERRORS: Mapping[str, type[InvokeError]] = {
 class StartedChild:
     """The handle of a detached child; awaiting it is a step of its own."""
 
-    def __init__(self, run: "LiveRun", id: str, run_id: str) -> None:
+    def __init__(self, run: Life, id: str, run_id: str) -> None:
         self._run = run
         self._id = id
         self.run_id = run_id
@@ -102,7 +98,7 @@ class InvokeCall:
 
     def __init__(
         self,
-        run: "LiveRun",
+        run: Life,
         key: str,
         target: Target | str,
         input: Any,
@@ -127,7 +123,7 @@ class InvokeCall:
         self.is_awaited = False
         self.child: str | None = None
         name = target if isinstance(target, str) else target.name
-        self.mark = codecs.fingerprint((name, input), {}).mark + _MARK_TAIL
+        self.mark = codecs.fingerprint((name, input), {}).mark + NO_FUNCTION
         self._future: asyncio.Future[Any] = run.loop.create_future()
         self._is_over = False
         self._timer: Any = None
@@ -139,28 +135,17 @@ class InvokeCall:
         return self._perform().__await__()
 
     async def _perform(self) -> Any:
-        run = self.run
-        run.check_open(self.key)
-        left: Partial | None = None
-        if run.memo is not None:
-            verdict, found = run.memo.match(
-                self.key,
-                self.mark,
-                known=True,
-                changed=run.is_changed,
-                item_of=self.item_of,
-            )
-            if found is not None and verdict is Verdict.CONFLICT:
-                raise self._conflict()
-            if found is not None and verdict is not Verdict.SUPERSEDE:
-                fields = await take_turn(run, found, self.kind)
-                return self._result(fields, found.type == _COMPLETED)
-            if found is not None:
-                run.supersede(self.key)
-            left = run.memo.partial.pop(self.key, None)
-        run.is_live = True
-        run.core.release(run.journal)
-        fields, is_completed = await self._execute(left)
+        fields, is_completed, left = await recall(
+            self.run,
+            self.key,
+            self.mark,
+            kind=self.kind,
+            item_of=self.item_of,
+            conflict=self._conflict,
+        )
+        if fields is None:
+            self.run.executes()
+            fields, is_completed = await self._execute(left)
         return self._result(fields, is_completed)
 
     async def _execute(self, left: Partial | None) -> tuple[dict[str, Any], bool]:
@@ -320,10 +305,7 @@ class InvokeCall:
             self._timer.cancel()
         if run.is_closed:
             return
-        if run.gate is not None:
-            run.gate.took(self.key)
-        run.journal.append(_CANCELED, self.key, None, self.mark)
-        run.core.commits.flush_later()
+        run.note_canceled(self.key, None, self.mark)
         if not self._is_over:
             self._is_over = True
             self._cancel_child("the caller no longer waits")
@@ -389,7 +371,7 @@ class InvokeCall:
     def _target_name(self) -> str:
         return self.target if isinstance(self.target, str) else self.target.name
 
-    def _conflict(self) -> NonDeterminismError:
+    def _conflict(self, found: Recorded) -> NonDeterminismError:
         label = step_label(self.key)
         return NonDeterminismError(
             f"step {label!r} of run {self.run.journal.id} is recorded with another "

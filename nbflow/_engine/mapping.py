@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbflow import names
 from nbflow._engine.branches import Branch
+from nbflow._engine.calls import awaited_twice
+from nbflow._engine.functions import refuse_coroutine
 from nbflow._engine.invokes import InvokeCall
-from nbflow._engine.steps import StepCall, awaited_twice, refuse_coroutine
+from nbflow._engine.life import Life
+from nbflow._engine.steps import StepCall
 from nbflow.definition.spec import Target
 from nbflow.errors import InvalidOption, MapError
 from nbflow.model import step_label
-
-if TYPE_CHECKING:
-    from nbflow._engine.run import LiveRun
 
 
 class MapCall:
@@ -23,7 +23,7 @@ class MapCall:
 
     def __init__(
         self,
-        run: "LiveRun",
+        run: Life,
         id: str,
         calls: list[StepCall | InvokeCall],
         limit: int,
@@ -100,7 +100,7 @@ async def _together(workers: list[Any], loop: asyncio.AbstractEventLoop) -> None
 
 
 def start(
-    run: "LiveRun",
+    run: Life,
     branch: Branch,
     id: str,
     target: Callable[..., Any] | Target,
@@ -138,7 +138,7 @@ def start(
 
 
 def _maker(
-    run: "LiveRun",
+    run: Life,
     id: str,
     target: Callable[..., Any] | Target,
     item_of: str | None,

@@ -36,7 +36,8 @@ _UNWINDING = frozenset(
 _CANCELED = EventType.STEP_CANCELED.value
 _SYNCHRONOUS = (b'{"kind":"now"', b'{"kind":"random"', b'{"kind":"uuid"')
 _NO_FAILURE = (b'{"kind":"wait"', b'{"kind":"ask"')  # timed out: the value is None
-_NO_FUNCTION = b"\0" * 6  # the tail of a mark where a step calls no function
+NO_FUNCTION = b"\0" * 6
+"""The tail of a mark where a step calls no function."""
 _MARGIN = 1.0
 
 
@@ -383,11 +384,11 @@ def _same_arguments(recorded: bytes | None, mark: bytes) -> bool:
 
 def _has_lost_function(recorded: bytes | None, mark: bytes) -> bool:
     """Whether a step that calls no function stands where one did."""
-    return _is_other_kind(recorded, mark) and mark[ARGUMENTS:] == _NO_FUNCTION
+    return _is_other_kind(recorded, mark) and mark[ARGUMENTS:] == NO_FUNCTION
 
 
 def _is_other_kind(recorded: bytes | None, mark: bytes) -> bool:
     """Whether one of two marks is that of a function and the other is not."""
     if recorded is None:
         return False
-    return (recorded[ARGUMENTS:] == _NO_FUNCTION) != (mark[ARGUMENTS:] == _NO_FUNCTION)
+    return (recorded[ARGUMENTS:] == NO_FUNCTION) != (mark[ARGUMENTS:] == NO_FUNCTION)

@@ -23,10 +23,7 @@ from nbflow.errors import (
 from nbflow.policy import (
     DEFAULT_RETRIES,
     LONGEST_DELAY,
-    UNSET,
     RetryDelay,
-    RunOptions,
-    StepOptions,
     delay_for,
 )
 
@@ -59,27 +56,6 @@ class RetryRules:
     explicit: bool = False
     delay: RetryDelay | None = None
     retry_on: tuple[type[BaseException], ...] | None = None
-
-    @classmethod
-    def of(cls, *levels: StepOptions | RunOptions) -> "RetryRules":
-        """Resolve options; each level holds where those before it are not set.
-
-        For a step: its own options, then the run's; for a body: the run's.
-        """
-        retries = _first("retries", levels, UNSET)
-        return cls(
-            retries=DEFAULT_RETRIES if retries is UNSET else retries,
-            explicit=retries is not UNSET,
-            delay=_first("retry_delay", levels, None),
-            retry_on=_first("retry_on", levels, None),
-        )
-
-
-def _first(
-    option: str, levels: tuple[StepOptions | RunOptions, ...], otherwise: object
-) -> Any:
-    given = (getattr(level, option, UNSET) for level in levels)
-    return next((value for value in given if value is not UNSET), otherwise)
 
 
 @dataclass(frozen=True, slots=True)

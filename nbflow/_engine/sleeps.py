@@ -3,21 +3,18 @@
 import asyncio
 from collections.abc import Generator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbflow import codecs, durations
-from nbflow._engine.memo import Verdict
-from nbflow._engine.steps import awaited_twice, take_turn
+from nbflow._engine.calls import awaited_twice, recall
+from nbflow._engine.life import Life
+from nbflow._engine.memo import NO_FUNCTION
 from nbflow._engine.timers import iso
 from nbflow._store.payload import to_json
 from nbflow.errors import InvalidDuration
 from nbflow.model import EventType, step_label, to_micros
 
-if TYPE_CHECKING:
-    from nbflow._engine.run import LiveRun
-
 _COMPLETED = to_json({"kind": "sleep"})
-_MARK_TAIL = b"\0" * 6
 
 
 class SleepCall:
@@ -26,7 +23,7 @@ class SleepCall:
     __slots__ = ("is_awaited", "key", "mark", "run", "seconds", "until")
 
     def __init__(
-        self, run: "LiveRun", key: str, duration: Any, until: datetime | None
+        self, run: Life, key: str, duration: Any, until: datetime | None
     ) -> None:
         if (duration is None) == (until is None):
             raise InvalidDuration(
@@ -44,7 +41,7 @@ class SleepCall:
             what = f"duration of sleep {step_label(key)!r}"
             self.seconds = durations.parse(duration, what=what)
         # A clock may well be read for until=, so it is no part of the identity.
-        self.mark = codecs.fingerprint((self.seconds,), {}).mark + _MARK_TAIL
+        self.mark = codecs.fingerprint((self.seconds,), {}).mark + NO_FUNCTION
 
     def __await__(self) -> Generator[Any, Any, None]:
         if self.is_awaited:
@@ -54,21 +51,12 @@ class SleepCall:
 
     async def _perform(self) -> None:
         run, key = self.run, self.key
-        run.check_open(key)
-        until: int | None = None
-        if run.memo is not None:
-            verdict, found = run.memo.match(
-                key, self.mark, known=True, changed=True, item_of=None
-            )
-            if found is not None and verdict is not Verdict.SUPERSEDE:
-                await take_turn(run, found, "sleep")
-                return
-            if found is not None:
-                run.supersede(key)
-            left = run.memo.partial.pop(key, None)
-            until = left.until if left is not None else None
-        run.is_live = True
-        run.core.release(run.journal)
+        # The duration is no identity, so another one is an edit of the code.
+        fields, _, left = await recall(run, key, self.mark, kind="sleep", changed=True)
+        if fields is not None:
+            return
+        until = left.until if left is not None else None
+        run.executes()
         if until is None:
             until = self.until
             if until is None:
@@ -80,9 +68,7 @@ class SleepCall:
         try:
             await run.core.timers.sleep_until(until)
         except asyncio.CancelledError:
-            if not run.is_closed:
-                run.journal.append(EventType.STEP_CANCELED.value, key)
-                run.core.commits.flush_later()
+            run.note_canceled(key)
             raise
         type = EventType.STEP_COMPLETED.value
         run.journal.append(type, key, None, self.mark, _COMPLETED)

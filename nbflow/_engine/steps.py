@@ -8,23 +8,24 @@ body that is not in the store.
 
 import asyncio
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping
-from contextvars import copy_context
-from functools import lru_cache, partial
-from inspect import isawaitable, iscoroutine, iscoroutinefunction
-from types import CodeType, FrameType, FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from functools import lru_cache
+from types import FrameType
+from typing import Any
 
 from nbflow import codecs
-from nbflow._engine import cache, capture, failure, retry
+from nbflow._engine import cache, failure, history, retry, said
 from nbflow._engine.admission import Slot
-from nbflow._engine.branches import current_step, split_key
-from nbflow._engine.memo import Recorded, Verdict, patience
+from nbflow._engine.attempts import ATOMS, Waiting, make_attempt
+from nbflow._engine.branches import split_key
+from nbflow._engine.calls import awaited_twice, check_kind, recall
+from nbflow._engine.functions import function_facts
+from nbflow._engine.life import Life
+from nbflow._engine.memo import Partial, Recorded
 from nbflow._engine.options import StepPolicy
-from nbflow._engine.threads import Outcome
+from nbflow._engine.results import as_stored, encode
 from nbflow._engine.timers import iso
 from nbflow._store.payload import (
     INLINE_LIMIT,
@@ -34,8 +35,6 @@ from nbflow._store.payload import (
     to_json,
     value_member,
 )
-from nbflow.context import StepInfo
-from nbflow.definition.source import function_hash, function_label, held_arguments
 from nbflow.errors import (
     NonDeterminismError,
     NotSerializable,
@@ -43,87 +42,19 @@ from nbflow.errors import (
     StepError,
     StepOutcomeUnknown,
     StepTimeout,
-    WrongLoop,
     step_error,
 )
 from nbflow.model import ErrorInfo, EventType, step_label
-
-if TYPE_CHECKING:
-    from nbflow._engine.run import LiveRun
 
 _COMPLETED = EventType.STEP_COMPLETED.value
 _FAILED = EventType.STEP_FAILED.value
 _TIMED_OUT = EventType.STEP_TIMED_OUT.value
 _QUEUED = EventType.STEP_QUEUED.value
 _RETRYING = EventType.STEP_RETRYING.value
-_CANCELED = EventType.STEP_CANCELED.value
-_SUPERSEDED = EventType.STEP_SUPERSEDED.value
 
-_OTHER_LOOP = re.compile(r"(bound to|attached to) a different (event )?loop")
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
-_MOST_FACTS = 4_096  # functions: cells are run again and again
-_COROUTINE = 0x80  # inspect.CO_COROUTINE
-_ATOMS = frozenset({int, str, float, bool, type(None), bytes, tuple})
-_CANCELED_BEFORE = (Verdict.PENDING, Verdict.DOUBTED, Verdict.REVISED)
+_MOST_LABELS = 4_096  # functions: cells are run again and again
 _LEAVING = (SystemExit, KeyboardInterrupt, GeneratorExit)
-
-
-class StepScope:
-    """A running attempt: where its prints, logs and progress go."""
-
-    __slots__ = ("__weakref__", "attempt", "key", "run")
-
-    def __init__(self, run: "LiveRun", key: str, attempt: int) -> None:
-        self.run = run
-        self.key = key
-        self.attempt = attempt
-
-    def line(self, text: str, level: str, source: str, replace: bool) -> None:
-        """A line of output."""
-        self.run.write_log(text, level, source, None, self, replace)
-
-    def progress(self, done: float, total: float | None, message: str | None) -> None:
-        """How far it has come."""
-        self.run.write_progress(done, total, message, self)
-
-    def info(self) -> StepInfo:
-        """What the function may know of its step."""
-        core, journal = self.run.core, self.run.journal
-        return StepInfo(
-            step_label(self.key),
-            core.step_key(journal.id, self.key),
-            self.attempt,
-            partial(core.step_dir, journal.id, self.key),
-        )
-
-
-class FunctionFacts(NamedTuple):
-    """What the engine asks of a step's function, found once per function."""
-
-    label: str
-    hash: bytes
-    is_async: bool
-    held: tuple[Any, ...]
-
-
-_facts: dict[CodeType, FunctionFacts] = {}
-
-
-def function_facts(fn: Callable[..., Any]) -> FunctionFacts:
-    """The facts of a function; remembered for plain ones, by their code."""
-    if type(fn) is not FunctionType or fn.__dict__:
-        held = held_arguments(fn)
-        is_held = held if any(held) else ()
-        return FunctionFacts(
-            function_label(fn), function_hash(fn), is_async(fn), is_held
-        )
-    facts = _facts.get(fn.__code__)
-    if facts is None:
-        if len(_facts) > _MOST_FACTS:
-            _facts.clear()
-        facts = FunctionFacts(function_label(fn), function_hash(fn), is_async(fn), ())
-        _facts[fn.__code__] = facts
-    return facts
 
 
 class StepCall:
@@ -144,7 +75,7 @@ class StepCall:
 
     def __init__(
         self,
-        run: "LiveRun",
+        run: Life,
         key: str,
         fn: Callable[..., Any],
         args: tuple[Any, ...],
@@ -178,6 +109,23 @@ class StepCall:
             return _execute(self).__await__()  # a first life has nothing to look up
         return _perform(self).__await__()
 
+    def conflict(self, found: Recorded) -> NonDeterminismError:
+        """The error for other arguments than the same code has recorded."""
+        run = self.run
+        label = step_label(self.key)
+        check_kind(run, found, "run")
+        recorded = history.recorded_arguments(run.core.store, run.journal.n, found.key)
+        present = codecs.preview(_shown(self.args, self.kwargs))
+        return NonDeterminismError(
+            f"step {label!r} of run {run.journal.id} is recorded with the arguments "
+            f"{recorded}, the same code now calls it with {present}: a re-entered "
+            "body must call its steps with equal arguments. Take clocks, random "
+            "numbers and ids from ctx.now(), ctx.random() and ctx.uuid(), and put "
+            "what reads files or the environment into a step.",
+            run_id=run.journal.id,
+            step=label,
+        )
+
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # Bound early: of an interpreter that ends, not even `sys` may be left.
         if not self.is_awaited and not self.run.is_closed and not is_finalizing():
@@ -198,121 +146,27 @@ def _dropped_in(frame: FrameType) -> str:
     return f" (line {frame.f_lineno}, in {code.co_name})"
 
 
-def awaited_twice(key: str, call: str) -> RuntimeError:
-    """The error for awaiting the same call of `ctx` again."""
-    return RuntimeError(
-        f"step {step_label(key)!r} was awaited twice: call {call} again for another "
-        "step, or keep the value"
-    )
-
-
-def refuse_coroutine(id: str, fn: object) -> None:
-    """Raise for what is no function, above all a coroutine that was called already."""
-    if iscoroutine(fn):
-        fn.close()
-        raise TypeError(
-            f"step {id!r} got a coroutine object as fn: pass the function and its "
-            "arguments, as in ctx.run(id, fetch, url), so that it can be called again "
-            "on a retry"
-        )
-    if not callable(fn):
-        raise TypeError(
-            f"step {id!r} got {type(fn).__name__} as fn: pass a function; a value "
-            "needs no step"
-        )
-
-
 async def _perform(call: StepCall) -> Any:
     run = call.run
-    run.check_open(call.key)
-    if run.memo is not None:
-        verdict, found = run.memo.match(
-            call.key,
-            call.mark,
-            known=call.arguments.known,
-            changed=run.is_changed,
-            item_of=call.item_of,
-            can_wait=True,
-        )
-        if found is not None:
-            if verdict is Verdict.CONFLICT:
-                _conflict(call, found)
-            if verdict is Verdict.SUPERSEDE:
-                run.supersede(call.key)
-            elif verdict in _CANCELED_BEFORE:
-                await _await_cancel(call, found, verdict)
-            else:
-                if verdict is Verdict.UNSURE:
-                    _warn_unsure(call)
-                return await _reuse(call, found, verdict)
+    fields, is_completed, left = await recall(
+        run,
+        call.key,
+        call.mark,
+        kind="run",
+        known=call.arguments.known,
+        item_of=call.item_of,
+        conflict=call.conflict,
+    )
+    if fields is not None:
+        if is_completed:
+            return load_value(fields, run.core.store.get_blob, run.classes(call.fn))
+        raise _recorded_error(call, fields)
     if call.policy.cache is not None:
         key = cache.cache_key(call.fn, call.mark, call.arguments)
         cached = cache.find(run.core.commits, key, call.policy.cache)
         if cached is not None:
             return await _take_cached(call, *cached)
-    return await _execute(call)
-
-
-async def take_turn(run: "LiveRun", found: Recorded, kind: str) -> dict[str, Any]:
-    """Wait for the turn of a recorded outcome; its fields."""
-    fields = _check_kind(run, found, kind)
-    if found.type == _CANCELED:
-        await run.loop.create_future()  # until the body cancels it again
-    await _pass_gate(run, found.key)
-    return fields
-
-
-def _check_kind(run: "LiveRun", found: Recorded, kind: str) -> dict[str, Any]:
-    fields = from_json(found.data)
-    recorded = fields.get("kind", "run")
-    if recorded != kind and found.type != _CANCELED:
-        raise NonDeterminismError(
-            f"step {step_label(found.key)!r} of run {run.journal.id} is recorded as "
-            f"kind {recorded!r}, the code now asks for kind {kind!r}: one id stands "
-            "for one kind of step. Give the new step another id.",
-            run_id=run.journal.id,
-            step=step_label(found.key),
-        )
-    return fields
-
-
-async def _pass_gate(run: "LiveRun", key: str) -> None:
-    """Wait for the turn of what is recorded under `key`."""
-    gate = run.gate
-    if gate is not None and not run.is_single:
-        await run.wait_turn(gate.ask(key, None), key)
-    elif gate is not None:
-        gate.took(key)
-
-
-async def _await_cancel(call: StepCall, found: Recorded, verdict: Verdict) -> None:
-    """Give the body its chance to cancel a step again; returns if it does not."""
-    run = call.run
-    if verdict is Verdict.PENDING:
-        await run.loop.create_future()
-    elif verdict is Verdict.DOUBTED:
-        await _pass_gate(run, call.key)
-    else:
-        await asyncio.sleep(patience(found))
-    run.check_open(call.key)
-
-
-async def _reuse(call: StepCall, found: Recorded, verdict: Verdict) -> Any:
-    """Hand a recorded outcome over, in its turn; raise it where it is an error."""
-    run = call.run
-    if verdict is Verdict.MOVED and call.item_of is not None:
-        # The item's place in the list has changed: from now on its outcome is there,
-        # and comes in the order of the commit that says so.
-        if run.gate is not None:
-            run.gate.took(found.key)
-        run.journal.append(_COMPLETED, call.key, None, call.mark, found.data)
-        await run.settle(call.key)
-        fields = from_json(found.data)
-    else:
-        fields = await take_turn(run, found, "run")
-    if found.type == _COMPLETED:
-        return load_value(fields, run.core.store.get_blob, run.classes(call.fn))
-    raise _recorded_error(call, fields)
+    return await _execute(call, left)
 
 
 def _recorded_error(
@@ -330,14 +184,15 @@ def _recorded_error(
     )
 
 
-async def _execute(call: StepCall) -> Any:
+async def _execute(call: StepCall, left: Partial | None = None) -> Any:
     run = call.run
     core, journal, policy = run.core, run.journal, call.policy
-    run.is_live = True
+    run.has_executed = True
     attempt = 1
     kept: tuple[Any] | None = None
     if run.memo is not None:
-        attempt = await _pick_up(call)
+        if left is not None:
+            attempt = await _pick_up(call, left)
         kept = core.take_unstored(journal.id, call.key, call.mark)
     while True:
         thread: asyncio.Future[Any] | None = None
@@ -354,13 +209,13 @@ async def _execute(call: StepCall) -> Any:
                 if policy.at_most_once or (slot and core.flow.is_rated(slot)):
                     await core.commits.committed()
                     began = core.clock.monotonic()
-                value = await _attempt(call, attempt)
+                value = await make_attempt(call, attempt)
                 if run.is_closed:  # it swallowed its cancellation: too late
                     raise asyncio.CancelledError
             value = _record_value(call, attempt, value, core.clock.monotonic() - began)
         except asyncio.CancelledError as exc:
             if run.is_closed or _is_requested():
-                _note_canceled(call, attempt)
+                run.note_canceled(call.key, attempt, call.mark)
                 raise
             error: BaseException = exc
         except _LEAVING as exc:
@@ -370,7 +225,7 @@ async def _execute(call: StepCall) -> Any:
                 raise asyncio.CancelledError from exc
             run.fail_leaving(call.key, attempt, exc)
             await run.loop.create_future()  # interrupted by the end of the run
-        except _Waiting as exc:
+        except Waiting as exc:
             error, thread = exc.error, exc.thread
         except Exception as exc:
             error = exc
@@ -431,14 +286,9 @@ def _free_slot(
         thread.add_done_callback(lambda _: leave(slot))
 
 
-async def _pick_up(call: StepCall) -> int:
+async def _pick_up(call: StepCall, left: Partial) -> int:
     """The attempt to make next, after what a former life has done."""
     run, key = call.run, call.key
-    memo = run.memo
-    assert memo is not None
-    left = memo.partial.pop(key, None)
-    if left is None:
-        return 1
     if left.attempt > left.failed and call.policy.at_most_once:
         error = StepOutcomeUnknown(
             f"step {step_label(key)!r} was running when the engine stopped, and "
@@ -452,7 +302,7 @@ async def _pick_up(call: StepCall) -> int:
         try:
             await run.core.timers.sleep_until(left.retry_at)
         except asyncio.CancelledError:
-            _note_canceled(call, left.failed)
+            run.note_canceled(key, left.failed, call.mark)
             raise
         run.check_open(key)
     return left.failed + 1
@@ -463,7 +313,7 @@ def _record_value(call: StepCall, attempt: int, value: Any, duration: float) -> 
     run = call.run
     core = run.core
     try:
-        payload = encode(value, run, call.fn)
+        payload = encode(value, call.fn)
         if payload.plain and len(payload.text) <= INLINE_LIMIT:
             member = b'"_value":' + payload.text
         else:
@@ -480,143 +330,8 @@ def _record_value(call: StepCall, attempt: int, value: Any, duration: float) -> 
         key = cache.cache_key(call.fn, call.mark, call.arguments)
         cache.remember(core.commits, key, run.journal.n, idx)
     if not payload.plain:
-        value = codecs.decode(
-            payload.text,
-            {part.digest: part.data for part in payload.parts}.__getitem__,
-            run.classes(call.fn),
-        )
+        value = as_stored(payload, call.fn)
     return value
-
-
-def encode(value: Any, run: "LiveRun", fn: Any) -> codecs.Payload:
-    """The stored form of what `fn` returned."""
-    try:
-        return codecs.encode(value)
-    except NotSerializable:
-        # Of a class that no module holds; annotations may name it, at a price.
-        return codecs.encode(value, classes=run.classes(fn))
-
-
-class _Waiting(Exception):
-    """A thread ran out of its time: the error, and the work that still goes on."""
-
-    def __init__(self, error: StepTimeout, thread: "asyncio.Future[Any]") -> None:
-        super().__init__()
-        self.error = error
-        self.thread = thread
-
-
-async def _attempt(call: StepCall, attempt: int) -> Any:
-    """Call the function once."""
-    if call.run.core.stubs:
-        call.fn = _stubbed(call)
-    fn, timeout = call.fn, call.policy.timeout
-    scope = StepScope(call.run, call.key, attempt)
-    step = current_step.set(scope)
-    sink = capture.current_sink.set(scope)
-    try:
-        if timeout is not None:
-            value = await _timed(call, scope, timeout)
-        elif function_facts(fn).is_async:
-            value = await fn(*call.args, **call.kwargs)
-        else:
-            value = await _in_thread(call)
-        if type(value) not in _ATOMS and isawaitable(value):
-            value = await value
-        return value
-    except RuntimeError as exc:
-        if _OTHER_LOOP.search(str(exc)):
-            raise _wrong_loop(call, exc) from exc
-        raise
-    finally:
-        current_step.reset(step)
-        capture.current_sink.reset(sink)
-        capture.finish(scope)
-
-
-def _wrong_loop(call: StepCall, error: RuntimeError) -> WrongLoop:
-    return WrongLoop(
-        f"step {step_label(call.key)!r} used an async object that belongs to another "
-        f"event loop ({error}): make it with nbflow.resource(factory) and call that "
-        "in the step, so that it is made on the engine's loop",
-        run_id=call.run.journal.id,
-        step=step_label(call.key),
-    )
-
-
-def attempt_code() -> CodeType:
-    """The code of a running attempt: a frame of it holds the step's scope."""
-    return _attempt.__code__
-
-
-def _stubbed(call: StepCall) -> Callable[..., Any]:
-    stubs = call.run.core.stubs or {}
-    label = step_label(call.key)
-    id = split_key(call.key)[1]
-    return stubs.get(label) or stubs.get(id) or call.fn
-
-
-async def _in_thread(call: StepCall) -> Any:
-    work = partial(call.fn, *call.args, **call.kwargs)
-    threads = call.run.core.threads
-    outcome = await threads.run(call.run.loop, copy_context(), work)
-    return _unwrap(call, outcome)
-
-
-def _unwrap(call: StepCall, outcome: Outcome[Any]) -> Any:
-    """A thread's value; raises its error, where a coroutine may raise such."""
-    error = outcome.error
-    if isinstance(error, StopIteration | asyncio.CancelledError):
-        raise RuntimeError(
-            f"step {step_label(call.key)!r} raised {type(error).__name__}"
-        ) from error
-    return outcome.unwrap()
-
-
-async def _timed(call: StepCall, scope: StepScope, timeout: float) -> Any:
-    fn, core = call.fn, call.run.core
-    if not is_async(fn):
-        return await _timed_thread(call, timeout)
-    deadline = core.loop.time() + timeout
-    try:
-        async with asyncio.timeout_at(deadline) as limit:
-            if timeout <= 0:
-                await asyncio.sleep(0)
-            value = await fn(*call.args, **call.kwargs)
-    except TimeoutError:
-        if limit.expired():
-            raise _step_timeout(call, timeout) from None
-        raise
-    if core.loop.time() > deadline:  # the function swallowed the interrupt
-        raise _step_timeout(call, timeout)
-    return value
-
-
-async def _timed_thread(call: StepCall, timeout: float) -> Any:
-    if timeout <= 0:
-        raise _step_timeout(call, timeout)
-    loop = call.run.loop
-    work = partial(call.fn, *call.args, **call.kwargs)
-    begun = loop.create_future()
-    future = call.run.core.threads.run(loop, copy_context(), work, begun)
-    try:
-        # Waiting for a thread does not count.
-        await asyncio.wait({future, begun}, return_when=asyncio.FIRST_COMPLETED)
-        done, _ = await asyncio.wait({future}, timeout=timeout)
-    except asyncio.CancelledError:
-        future.cancel()  # it is not called any more, or its outcome is late
-        raise
-    if not done:
-        raise _Waiting(_step_timeout(call, timeout), future)
-    return _unwrap(call, future.result())
-
-
-def _step_timeout(call: StepCall, timeout: float) -> StepTimeout:
-    return StepTimeout(
-        f"step {step_label(call.key)!r} took longer than its timeout of {timeout:g} s",
-        run_id=call.run.journal.id,
-        step=step_label(call.key),
-    )
 
 
 async def _after_failure(
@@ -657,7 +372,7 @@ async def _after_failure(
             await thread
         await core.timers.sleep_until(retry_at)
     except asyncio.CancelledError:
-        _note_canceled(call, attempt)
+        run.note_canceled(call.key, attempt, call.mark)
         raise
     run.check_open(call.key)
     return attempt + 1
@@ -694,14 +409,6 @@ def _is_requested() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _note_canceled(call: StepCall, attempt: int) -> None:
-    """The body cancelled the step: recorded, unless the run itself is ending."""
-    run = call.run
-    if not run.is_closed:
-        run.journal.append(_CANCELED, call.key, attempt, call.mark)
-        run.core.commits.flush_later()
-
-
 async def _take_cached(call: StepCall, run_id: str, data: bytes) -> Any:
     """Record an earlier run's outcome as this step's."""
     run = call.run
@@ -729,45 +436,18 @@ def _started_data(call: StepCall) -> bytes:
     return b"{" + named + member + b"}"
 
 
-@lru_cache(_MOST_FACTS)
+@lru_cache(_MOST_LABELS)
 def _function_member(label: str) -> bytes:
     return to_json({"_fn": label})[1:-1] + b","
 
 
-def _conflict(call: StepCall, found: Recorded) -> NoReturn:
-    run = call.run
-    label = step_label(call.key)
-    _check_kind(run, found, "run")
-    recorded = run.recorded_arguments(found.key)
-    present = codecs.preview(_shown(call.args, call.kwargs))
-    raise NonDeterminismError(
-        f"step {label!r} of run {run.journal.id} is recorded with the arguments "
-        f"{recorded}, the same code now calls it with {present}: a re-entered body "
-        "must call its steps with equal arguments. Take clocks, random numbers and ids "
-        "from ctx.now(), ctx.random() and ctx.uuid(), and put what reads files or the "
-        "environment into a step.",
-        run_id=run.journal.id,
-        step=label,
-    )
-
-
-def _warn_unsure(call: StepCall) -> None:
-    call.run.write_log(
-        f"step {step_label(call.key)!r} is called with other arguments than recorded, "
-        "but some of them cannot be compared: the recorded value is used",
-        "warning",
-        "engine",
-        None,
-        None,
-    )
-
-
 def _warn_changed_arguments(call: StepCall) -> None:
-    if not call.arguments.known or all(type(arg) in _ATOMS for arg in call.args):
+    if not call.arguments.known or all(type(arg) in ATOMS for arg in call.args):
         return
     if codecs.fingerprint(call.args, call.kwargs).mark == call.arguments.mark:
         return
-    call.run.write_log(
+    said.log(
+        call.run,
         f"step {step_label(call.key)!r} changed one of its arguments in place: a "
         "re-entered body will not see that change. Return the new value instead.",
         "warning",
@@ -779,12 +459,3 @@ def _warn_changed_arguments(call: StepCall) -> None:
 
 def _shown(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     return args[0] if len(args) == 1 and not kwargs else (args, dict(kwargs))
-
-
-def is_async(fn: Callable[..., Any]) -> bool:
-    """Whether calling `fn` gives a coroutine: then it runs on the engine's loop."""
-    if type(fn) is FunctionType:
-        return bool(fn.__code__.co_flags & _COROUTINE)
-    return iscoroutinefunction(fn) or iscoroutinefunction(
-        getattr(fn, "__call__", None)  # noqa: B004
-    )

@@ -6,29 +6,27 @@ outcome are one transaction. An answer is an event too, of a name that nobody ca
 
 import asyncio
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from nbflow import codecs, durations
+from nbflow._engine import said
+from nbflow._engine.calls import awaited_twice, recall
+from nbflow._engine.life import Life
 from nbflow._engine.mailbox import ANSWER, stored_data
-from nbflow._engine.memo import Verdict
-from nbflow._engine.steps import awaited_twice, take_turn
+from nbflow._engine.memo import NO_FUNCTION, Recorded
 from nbflow._engine.timers import Timer, iso
 from nbflow._store.base import WaitRow
 from nbflow._store.payload import load_value, to_json, value_member
-from nbflow.errors import InvalidOption
+from nbflow.errors import InvalidOption, NonDeterminismError
 from nbflow.model import Event, EventType, step_label
 from nbflow.names import check_event_name
-
-if TYPE_CHECKING:
-    from nbflow._engine.run import LiveRun
 
 _COMPLETED = EventType.STEP_COMPLETED.value
 _TIMED_OUT = EventType.STEP_TIMED_OUT.value
 _WAITING = EventType.STEP_WAITING.value
 _CANCELED = EventType.STEP_CANCELED.value
-_NO_FUNCTION = b"\0" * 6
 
 
 class WaitCall:
@@ -39,7 +37,7 @@ class WaitCall:
 
     def __init__(
         self,
-        run: "LiveRun",
+        run: Life,
         key: str,
         name: str,
         match: Mapping[str, Any] | None,
@@ -60,7 +58,7 @@ class WaitCall:
 
     def _mark(self) -> bytes:
         wanted = (self.name, self.match)
-        return codecs.fingerprint(wanted, {}).mark + _NO_FUNCTION
+        return codecs.fingerprint(wanted, {}).mark + NO_FUNCTION
 
     def __await__(self) -> Generator[Any, Any, Any]:
         if self.is_awaited:
@@ -70,23 +68,14 @@ class WaitCall:
 
     async def _perform(self) -> Any:
         run, key = self.run, self.key
-        run.check_open(key)
-        left = None
-        if run.memo is not None:
-            verdict, found = run.memo.match(
-                key, self.mark, known=True, changed=True, item_of=None
-            )
-            if found is not None and verdict is not Verdict.SUPERSEDE:
-                fields = await take_turn(run, found, self.kind)
-                return self._load(fields)
-            if found is not None:
-                run.supersede(key)
-            left = run.memo.partial.pop(key, None)
-        run.is_live = True
-        run.core.release(run.journal)
-        until = left.until if left is not None else None
-        if left is None:
-            until = self._begin()
+        # What is waited for is no identity, so another one is an edit of the code.
+        fields, _, left = await recall(
+            run, key, self.mark, kind=self.kind, changed=True
+        )
+        if fields is not None:
+            return self._load(fields)
+        run.executes()
+        until = left.until if left is not None else self._begin()
         mailbox = run.core.mailbox
         wait = WaitRow(run.journal.n, key, self.name, self._stored_match(), until)
         mailbox.wait(wait, self)
@@ -186,7 +175,7 @@ class AskCall(WaitCall):
     what = "ctx.ask"
 
     def __init__(
-        self, run: "LiveRun", key: str, question: str, type: Any, timeout: Any
+        self, run: Life, key: str, question: str, type: Any, timeout: Any
     ) -> None:
         self.question = question
         self.type = type
@@ -194,7 +183,7 @@ class AskCall(WaitCall):
         super().__init__(run, key, ANSWER, None, timeout)
 
     def _mark(self) -> bytes:
-        return codecs.fingerprint((self.question,), {}).mark + _NO_FUNCTION
+        return codecs.fingerprint((self.question,), {}).mark + NO_FUNCTION
 
     def _shown(self) -> dict[str, Any]:
         schema = self._adapter.json_schema()
@@ -204,13 +193,8 @@ class AskCall(WaitCall):
         try:
             return (self.validate(event.data),)
         except ValidationError as exc:
-            self.run.write_log(
-                f"an answer to {step_label(self.key)!r} was not taken: {exc}",
-                "warning",
-                "engine",
-                None,
-                None,
-            )
+            message = f"an answer to {step_label(self.key)!r} was not taken: {exc}"
+            said.log(self.run, message, "warning", "engine", None, None)
             return None
 
     def check(self, answer: object) -> None:
@@ -269,7 +253,7 @@ class SendCall:
     """A `ctx.send_event` that was called; awaiting it sends, once."""
 
     def __init__(
-        self, run: "LiveRun", key: str, name: str, data: Any, run_id: str | None
+        self, run: Life, key: str, name: str, data: Any, run_id: str | None
     ) -> None:
         self.run = run
         self.key = key
@@ -277,7 +261,7 @@ class SendCall:
         self.data = data
         self.run_id = run_id
         given = (name, data, run_id)
-        self.mark = codecs.fingerprint(given, {}).mark + _NO_FUNCTION
+        self.mark = codecs.fingerprint(given, {}).mark + NO_FUNCTION
         self.is_awaited = False
 
     def __await__(self) -> Generator[Any, Any, None]:
@@ -288,20 +272,27 @@ class SendCall:
 
     async def _perform(self) -> None:
         run, key = self.run, self.key
-        run.check_open(key)
-        if run.memo is not None:
-            verdict, found = run.memo.match(
-                key, self.mark, known=True, changed=run.is_changed, item_of=None
-            )
-            if found is not None and verdict is not Verdict.SUPERSEDE:
-                await take_turn(run, found, "send")
-                return
-            if found is not None:
-                run.supersede(key)
-        run.is_live = True
+        fields, _, _ = await recall(
+            run, key, self.mark, kind="send", conflict=self._conflict
+        )
+        if fields is not None:
+            return
+        run.executes()
         core = run.core
         data = stored_data(self.data, core.commits)
         core.mailbox.send(self.name, data, run_id=self.run_id)
         fields = {"kind": "send", "event": self.name}
         run.journal.append(_COMPLETED, key, None, self.mark, to_json(fields))
         await run.settle(key)
+
+    def _conflict(self, found: Recorded) -> NonDeterminismError:
+        label = step_label(self.key)
+        return NonDeterminismError(
+            f"step {label!r} of run {self.run.journal.id} has sent another event or "
+            f"other data than {self.name!r} with {codecs.preview(self.data)}, which "
+            "the same code now asks for: a re-entered body must call its steps with "
+            "equal arguments. Take clocks, random numbers and ids from ctx.now(), "
+            "ctx.random() and ctx.uuid(), or put what makes them into a step.",
+            run_id=self.run.journal.id,
+            step=label,
+        )

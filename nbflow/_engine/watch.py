@@ -10,14 +10,14 @@ import sys
 import threading
 import time
 from types import FrameType
-from typing import TYPE_CHECKING
 
-from nbflow._engine import run, steps
+from nbflow._engine import attempts, said
+from nbflow._engine.branches import RunningStep
+from nbflow._engine.core import Core
+from nbflow._engine.life import Life
+from nbflow._engine.run import LiveRun
 from nbflow._store.sqlite import SqliteWriter
 from nbflow.model import step_label
-
-if TYPE_CHECKING:
-    from nbflow._engine.core import Core
 
 log = logging.getLogger("nbflow")
 
@@ -33,7 +33,7 @@ _ADVICE = (
 class Watch:
     """Watches one engine's loop while runs are active."""
 
-    def __init__(self, core: "Core") -> None:
+    def __init__(self, core: Core) -> None:
         self._core = core
         self._beat = time.monotonic()
         self._is_told = False
@@ -80,16 +80,16 @@ class Watch:
     def _tell(self, frame: FrameType) -> None:
         found: FrameType | None = frame
         while found is not None:
-            if found.f_code is steps.attempt_code():
-                scope: steps.StepScope = found.f_locals["scope"]
+            if found.f_code is attempts.attempt_code():
+                scope: attempts.StepScope = found.f_locals["scope"]
                 message = (
                     f"step {step_label(scope.key)!r} has blocked the engine's loop for "
                     f"more than {BLOCKED:g} s, and with it every other run: {_ADVICE}"
                 )
                 self._say(scope.run, message, scope)
                 return
-            if found.f_code is run.LiveRun._drive.__code__:
-                live: run.LiveRun = found.f_locals["self"]
+            if found.f_code is LiveRun._drive.__code__:
+                live: Life = found.f_locals["self"]
                 message = (
                     f"the body of run {live.journal.id} has blocked the engine's loop "
                     f"for more than {BLOCKED:g} s, and with it every other run: "
@@ -102,13 +102,11 @@ class Watch:
                 return
             found = found.f_back
 
-    def _say(
-        self, live: run.LiveRun, message: str, scope: "steps.StepScope | None"
-    ) -> None:
+    def _say(self, live: Life, message: str, scope: RunningStep | None) -> None:
         log.warning("%s", message)
         self._core.loop.call_soon_threadsafe(_record, live, message, scope)
 
 
-def _record(live: run.LiveRun, message: str, scope: "steps.StepScope | None") -> None:
+def _record(live: Life, message: str, scope: RunningStep | None) -> None:
     if not live.is_closed:
-        live.write_log(message, "warning", "engine", None, scope)
+        said.log(live, message, "warning", "engine", None, scope)

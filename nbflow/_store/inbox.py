@@ -90,10 +90,18 @@ def take(
     return taken
 
 
-def remove(files: list[Path]) -> None:
-    """Forget commands that were applied; their ids are in the store."""
+def remove(files: list[Path]) -> list[tuple[Path, OSError]]:
+    """Forget commands that were applied, their ids are in the store; those that stay.
+
+    For each of these, why its file cannot be removed.
+    """
+    left = []
     for file in files:
-        file.unlink(missing_ok=True)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            left.append((file, error))
+    return left
 
 
 def _read(path: Path) -> dict[str, Any] | None:

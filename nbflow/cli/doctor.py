@@ -17,7 +17,7 @@ from nbflow._store.reader import SqliteReader
 from nbflow.cli import output, places
 from nbflow.client.records import verify_run
 from nbflow.errors import NbflowError
-from nbflow.model import RunStatus
+from nbflow.model import UNFINISHED_RUN
 from nbflow.view import Line, Look, Span, line, pad, plural
 
 RECENT = 100
@@ -137,9 +137,7 @@ def _content(reader: SqliteReader, folder: Path, app: str) -> Iterator[Finding]:
     yield Finding("ok", app, f"{total}{f' ({told})' if told else ''}, {sizes}")
     yield from _chains(reader, app)
     holder = lock.holder(folder)
-    open_runs = sum(
-        counts.get(str(s), 0) for s in (RunStatus.QUEUED, RunStatus.RUNNING)
-    )
+    open_runs = sum(counts.get(str(s), 0) for s in UNFINISHED_RUN)
     if holder is not None:
         where = f" ({holder.notebook})" if holder.notebook else ""
         text = f"its engine is process {holder.pid} on {holder.host}{where}"

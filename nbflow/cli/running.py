@@ -18,11 +18,10 @@ from nbflow.errors import (
     RunNotFound,
     StoreError,
 )
-from nbflow.model import Plan, RunStatus, safe_text
+from nbflow.model import UNFINISHED_RUN, Plan, safe_text
 from nbflow.view import Line, Span, line, plan_line, plan_lines, plural, table
 
 Handle = Any
-_LIVE = (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
 class _Job:
@@ -90,7 +89,7 @@ def resume(options: argparse.Namespace) -> int:
 
     def start(job: _Job) -> Handle:
         record = job.client.runs.get(run_id)
-        if record.status in _LIVE and not job.is_ours:
+        if record.status in UNFINISHED_RUN and not job.is_ours:
             return job.client.runs.handle(run_id)  # somebody is at it: look on
         plan = job.client.runs.resume(run_id, refresh=refresh, plan=True)
         job.display.note(f"nbflow: {_text(plan_line(plan))}")
@@ -256,7 +255,7 @@ def _tell_unfinished(job: _Job, client: Client, workflow: str) -> None:
     """Name what a killed process has left behind."""
     from nbflow.notebook import with_workflow
 
-    page = client.runs.list(status=_LIVE, limit=100)
+    page = client.runs.list(status=UNFINISHED_RUN, limit=100)
     left = [
         each
         for each in page

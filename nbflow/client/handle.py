@@ -5,7 +5,8 @@ from typing import Any, Generic, Literal, TypeVar, overload
 
 from nbflow import durations
 from nbflow._engine.ending import Ending
-from nbflow._engine.host import Host, Ticket
+from nbflow._engine.host import Host
+from nbflow._engine.tickets import Ticket
 from nbflow.client import frames, operations, plans
 from nbflow.client.access import Access
 from nbflow.client.fold import StepState, fold_steps, select

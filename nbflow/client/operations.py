@@ -25,12 +25,11 @@ from nbflow.client.records import (
 )
 from nbflow.client.steps import StepList, caller_of
 from nbflow.errors import AmbiguousRunId, InvalidOption, RunActive, RunFinished
-from nbflow.model import TERMINAL_RUN, Page, Plan, Run, RunStatus
+from nbflow.model import TERMINAL_RUN, UNFINISHED_RUN, Page, Plan, Run, RunStatus
 from nbflow.policy import DEFAULT_RETRIES, UNSET
 
 log = logging.getLogger("nbflow")
 
-UNFINISHED = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
 PAGE = 1_000
 _LOOK_BACK = 5_000
 """Events of a live run that are read to say what it waits for."""
@@ -162,7 +161,8 @@ def select_unfinished(
     since: object,
 ) -> list[str]:
     """Ids of the unfinished runs that pass all filters."""
-    open_ones = [each for each in _statuses(status or UNFINISHED) if each in UNFINISHED]
+    wanted = _statuses(status or UNFINISHED_RUN)
+    open_ones = [each for each in wanted if each in UNFINISHED_RUN]
     if not open_ones:
         return []
     rows = _all_rows(

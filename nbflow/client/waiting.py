@@ -15,7 +15,8 @@ from typing import Any
 import anyio
 
 from nbflow._engine.ending import Ending, read_ending
-from nbflow._engine.host import Host, Ticket
+from nbflow._engine.host import Host
+from nbflow._engine.tickets import Ticket
 from nbflow._store.base import RunRow
 from nbflow.client.access import Access, is_ended
 from nbflow.client.notices import warn

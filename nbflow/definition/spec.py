@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import iscoroutinefunction
 from typing import Any, Protocol, runtime_checkable
@@ -51,10 +51,6 @@ class WorkflowSpec:
     def is_local(self) -> bool:
         """Whether it was defined inside another function."""
         return "<locals>" in getattr(self.fn, "__qualname__", "")
-
-    def with_options(self, options: RunOptions) -> "WorkflowSpec":
-        """A copy with other options."""
-        return replace(self, options=options)
 
 
 @runtime_checkable

@@ -19,9 +19,9 @@ class Outcome(NamedTuple):
 class Stage:
     """A gate, and tasks that note when an outcome reaches them."""
 
-    def __init__(self, *recorded: tuple[str, int], single: bool = False) -> None:
+    def __init__(self, *recorded: tuple[str, int]) -> None:
         self.loop = asyncio.get_running_loop()
-        self.gate = Gate(self.loop, lambda: single)
+        self.gate = Gate(self.loop)
         self.gate.expect(Outcome(*each) for each in recorded)
         self.seen: list[Any] = []
         self.tasks: list[asyncio.Task[None]] = []
@@ -228,7 +228,7 @@ async def test_a_cancelled_asker_leaves_the_others_their_order() -> None:
 
 @staged
 async def test_a_single_task_takes_its_outcomes_without_waiting() -> None:
-    stage = Stage(("a", 1), ("b", 2), single=True)
+    stage = Stage(("a", 1), ("b", 2))
     assert stage.gate.is_replaying
     stage.gate.took("a")
     stage.gate.took("b")

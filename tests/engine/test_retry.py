@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nbflow import errors
 from nbflow._engine.retry import Failure, GiveUp, Retry, RetryRules, decide
-from nbflow.policy import Backoff, RunOptions, StepOptions
+from nbflow.policy import Backoff
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MICROS = int(NOW.timestamp()) * 1_000_000
@@ -309,12 +309,3 @@ def test_no_text_in_a_header_breaks_the_decision(text):
 
 def test_equal_seeds_give_equal_jitter():
     assert after(OSError()) == after(OSError())
-
-
-def test_rules_take_the_first_level_that_says_something():
-    step = StepOptions(retry_delay=0)
-    run = RunOptions(retries=7, retry_delay="1m")
-    assert RetryRules.of(step, run) == RetryRules(7, True, 0)
-    assert RetryRules.of(StepOptions(retries=0), run).retries == 0
-    assert RetryRules.of(StepOptions(), RunOptions()) == DEFAULT
-    assert RetryRules.of(StepOptions(retry_on=(OSError,))).retry_on == (OSError,)
