@@ -11,6 +11,7 @@ import os
 import pickle
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -95,9 +96,38 @@ def refusal(what: str, value: object, error: Exception) -> NotSerializable:
 # Modules by value
 
 
-# cloudpickle's list of modules by value belongs to the whole interpreter: ours are on
-# it only while we pickle. Reentrant, since exceptions are tried out while pickling.
-_lock = threading.RLock()
+class _ByValue:
+    """Modules that go by value while someone pickles.
+
+    cloudpickle's list of them belongs to the whole interpreter, and others may use it:
+    ours are on it only as long as they must be.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users: Counter[str] = Counter()
+
+    def add(self, module: ModuleType) -> bool:
+        """Put a module on the list; False when somebody else has done so."""
+        name = module.__name__
+        with self._lock:
+            if not self._users[name]:
+                if name in cloudpickle.list_registry_pickle_by_value():
+                    return False
+                cloudpickle.register_pickle_by_value(module)
+            self._users[name] += 1
+        return True
+
+    def remove(self, module: ModuleType) -> None:
+        """Take back one `add` that was True."""
+        with self._lock:
+            self._users[module.__name__] -= 1
+            if not self._users[module.__name__]:
+                with suppress(ValueError):  # somebody else has taken it off
+                    cloudpickle.unregister_pickle_by_value(module)
+
+
+_by_value = _ByValue()
 
 
 class _Chunks:
@@ -143,8 +173,7 @@ class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         module = sys.modules.get(name)
         if not isinstance(module, ModuleType) or is_importable(module):
             return
-        if name not in cloudpickle.list_registry_pickle_by_value():
-            cloudpickle.register_pickle_by_value(module)
+        if _by_value.add(module):
             self.registered.append(module)
 
 
@@ -159,13 +188,12 @@ def _pack(value: object, tried: frozenset[int]) -> Parcel:
         buffers.append(view)
         return False
 
-    with _lock:
-        pickler = _Pickler(file, take, tried)
-        try:
-            pickler.dump(value)
-        finally:
-            for module in pickler.registered:
-                cloudpickle.unregister_pickle_by_value(module)
+    pickler = _Pickler(file, take, tried)
+    try:
+        pickler.dump(value)
+    finally:
+        for module in pickler.registered:
+            _by_value.remove(module)
     return Parcel(file.chunks, buffers)
 
 

@@ -188,6 +188,8 @@ class _Call:
         return work
 
     def _take(self) -> Child:
+        if self.is_given_up:
+            raise _GivenUp
         child = self.runner._nursery.take()
         with self.lock:
             self.child = child
@@ -203,6 +205,10 @@ class _Call:
     def _deliver(self, outcome: Outcome[Any]) -> None:
         if not self.future.done():
             self.future.set_result(outcome)
+
+
+class _GivenUp(Exception):
+    """Nobody waits for the outcome any more."""
 
 
 def _nothing() -> None:
