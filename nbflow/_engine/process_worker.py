@@ -20,10 +20,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
+from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
 from nbflow._engine import capture, carry, failure, wire
 from nbflow.context import Context, RunFacts, StepInfo, current_context
+from nbflow.definition.source import unwrap
 from nbflow.errors import NestedStep, NotSerializable
 
 __all__ = ["main"]
@@ -179,6 +181,7 @@ def _perform(call: wire.Frame, name: str) -> _Message:
     except BaseException as error:
         return _failed(_unreadable(error, name))
     del call
+    adopt(fn)
     try:
         value = fn(*args, **kwargs)
         if inspect.isawaitable(value):
@@ -192,6 +195,27 @@ def _perform(call: wire.Frame, name: str) -> _Message:
         refusal = carry.refusal(f"the value of {name}", value, error)
         refusal.__cause__ = error
         return _failed(refusal)
+
+
+def adopt(fn: Any) -> None:
+    """Let a function that came by value be found under its module's name.
+
+    `multiprocessing`, the plain `pickle` and string annotations look there for it, and
+    for the functions and classes that it names.
+    """
+    fn = unwrap(fn)
+    if not isinstance(fn, FunctionType):
+        return
+    space = fn.__globals__
+    name = space.get("__name__")
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    if module is not None and vars(module) is space:
+        return  # it came by name
+    if module is None:
+        module = sys.modules[str(name)] = ModuleType(str(name))
+    vars(module).update(space)
+    if "." not in fn.__qualname__:
+        vars(module).setdefault(fn.__name__, fn)
 
 
 async def _wait(value: Any) -> Any:
@@ -312,4 +336,6 @@ class StepScope:
 
 
 if __name__ == "__main__":
-    main()
+    # The name is the user's: see `adopt`.
+    sys.modules["__main__"] = ModuleType("__main__")
+    importlib.import_module("nbflow._engine.process_worker").main()

@@ -207,6 +207,10 @@ def notebook() -> Iterator[types.ModuleType]:
     def helper(x):
         return x * FACTOR
 
+    def copied():
+        import pickle
+        return pickle.loads(pickle.dumps(Point(3)))
+
     def order(n):
         return Order(n=n), Color.RED
 
@@ -244,6 +248,12 @@ def test_exceptions_of_a_notebook_come_back_as_its_own(bench, notebook):
     assert isinstance(error, notebook.Odd)
     assert str(error) == "odd 1"
     assert error.y == 2
+
+
+def test_plain_pickle_finds_there_what_the_function_names(bench, notebook):
+    point = bench.value(notebook.copied)
+    assert point == notebook.Point(3)
+    assert type(point) is notebook.Point
 
 
 def test_the_list_of_modules_by_value_is_left_as_it_was(bench, notebook):
@@ -291,8 +301,14 @@ def test_functions_and_classes_of_a_script_go_by_value(tmp_path):
                 self.value = value
 
         def double(box):
+            import multiprocessing
+
             print("doubling")
-            return Box(2 * box.value)
+            with multiprocessing.get_context("fork").Pool(1) as pool:
+                return pool.map(half_of, [Box(4 * box.value)])[0]
+
+        def half_of(box):
+            return Box(box.value // 2)
 
         def main():
             outcome = call(double, Box(4))
@@ -785,7 +801,7 @@ def test_closing_ends_everything_and_starts_nothing_more(make, tmp_path):
 def test_nothing_outlives_an_engine_that_is_killed(tmp_path):
     process = script(
         f"""
-        import subprocess, signal
+        import ctypes, subprocess
         from pathlib import Path
         folder = Path({str(tmp_path)!r})
 
@@ -793,7 +809,7 @@ def test_nothing_outlives_an_engine_that_is_killed(tmp_path):
             child = subprocess.Popen(["sleep", "60"])
             (folder / "child").write_text(f"{{child.pid}}\\n")
             (folder / "self").write_text(f"{{os.getpid()}}\\n")
-            signal.pause()
+            ctypes.PyDLL(None).sleep(60)  # no other thread gets a turn
 
         call(start_child)
         """,
