@@ -17,6 +17,7 @@ NbflowError(Exception)            .run_id .step .attempt .workflow
 ├─ RetryAfterError                .retry_after
 ├─ StepError                      .error .attempts
 ├─ StepTimeout(TimeoutError)
+├─ ProcessDied                     .exit_code
 ├─ MapError                       .results .errors
 ├─ RunError
 │  ├─ RunFailed                   .error
@@ -254,6 +255,23 @@ class StepError(NbflowError):
 
 class StepTimeout(NbflowError, TimeoutError):
     """One attempt of a step took longer than its time-out."""
+
+
+class ProcessDied(NbflowError):
+    """The process of a step ended before its function had returned.
+
+    `exit_code` is negative for a signal, as in `subprocess`.
+    """
+
+    def __init__(
+        self,
+        message: object = "",
+        *,
+        exit_code: int | None = None,
+        **where: Unpack[Where],
+    ) -> None:
+        super().__init__(message, **where)
+        self.exit_code = exit_code
 
 
 class MapError(NbflowError):

@@ -24,6 +24,10 @@ class Resource(Generic[T]):
     def __repr__(self) -> str:
         return f"<resource {getattr(self._factory, '__name__', self._factory)!r}>"
 
+    def __reduce__(self) -> tuple[type["Resource[T]"], tuple[Callable[[], T]]]:
+        # A step's own process makes its own object.
+        return Resource, (self._factory,)
+
     def __call__(self) -> T:
         """The object of the running engine; outside a run one of the process."""
         context = current_context.get()

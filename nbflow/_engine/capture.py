@@ -68,7 +68,7 @@ def capturing(sink: Sink) -> Iterator[None]:
         finish(sink)
 
 
-class _Line:
+class Line:
     """The line a stream is writing, as a terminal would show it."""
 
     def __init__(self) -> None:
@@ -137,7 +137,7 @@ class _Said:
     """What is unfinished for one sink."""
 
     def __init__(self) -> None:
-        self.lines = {name: _Line() for name in _STREAMS}
+        self.lines = {name: Line() for name in _STREAMS}
         self.bar: Any = None
         self.progress: tuple[Any, ...] | None = None
 
