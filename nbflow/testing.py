@@ -24,6 +24,7 @@ from uuid import UUID
 from nbflow._engine.clock import SystemClock, VirtualClock
 from nbflow._engine.functions import refuse_coroutine
 from nbflow._engine.mailbox import ANSWER, stored_data
+from nbflow._engine.streams import collect, drain
 from nbflow._store.memory import MemoryStore
 from nbflow.client import Client, RunHandle
 from nbflow.context import Context, InvokeOutcome, RunFacts, StepInfo, current_context
@@ -254,6 +255,10 @@ class _InlineScope:
         token = current_context.set(Context(self._within(id)))
         try:
             result = function(*args, **(options.get("kwargs") or {}))
+            if inspect.isasyncgen(result):
+                return await collect(result)
+            if inspect.isgenerator(result):
+                return drain(result)
             return await result if inspect.isawaitable(result) else result
         finally:
             current_context.reset(token)

@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextvars import copy_context
 from functools import partial
-from inspect import isawaitable
+from inspect import isasyncgen, isawaitable, isgeneratorfunction
 from types import CodeType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from nbflow._engine import capture, said
+from nbflow._engine import capture, said, streams
 from nbflow._engine.branches import current_step, split_key
 from nbflow._engine.functions import function_facts, is_async
 from nbflow._engine.life import Life
@@ -75,21 +75,29 @@ class Waiting(Exception):
 
 async def make_attempt(call: Call, attempt: int) -> Any:
     """Call the function once."""
+    fn, timeout = call.fn, call.policy.timeout
+    in_process = call.policy.process
     if call.run.core.stubs:
         call.fn = _stubbed(call)
-    fn, timeout = call.fn, call.policy.timeout
+        in_process = in_process and call.fn is fn
+        fn = call.fn
     scope = StepScope(call.run, call.key, attempt)
     step = current_step.set(scope)
     sink = capture.current_sink.set(scope)
     try:
-        if timeout is not None:
+        if in_process:
+            value = await _in_process(call, timeout)
+        elif timeout is not None:
             value = await _timed(call, scope, timeout)
         elif function_facts(fn).is_async:
             value = await fn(*call.args, **call.kwargs)
         else:
             value = await _in_thread(call)
-        if type(value) not in ATOMS and isawaitable(value):
-            value = await value
+        if type(value) not in ATOMS:
+            if isawaitable(value):
+                value = await value
+            elif isasyncgen(value):
+                value = await _collect(call, cast(Any, value), timeout)
         return value
     except RuntimeError as exc:
         if _OTHER_LOOP.search(str(exc)):
@@ -123,8 +131,38 @@ def _stubbed(call: Call) -> Callable[..., Any]:
     return stubs.get(label) or stubs.get(id) or call.fn
 
 
+async def _in_process(call: Call, timeout: float | None) -> Any:
+    """Call the function in a process of its own, which is killed when time is up."""
+    run, fn, args = call.run, call.fn, call.args
+    if isgeneratorfunction(fn):
+        fn, args = streams.whole, (fn, *args)
+    future = run.core.processes.run(run.loop, copy_context(), fn, args, call.kwargs)
+    try:
+        done, _ = await asyncio.wait({future}, timeout=timeout)
+        if not done:
+            raise _step_timeout(call, timeout or 0.0)
+        return _unwrap(call, future.result())
+    finally:
+        future.cancel()
+
+
+async def _collect(
+    call: Call, items: "AsyncGenerator[Any, None]", timeout: float | None
+) -> Any:
+    """Run an async generator to its end."""
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await streams.collect(items)
+    except TimeoutError:
+        if limit.expired():
+            raise _step_timeout(call, timeout or 0.0) from None
+        raise
+    finally:
+        await items.aclose()
+
+
 async def _in_thread(call: Call) -> Any:
-    work = partial(call.fn, *call.args, **call.kwargs)
+    work = partial(streams.whole, call.fn, *call.args, **call.kwargs)
     threads = call.run.core.threads
     outcome = await threads.run(call.run.loop, copy_context(), work)
     return _unwrap(call, outcome)
@@ -163,7 +201,7 @@ async def _timed_thread(call: Call, timeout: float) -> Any:
     if timeout <= 0:
         raise _step_timeout(call, timeout)
     loop = call.run.loop
-    work = partial(call.fn, *call.args, **call.kwargs)
+    work = partial(streams.whole, call.fn, *call.args, **call.kwargs)
     begun = loop.create_future()
     future = call.run.core.threads.run(loop, copy_context(), work, begun)
     try:

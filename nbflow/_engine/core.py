@@ -24,6 +24,7 @@ from nbflow._engine.journal import Journal, left_mark, load_journal
 from nbflow._engine.limits import RECOVERIES, given_up, timed_out
 from nbflow._engine.mailbox import Mailbox
 from nbflow._engine.memo import Memo, read_memo
+from nbflow._engine.processes import ProcessRunner
 from nbflow._engine.specs import Specs
 from nbflow._engine.threads import ThreadRunner
 from nbflow._engine.timers import Timers
@@ -104,6 +105,7 @@ class Core:
         self.specs = Specs(app, find_spec, known_specs, self.commits)
         self.timers = Timers(loop, clock)
         self.threads = ThreadRunner(clock, self._late_thread)
+        self.processes = ProcessRunner(clock)
         self.context = copy_context()  # every life begins in a copy of it
         self.live: dict[str, Running] = {}
         self.parked: dict[str, Journal] = {}
@@ -145,6 +147,7 @@ class Core:
             run.leave()
         self.live.clear()
         self.threads.close()
+        self.processes.close()
         self._release_capture()
         if self.on_stop is not None:
             self.on_stop(error)
@@ -187,6 +190,7 @@ class Core:
             except Exception as exc:
                 say(f"closing a resource failed: {type(exc).__name__}: {exc}")
         self.threads.close()
+        self.processes.close()
         self._release_capture()
 
     # Runs

@@ -49,6 +49,7 @@ class StepPolicy:
     cache: float | None = None
     at_most_once: bool = False
     flow: FlowControl | None = None
+    process: bool = False
 
 
 def step_policy(
@@ -83,7 +84,6 @@ def step_policy(
     if own is not None:
         base = base.merged(own)
     final = base.merged(given)
-    _refuse_missing_parts(final)
     once = final.at_most_once is True
     if once and (given.retries or (own is not None and own.retries)):
         raise InvalidOption(
@@ -112,6 +112,7 @@ def step_policy(
         cache=age,
         at_most_once=once,
         flow=flow,
+        process=final.process is True,
     )
 
 
@@ -189,14 +190,3 @@ def _unknown(name: str, known: frozenset[str], what: str, rest: str) -> InvalidO
         f"{name!r} is no option of {what} ({hint}). {rest}.",
         option=name,
     )
-
-
-def _refuse_missing_parts(options: StepOptions) -> None:
-    """Options that the contract has and this version does not do yet."""
-    if options.process is True:
-        raise InvalidOption(
-            "process=True is not available in this version: sync functions run in a "
-            "worker thread",
-            option="process",
-            value=True,
-        )
