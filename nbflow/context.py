@@ -254,7 +254,9 @@ class Context:
     ) -> Awaitable[Any]:
         """Call a function as a durable step: `ctx.run([id,] fn, *args, **options)`.
 
-        An async function runs on the engine's loop, a sync one in a worker thread. The
+        An async function runs on the engine's loop, a sync one in a worker thread, or
+        in a process of its own. Of a generator function each item is an event as it
+        comes, and the value is the list of all (of pieces of text the whole). The
         id is the function's name where none is given; the n-th call of one id in a
         branch is numbered when it is *called*, so ids may repeat.
 
@@ -266,7 +268,10 @@ class Context:
                 after the first), `retry_delay`, `retry_on` (exception types),
                 `timeout` (a duration, per attempt), `cache` (True or a duration: take
                 an earlier outcome of the same function and arguments in this app),
-                `at_most_once` (never call it twice).
+                `at_most_once` (never call it twice), `flow_control` (limits that it
+                keeps with all of the same key; None: not even its run's), `process`
+                (run a sync function in a process of its own, killed on time-out and
+                cancel).
 
         Returns:
             An awaitable of the function's value, as it was stored.
@@ -336,8 +341,8 @@ class Context:
             target: a workflow, or the name of one in this app.
             input: mapping of its fields (the payload itself where it takes `input`).
             options: `run_id` (an existing run of it is attached, taken or resumed),
-                `headers`, `label`, `retries`, `retry_delay`, `timeout` (seconds or
-                text, from now), `abandon`.
+                `headers`, `label`, `retries`, `retry_delay`, `flow_control`, `timeout`
+                (seconds or text, from now), `abandon`.
 
         Returns:
             An awaitable of the child's result.

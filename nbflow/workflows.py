@@ -223,8 +223,9 @@ def workflow(fn: Any = None, /, **options: Any) -> Any:
         options: `name` (the function's), `app` (that of the notebook or module),
             `retries` (tries after the first, 3) and `retry_delay`, for the body and
             as default of its steps, `timeout` (of the whole run, waits included,
-            from its first start or from when a user resumed it), `on_failure` (a
-            workflow that is started when a run has failed for good).
+            from its first start or from when a user resumed it), `flow_control`
+            (limits of its steps, and of its body until the first of them),
+            `on_failure` (a workflow that is started when a run has failed for good).
 
     Raises:
         DefinitionError: one of its kinds, naming the thing, its value and the rule.

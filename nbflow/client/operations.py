@@ -11,6 +11,7 @@ from typing import Any
 
 from nbflow import durations
 from nbflow._engine import commands, reruns
+from nbflow._engine.flow import read_queues
 from nbflow._engine.sleeps import deadline
 from nbflow._store.base import OneOrMore, RunRow
 from nbflow.client import inbox, plans
@@ -25,7 +26,15 @@ from nbflow.client.records import (
 )
 from nbflow.client.steps import StepList, caller_of
 from nbflow.errors import AmbiguousRunId, InvalidOption, RunActive, RunFinished
-from nbflow.model import TERMINAL_RUN, UNFINISHED_RUN, Page, Plan, Run, RunStatus
+from nbflow.model import (
+    TERMINAL_RUN,
+    UNFINISHED_RUN,
+    Page,
+    Plan,
+    Run,
+    RunStatus,
+    step_label,
+)
 from nbflow.policy import DEFAULT_RETRIES, UNSET
 
 log = logging.getLogger("nbflow")
@@ -115,6 +124,7 @@ def _waiting(access: Access, row: RunRow) -> list[str]:
     events = access.store().tail(row.n, _LOOK_BACK)
     steps = fold_steps(events).values()
     lines = waiting_lines(row, steps, body_retry(events), access.micros())
+    lines += _turns(access, row)
     if not access.executes(row):
         lines.insert(0, "nobody executes it: its engine is gone")
     return lines
@@ -202,6 +212,25 @@ def _all_rows(access: Access, **filters: Any) -> list[RunRow]:
         cursor = page.cursor
         if cursor is None:
             return rows
+
+
+def _turns(access: Access, row: RunRow) -> list[str]:
+    """The flow-control keys whose turn the run waits for, a line each."""
+    store = access.store()
+    mine = [slot for slot in store.slots(row.n) if slot.started is None]
+    if not mine:
+        return []
+    queues, now = read_queues(store.flows(), store.slots()), access.micros()
+    lines = []
+    for row_of_slot in mine:
+        queue = queues[row_of_slot.key]
+        slot = next(each for each in queue.waiting if each.n == row_of_slot.n)
+        step = "" if slot.step is None else f" (step {step_label(slot.step)!r})"
+        lines.append(
+            f"place {queue.place(slot) + 1} for flow key {slot.key!r}: "
+            f"{queue.why(slot, now)}{step}"
+        )
+    return lines
 
 
 # Resume

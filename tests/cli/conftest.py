@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbflow import Context, workflow
+from nbflow import Context, FlowControl, workflow
 
 print("loading")
 
@@ -108,6 +108,12 @@ async def asks(ctx: Context) -> list:
         return ["no"]
     event = await ctx.wait_for_event("paid", "payment", match={"data.order": 7})
     return [event.name, event.data]
+
+
+@workflow
+async def limited(ctx: Context, n: int) -> list[int]:
+    limit = FlowControl("api", parallelism=1)
+    return await ctx.map("work", work, range(n), flow_control=limit)
 
 
 @workflow

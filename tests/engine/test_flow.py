@@ -119,6 +119,8 @@ async def test_a_run_waits_visibly_for_its_key(lab, world):
     assert (waiter.run_id, waiter.step, waiter.place) == (second.run_id, None, 0)
     assert waiter.why == "1 of 1 are running"
     assert second.events()[0].data["flow_key"] == "db"
+    line = "place 1 for flow key 'db': 1 of 1 are running"
+    assert second.run.waiting == (line,) or second.run.waiting == [line]
     loops[0].call_soon_threadsafe(held.set)
     await first
     await second
