@@ -34,6 +34,10 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         return {"run": running.run, "resume": running.resume, "rerun": running.rerun}[
             name
         ]
+    if name in ("serve", "invoke"):
+        from nbflow.cli import serving
+
+        return {"serve": serving.serve, "invoke": serving.invoke}[name]
     if name == "flow":
         from nbflow.cli import flow
 

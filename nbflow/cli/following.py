@@ -48,7 +48,12 @@ class Feed:
 
     def _read(self, board: Board) -> tuple[list[RunEvent], bool]:
         offset = self._offsets.get(board.run_id, "-1")
-        events = self._client.runs.events(board.run_id, offset)
+        try:
+            events = self._client.runs.events(board.run_id, offset)
+        except RunNotFound:
+            if board is not self.board or board.run_id in self._offsets:
+                raise
+            return [], False  # a kept command is still to start it
         self._offsets[board.run_id] = events.offset
         for event in events:
             board.apply(event)

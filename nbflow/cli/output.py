@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TextIO
 
+from nbflow.codecs import Unresolved
 from nbflow.view import Line, Look, paint
 
 
@@ -60,6 +61,7 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 
     It never fails: one odd value must not hide the others.
     """
+    value = _bare(value)
     try:
         return _dump(value, indent)
     except Exception:
@@ -70,6 +72,17 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 def write_json(value: Any) -> None:
     """Print a value as JSON: indented for a person, in one line for a program."""
     write(to_json(value, indent=2 if sys.stdout.isatty() else None) + "\n")
+
+
+def _bare(value: Any) -> Any:
+    """A value without the wrappers of classes that this process does not have."""
+    if isinstance(value, Unresolved):
+        return _bare(value.data)
+    if type(value) is dict:
+        return {key: _bare(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return [_bare(item) for item in value]
+    return value
 
 
 def _dump(value: Any, indent: int | None = None) -> str:

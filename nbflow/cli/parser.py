@@ -53,6 +53,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     for name, text, add in (
         ("run", "run a workflow of a notebook, file or module", _add_run),
+        ("serve", "serve workflows until Ctrl-C", _add_serve),
+        ("invoke", "invoke a workflow that another process serves", _add_invoke),
         ("runs", "list runs, newest first", _add_runs),
         ("show", "show a run and its steps", _add_show),
         ("events", "print a run's events", _add_events),
@@ -124,6 +126,25 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", action="store_true", help="only list what is executed, and why"
     )
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("targets", metavar="TARGET", nargs="+", help=_TARGET)
+
+
+def _add_invoke(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "workflow",
+        metavar="[APP/]WORKFLOW",
+        help="the app may be left out if it is one",
+    )
+    _add_input(parser)
+    parser.add_argument("--run-id", metavar="ID", help="an existing run is attached")
+    parser.add_argument("--label", metavar="TEXT", help="shown in lists of runs")
+    parser.add_argument(
+        "--detach", action="store_true", help="only start it and print its id"
+    )
+    _add_json(parser, "one event as JSON a line on standard error")
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:

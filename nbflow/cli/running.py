@@ -8,11 +8,11 @@ from typing import Any
 
 from nbflow.cli import failures, following, inputs, output, places
 from nbflow.cli.displays import Display, make_display
+from nbflow.cli.loading import load
 from nbflow.client import Client
 from nbflow.engine import Engine
 from nbflow.errors import (
     EngineBusy,
-    NotebookError,
     RunCanceled,
     RunFailed,
     RunNotFound,
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         return _print_plan(options)
     job = _Job(options, options.target)
     with following.own_output(job.display, is_json=options.json):
-        loaded = _load(options.target, job.display)
+        loaded = load(options.target, job.display)
         payload = inputs.read_input(
             options.fields, options.input, loaded.workflow.input_schema
         )
@@ -96,6 +96,20 @@ def resume(options: argparse.Namespace) -> int:
         return job.client.runs.resume(run_id, refresh=refresh)
 
     return _take_up(options, client, run_id, start, known=run_id)
+
+
+def follow_there(
+    options: argparse.Namespace,
+    client: Client,
+    start: Callable[[], Handle],
+    known: str | None,
+) -> int:
+    """Start a run that another process executes, and follow it from here."""
+    job = _Job(options, None)
+    job.client, job.start, job.known, job.is_ours = client, start, known, False
+    with following.own_output(job.display, is_json=options.json):
+        ended = _execute(job)
+    return _tell_end(job, *ended)
 
 
 def rerun(options: argparse.Namespace) -> int:
@@ -282,27 +296,11 @@ def _last_index(client: Client, run_id: str) -> int:
     return events[-1].index if events else 0
 
 
-def _load(target: str, display: Display) -> Any:
-    from nbflow.notebook import load_target
-
-    try:
-        loaded = load_target(target)
-    except NotebookError as error:
-        cause = error.__cause__
-        if cause is not None and isinstance(cause, Exception):
-            frames = failures.user_frames(cause)
-            display.note(safe_text(frames, multiline=True))
-        raise
-    for warning in loaded.warnings:
-        display.note(f"nbflow: {warning}")
-    return loaded
-
-
 def _load_for(client: Client, run_id: str, target: str, display: Display) -> Any:
     """Load the target with the run's workflow, where it names none itself."""
     from nbflow.notebook import with_workflow
 
-    return _load(with_workflow(target, client.runs.get(run_id).workflow), display)
+    return load(with_workflow(target, client.runs.get(run_id).workflow), display)
 
 
 def _plan_resume(

@@ -24,7 +24,7 @@ def send(options: argparse.Namespace) -> int:
     if options.run is not None:
         client, run_id = places.find_run(options, options.run)
     else:
-        client = _only_client(options)
+        client = only_client(options)
     data = None if options.data is None else inputs.read_json(options.data, "the data")
     reached = client.events.send(name, data, run=run_id, event_id=options.event_id)
     if reached is None:
@@ -38,7 +38,7 @@ def send(options: argparse.Namespace) -> int:
     return 0
 
 
-def _only_client(options: argparse.Namespace) -> Client:
+def only_client(options: argparse.Namespace) -> Client:
     """The app that is meant, where there is no doubt.
 
     Raises:

@@ -1,0 +1,67 @@
+"""`nbflow serve` and `nbflow invoke`: one process executes, others ask."""
+
+import json
+import signal
+
+from tests.cli.conftest import Cli, until
+
+
+def served(cli: Cli, *targets: str):  # type: ignore[no-untyped-def]
+    """A process that serves, once it does."""
+    process = cli.start("serve", *targets)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "Ctrl-C stops" in line:
+            return process
+    raise AssertionError("it never came to serve")
+
+
+def test_who_invokes_follows_the_run_like_run(cli: Cli) -> None:
+    server = served(cli, "flows.py")
+    done = cli("invoke", "flows/page", "-i", "title=a", "-i", "count=2")
+    assert json.loads(done.stdout) == {"title": "A", "day": "2026-01-02"}
+    assert "fetch" in done.stderr
+
+    run = cli("invoke", "page", "-i", "title=b", "--detach", "--app", "flows")
+    until(lambda: cli.json("runs", "--json")[0]["status"] == "completed")
+    assert cli.newest() == run.stdout.strip()
+
+    failed = cli("invoke", "flows/fails", code=1)
+    assert "RuntimeError: not ready" in failed.stderr
+    server.send_signal(signal.SIGINT)
+    _, told = server.communicate(timeout=30)
+    assert server.returncode == 0
+    assert "completed after" in told
+    assert "stopping" in told
+
+
+def test_what_is_invoked_before_anybody_serves_waits(cli: Cli) -> None:
+    served(cli, "flows.py").kill()
+    client = cli.start("invoke", "flows/page", "-i", "title=late")
+    assert client.stderr is not None
+    assert "nobody serves app 'flows' now" in client.stderr.readline()
+    served(cli, "flows.py")
+    out, _ = client.communicate(timeout=30)
+    assert json.loads(out)["title"] == "LATE"
+
+
+def test_serving_again_takes_up_what_a_kill_has_left(cli: Cli) -> None:
+    first = served(cli, "flows.py")
+    run = cli("invoke", "flows/slow", "--detach").stdout.strip()
+    cli.wait_for("began")
+    first.kill()
+    first.wait()
+    cli.make("ready")
+    served(cli, "flows.py")
+    until(lambda: cli.json("runs", "--json")[0]["status"] == "completed")
+    assert cli.newest() == run
+    assert cli.calls() == 1
+
+
+def test_wrong_names_say_what_there_is(cli: Cli) -> None:
+    assert "there is no app" in cli("invoke", "page", code=2).stderr
+    served(cli, "flows.py")
+    wrong = cli("invoke", "flows/pag", code=2).stderr
+    assert "It has 'page'" in wrong
+    clash = cli("serve", "flows.py", "flows.py::page", code=2).stderr
+    assert "names are unique in an app" in clash
