@@ -1,23 +1,19 @@
-"""Reruns from a step, and children of runs that end or come back."""
+"""Reruns from a step."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from nbflow import Context, InvokeError, StepOutcomeUnknown
+from nbflow import Context, StepOutcomeUnknown
 from nbflow._engine import reruns
-from nbflow.model import EventType, step_label
-from tests.engine.lab import Lab, define
+from nbflow.model import EventType
+from tests.engine.lab import Lab
 
 
 def rerun(lab: Lab, run_id: str, step: str, **more: Any) -> str:
     command = {"run_id": run_id, "from_step": step, **more}
     return reruns.rerun(lab.core, command)
-
-
-# Reruns
 
 
 class World:
@@ -134,104 +130,3 @@ def test_a_step_that_had_not_ended_is_new_to_a_rerun() -> None:
     assert lab.wait_for_end(again).value == 0.5
     started = EventType.STEP_STARTED.value
     assert lab.story(again).count(f"{started} pay~0/pay") == 1
-
-
-# Children
-
-
-async def sleeper(ctx: Context) -> None:
-    await ctx.sleep("long", "1d")
-
-
-def statuses(lab: Lab, run_id: str) -> dict[str, str]:
-    """The children's, by the id of the step that has made them."""
-    row = lab.store.run(run_id)
-    assert row is not None
-    return {
-        step_label(child.parent_step or "").rpartition("/")[2]: child.status
-        for child in lab.store.children(row.n)
-    }
-
-
-@pytest.mark.parametrize("state", ["live", "backing off", "not taken up"])
-def test_a_cancel_spares_abandoned_children_in_every_state(state: str) -> None:
-    async def main(ctx: Context) -> None:
-        async def call(id: str, abandon: bool) -> None:
-            await ctx.invoke(id, "sleeper", abandon=abandon)
-
-        calls = [
-            asyncio.create_task(call("kept", True)),
-            asyncio.create_task(call("lost", False)),
-        ]
-        await ctx.start("kept too", "sleeper", abandon=True)
-        await ctx.start("lost too", "sleeper")
-        if state == "backing off":
-            raise OSError("again")
-        await asyncio.gather(*calls)
-
-    lab = Lab(define(main, retry_delay="1h"), sleeper)
-    run_id = lab.start("main")
-    lab.let(1)
-    if state == "not taken up":
-        lab = lab.crash()
-    assert lab.core.cancel_run(run_id, None, "user")
-    lab.core.commits.commit()
-    assert statuses(lab, run_id) == {
-        "kept": "running",
-        "kept too": "running",
-        "lost": "canceled",
-        "lost too": "canceled",
-    }
-    lab.end()
-
-
-def delete(lab: Lab, run_id: str) -> None:
-    row = lab.store.run(run_id)
-    assert row is not None
-    lab.core.commits.batch.deletes.append(row.n)
-    lab.core.commits.commit()
-
-
-async def quick(ctx: Context) -> int:
-    return 1
-
-
-def test_waiting_for_a_deleted_child_names_the_run() -> None:
-    async def main(ctx: Context) -> str:
-        child = await ctx.start("kid", "quick")
-        await ctx.sleep("a while", 10)
-        delete(lab, child.run_id)
-        try:
-            await child
-        except InvokeError as exc:
-            return f"{child.run_id} {exc}"
-        return "found"
-
-    lab = Lab(main, quick)
-    value = lab.run("main").value
-    child, _, message = value.partition(" ")
-    assert message.startswith(f"run {child!r} is not in app 'lab' any more")
-
-
-def test_a_started_childs_value_has_its_class_after_a_restart() -> None:
-    @dataclass
-    class Local:
-        n: int
-
-    async def kid(ctx: Context) -> Local:
-        return Local(7)
-
-    async def main(ctx: Context) -> Any:
-        child = await ctx.start("kid", "kid")
-        await ctx.sleep("while it ends", 10)
-        value = await child
-        await ctx.sleep("more", 10)
-        return [type(value) is Local, value.n]
-
-    lab = Lab(main, kid)
-    kid.__annotations__["return"] = Local
-    run_id = lab.start("main")
-    lab.let(15)
-    lab = lab.crash()
-    lab.recover()
-    assert lab.wait_for_end(run_id).value == [True, 7]
