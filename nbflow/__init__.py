@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     )
     from nbflow.policy import Backoff, FlowControl
     from nbflow.resources import resource
-    from nbflow.workflows import Step, Workflow, step, workflow
+    from nbflow.workflows import Reference, Step, Workflow, reference, step, workflow
 
 _HOME = {
     "Attempt": "model",
@@ -103,6 +103,7 @@ _HOME = {
     "FlowControl": "policy",
     "FlowKey": "model",
     "Plan": "model",
+    "Reference": "workflows",
     "Run": "model",
     "RunEvent": "model",
     "RunHandle": "client",
@@ -115,6 +116,7 @@ _HOME = {
     "codecs": "",
     "current": "context",
     "errors": "",
+    "reference": "workflows",
     "resource": "resources",
     "shutdown": "engine",
     "step": "workflows",
@@ -241,6 +243,7 @@ __all__ = [
     "Plan",
     "ProcessDied",
     "RecoveryLimit",
+    "Reference",
     "RetryAfterError",
     "Run",
     "RunActive",
@@ -278,6 +281,7 @@ __all__ = [
     "codecs",
     "current",
     "errors",
+    "reference",
     "resource",
     "shutdown",
     "step",

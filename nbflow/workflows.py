@@ -6,7 +6,7 @@ engine.
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import replace
+from dataclasses import asdict, is_dataclass, replace
 from functools import update_wrapper
 from typing import (
     Any,
@@ -19,16 +19,19 @@ from typing import (
     overload,
 )
 
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
 from nbflow import names
 from nbflow._engine.host import Host
 from nbflow.client import RunHandle
+from nbflow.codecs import Unresolved
 from nbflow.context import Context, Duration, RetryDelay, StepKeywords, current_context
 from nbflow.definition import registry
 from nbflow.definition.apps import default_app
 from nbflow.definition.inputs import InputModel
 from nbflow.definition.spec import StepSpec, Target, WorkflowSpec
 from nbflow.engine import process_host
-from nbflow.errors import DefinitionError, InvalidOption
+from nbflow.errors import DefinitionError, InvalidInput, InvalidOption
 from nbflow.policy import FlowControl, RunOptions, StepOptions
 
 P = ParamSpec("P")
@@ -285,6 +288,89 @@ def _check_workflow_keywords(options: Mapping[str, Any]) -> None:
             raise InvalidOption(
                 f"{key!r} is no option of @workflow; known: {known}", option=key
             )
+
+
+class Reference(Generic[T]):
+    """A workflow that is addressed without being imported; made by `reference`."""
+
+    def __init__(
+        self, name: str, app: str | None, input: Any = None, output: Any = None
+    ) -> None:
+        self.name = names.check_workflow_name(name)
+        self.target_app = None if app is None else names.check_app(app)
+        self._input = None if input is None else TypeAdapter(input)
+        self._output = None if output is None else TypeAdapter(output)
+
+    def __repr__(self) -> str:
+        where = f" of app {self.target_app!r}" if self.target_app else ""
+        return f"<reference to workflow {self.name!r}{where}>"
+
+    @property
+    def spec(self) -> WorkflowSpec | None:
+        """None: it is looked up by name when it is invoked."""
+        return None
+
+    def payload(self, input: Any) -> Any:
+        """The input in plain types, as another process can read it.
+
+        Raises:
+            InvalidInput: it is not of the type that was given as `input`.
+        """
+        adapter = self._input
+        if adapter is not None:
+            try:
+                input = adapter.validate_python(input)
+            except ValidationError as exc:
+                problems = "; ".join(
+                    f"{'.'.join(map(str, each['loc'])) or 'input'}: {each['msg']}"
+                    for each in exc.errors()
+                )
+                raise InvalidInput(
+                    f"the input for workflow {self.name!r} does not fit: {problems}",
+                    workflow=self.name,
+                ) from None
+        if isinstance(input, BaseModel):
+            return input.model_dump()
+        if is_dataclass(input) and not isinstance(input, type):
+            return asdict(input)
+        return input
+
+    def result(self, value: Any) -> T:
+        """A result as the type that was given as `output`."""
+        if self._output is None:
+            return value  # type: ignore[no-any-return]
+        if isinstance(value, Unresolved):  # its class is the other process's
+            value = value.data
+        made: T = self._output.validate_python(value, from_attributes=True)
+        return made
+
+
+@overload
+def reference(
+    name: str, *, app: str | None = None, input: Any = None, output: type[T]
+) -> Reference[T]: ...
+@overload
+def reference(
+    name: str, *, app: str | None = None, input: Any = None, output: Any = None
+) -> Reference[Any]: ...
+def reference(
+    name: str, *, app: str | None = None, input: Any = None, output: Any = None
+) -> Reference[Any]:
+    """Address a workflow of another notebook or process, without importing it.
+
+    For `ctx.invoke`, `ctx.try_invoke` and `ctx.start`. The other app is served on this
+    machine, in the same home: by its kernel, or by `nbflow serve`.
+
+    Args:
+        name: the workflow's name.
+        app: its app; the caller's if None.
+        input: type of its input, which is validated before anything is sent.
+        output: type of its result, which the value is made.
+
+    Raises:
+        DefinitionError: one of its kinds, naming the value and the rule.
+    """
+    return Reference(name, app, input, output)
 
 
 class Step(Generic[P, T]):

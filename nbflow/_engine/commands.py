@@ -153,9 +153,23 @@ def invoke(core: Core, command: Mapping[str, Any]) -> str:
             headers=command.get("headers"),
             label=label,
             options=RunOptions.from_stored(to_json(options) if options else None),
+            caller=_caller(command),
         )
         core.launch(journal, wake)
     return run_id
+
+
+def _caller(command: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The run of another app that asks for this one."""
+    caller = command.get("caller")
+    if caller is None:
+        return None
+    names.check_run_id(caller["run_id"])
+    names.check_run_id(caller["root_run_id"])
+    names.check_app(caller["app"])
+    if type(caller["depth"]) is not int or not isinstance(caller["step"], str):
+        raise InvalidOption("the caller of a command is damaged", option="caller")
+    return caller  # type: ignore[no-any-return]
 
 
 def delete(core: Core, run_ids: list[str]) -> int:
@@ -258,7 +272,10 @@ def flow(core: Core, command: Mapping[str, Any]) -> None:
 _LIMITS = ("rate", "period", "parallelism")
 _HANDLERS: Mapping[str, Callable[[Core, Mapping[str, Any]], Any]] = {
     "cancel": lambda core, command: cancel(
-        core, _texts(command, "run_ids") or [], command.get("reason"), "user"
+        core,
+        _texts(command, "run_ids") or [],
+        command.get("reason"),
+        "parent" if command.get("by") == "parent" else "user",
     ),
     "resume": lambda core, command: resume(
         core,

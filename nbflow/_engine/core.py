@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from nbflow import codecs
 from nbflow._engine import branches, capture, failure, history
+from nbflow._engine.apps import Apps
 from nbflow._engine.clock import Clock
 from nbflow._engine.commits import Commits, say
 from nbflow._engine.creation import failure_payload, new_journal, queued_data
@@ -45,6 +46,7 @@ class Child:
     run_id: str
     is_detached: bool
     is_abandoned: bool
+    app: str | None = None  # another one
 
 
 class Running(Protocol):
@@ -120,6 +122,8 @@ class Core:
         self._is_capturing = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._left: list[asyncio.Task[Any]] = []  # interrupted, on their way out
+        home = None if store.path is None else store.path.parent
+        self.apps = Apps(loop, home, app)
         self.mailbox = Mailbox(app, self.commits, self._number_of)
         self.flow = Flow(self.commits, self.timers)
         branches.install(loop)
@@ -148,6 +152,7 @@ class Core:
         self.live.clear()
         self.threads.close()
         self.processes.close()
+        self.apps.close()
         self._release_capture()
         if self.on_stop is not None:
             self.on_stop(error)
@@ -191,6 +196,7 @@ class Core:
                 say(f"closing a resource failed: {type(exc).__name__}: {exc}")
         self.threads.close()
         self.processes.close()
+        self.apps.close()
         self._release_capture()
 
     # Runs
@@ -328,8 +334,7 @@ class Core:
         if self.parked.get(journal.id) is not journal or self.is_closing:
             return
         del self.parked[journal.id]
-        for run_id in history.open_children(self.store, journal.n, ("invoke",)):
-            self.cancel_run(run_id, "its parent failed", "parent")
+        self._cancel_open(journal, "its parent failed", ("invoke",))
         self.end(journal, timed_out(journal))
 
     def _enter_parked(self, journal: Journal, by: str | None) -> None:
@@ -355,11 +360,9 @@ class Core:
         for child in list(children.values()):
             ends = not child.is_detached or ending.status is RunStatus.CANCELED
             if ends and not child.is_abandoned:
-                word = str(ending.status)
-                self.cancel_run(child.run_id, f"its parent {word}", "parent")
+                self.cancel_child(child, f"its parent {ending.status}")
         if ending.status is RunStatus.CANCELED:
-            for run_id in history.open_children(self.store, journal.n, ("start",)):
-                self.cancel_run(run_id, "its parent was canceled", "parent")
+            self._cancel_open(journal, "its parent was canceled", ("start",))
         self.end(journal, ending)
         if not self.live:
             self.commits.after(self._rest)
@@ -414,10 +417,25 @@ class Core:
             if row.status not in UNFINISHED_RUN:
                 return False
             journal = load_journal(self.commits, row)
-        for child in history.open_children(self.store, journal.n):
-            self.cancel_run(child, "its parent was canceled", "parent")
+        self._cancel_open(journal, "its parent was canceled", ("invoke", "start"))
         self.end(journal, Ending(RunStatus.CANCELED, reason=reason, by=by))
         return True
+
+    def cancel_child(self, child: Child, reason: str) -> None:
+        """Cancel a child for its parent's sake, in whatever app it is."""
+        if child.app is None:
+            self.cancel_run(child.run_id, reason, "parent")
+        else:
+            self.apps.cancel(child.app, child.run_id, reason)
+
+    def _cancel_open(
+        self, journal: Journal, reason: str, kinds: tuple[str, ...]
+    ) -> None:
+        """Cancel the children that former lives of a run have left."""
+        for run_id in history.open_children(self.store, journal.n, kinds):
+            self.cancel_run(run_id, reason, "parent")
+        for app, run_id in history.open_elsewhere(self.store, journal.n, kinds):
+            self.apps.cancel(app, run_id, reason)
 
     def _start_failure_workflow(self, journal: Journal, ending: Ending) -> None:
         spec = journal.spec

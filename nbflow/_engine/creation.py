@@ -21,6 +21,7 @@ from nbflow.policy import UNSET, FlowControl, RunOptions
 
 _PREVIEW = 80  # characters
 _SMALL = 200  # bytes
+_CALLER = ("app", "run_id", "step", "root_run_id")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # no Unicode text: cannot be stored
 
 
@@ -39,6 +40,7 @@ def new_journal(
     parent_step: str | None = None,
     rerun_of: int | None = None,
     from_step: str | None = None,
+    caller: Mapping[str, Any] | None = None,
 ) -> Journal:
     """A run that is not in the store yet."""
     n = commits.next_run
@@ -67,6 +69,11 @@ def new_journal(
         flow=flow,
     )
     journal.root_id = journal.id
+    if caller is not None:  # a run of another app
+        journal.caller = to_json({key: caller.get(key) for key in _CALLER})
+        journal.parent_id = str(caller["run_id"])
+        journal.root_id = str(caller["root_run_id"])
+        journal.depth = int(caller["depth"]) + 1
     if parent is not None:
         journal.parent, journal.parent_id = parent.n, parent.id
         journal.parent_step = parent_step

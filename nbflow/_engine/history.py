@@ -10,6 +10,15 @@ from nbflow._store.base import EventRow, RunQueries
 from nbflow._store.payload import from_json
 from nbflow.model import UNFINISHED_RUN, EventType
 
+_OUTCOMES = frozenset(
+    {
+        EventType.STEP_COMPLETED.value,
+        EventType.STEP_FAILED.value,
+        EventType.STEP_TIMED_OUT.value,
+        EventType.STEP_CANCELED.value,
+    }
+)
+
 
 def recorded_arguments(store: RunQueries, n: int, key: str) -> str:
     """The last recorded arguments of a step, as text for a message."""
@@ -80,6 +89,27 @@ def open_children(
         if call.get("kind", "invoke") in kinds and not call.get("_abandon"):
             found.append(row.id)
     return found
+
+
+def open_elsewhere(
+    store: RunQueries, n: int, kinds: tuple[str, ...] = ("invoke", "start")
+) -> list[tuple[str, str]]:
+    """The same of children in other apps: app and id, as far as is known here."""
+    found: dict[str, tuple[str, str]] = {}
+    for event in store.events(n):
+        if event.step is None:
+            continue
+        if event.type == EventType.STEP_INVOKING:
+            call = from_json(event.data)
+            if (
+                call.get("app")
+                and call.get("kind") in kinds
+                and not call.get("_abandon")
+            ):
+                found[event.step] = (call["app"], call["child_run_id"])
+        elif event.type in _OUTCOMES and from_json(event.data).get("kind") != "start":
+            found.pop(event.step, None)
+    return list(found.values())
 
 
 def load_arguments(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from nbflow import codecs, durations, errors, names
 from nbflow._engine import failure
+from nbflow._engine.apps import OtherApp, Wait, at_home
 from nbflow._engine.calls import awaited_twice, recall
 from nbflow._engine.core import Child, Core
 from nbflow._engine.creation import new_journal, store_input
@@ -33,6 +34,7 @@ from nbflow.errors import (
     NbflowError,
     NonDeterminismError,
     RunNotFound,
+    StoreError,
 )
 from nbflow.model import ErrorInfo, EventType, RunStatus, step_label
 from nbflow.policy import RunOptions
@@ -60,9 +62,10 @@ _ERRORS: Mapping[str, type[InvokeError]] = {
 class StartedChild:
     """The handle of a detached child; awaiting it is a step of its own."""
 
-    def __init__(self, run: Life, id: str, run_id: str) -> None:
+    def __init__(self, run: Life, id: str, run_id: str, app: str | None) -> None:
         self._run = run
         self._id = id
+        self._app = app
         self.run_id = run_id
 
     def __repr__(self) -> str:
@@ -72,6 +75,7 @@ class StartedChild:
         branch = self._run.branch_for(self._id)
         key = branch.key(f"{self._id}.result")
         call = InvokeCall(self._run, key, self.run_id, None, "join", {})
+        call.app = self._app
         return call.__await__()
 
 
@@ -82,6 +86,7 @@ class InvokeCall:
         "_future",
         "_is_over",
         "_timer",
+        "app",
         "child",
         "input",
         "is_awaited",
@@ -122,8 +127,10 @@ class InvokeCall:
         self.is_item = is_item
         self.is_awaited = False
         self.child: str | None = None
-        name = target if isinstance(target, str) else target.name
-        self.mark = codecs.fingerprint((name, input), {}).mark + NO_FUNCTION
+        name, app = (target, None) if isinstance(target, str) else _address(target)
+        self.app = app if app != run.core.app else None  # another one
+        given = (name, input) if self.app is None else (name, input, self.app)
+        self.mark = codecs.fingerprint(given, {}).mark + NO_FUNCTION
         self._future: asyncio.Future[Any] = run.loop.create_future()
         self._is_over = False
         self._timer: Any = None
@@ -156,20 +163,25 @@ class InvokeCall:
                 self.child = left.child
             elif self.mode == "join":
                 self.child = str(self.target)
-            else:
+            elif self.app is None:
                 self._start_child()
+            else:
+                self._start_elsewhere(self.app)
         except InvokeError as exc:
             return await self._refused(exc)
         assert self.child is not None
         is_detached = self.mode == "start"
         abandon = bool(self.options.get("abandon", False)) or self.mode == "join"
-        run.children[self.child] = Child(self.child, is_detached, abandon)
+        run.children[self.child] = Child(self.child, is_detached, abandon, self.app)
         if is_detached:
             return await self._detached()
         self._arm(left.until if left is not None else None)
         try:
             is_retried = left is not None and left.is_retried
-            join(core, self.child, self._ended, is_resumed=is_retried)
+            if self.app is None:
+                join(core, self.child, self._ended, is_resumed=is_retried)
+            else:
+                self._join_elsewhere(self.app, is_retried)
         except (InvokeError, RunNotFound) as exc:
             return await self._refused(exc)
         try:
@@ -182,29 +194,122 @@ class InvokeCall:
     def _start_child(self) -> None:
         run, core = self.run, self.run.core
         spec = core.specs.resolve(self.target)
-        if run.journal.depth >= MAX_DEPTH:
-            raise InvokeDepthExceeded(
-                f"step {step_label(self.key)!r} would be run number {MAX_DEPTH + 1} "
-                f"below {run.journal.root_id}: invokes nest at most {MAX_DEPTH} deep. "
-                f"Look whether {spec.name!r} invokes itself without an end.",
-                run_id=run.journal.id,
-                step=step_label(self.key),
-            )
+        self._check_depth()
         values = self._validated(spec)
         until = self._until()
         self.child = start_child(
             core, run.journal, self.key, spec, values, self.options
         )
+        self._note_invoking(until)
+
+    def _check_depth(self) -> None:
+        journal = self.run.journal
+        if journal.depth >= MAX_DEPTH:
+            raise InvokeDepthExceeded(
+                f"step {step_label(self.key)!r} would be run number {MAX_DEPTH + 1} "
+                f"below {journal.root_id}: invokes nest at most {MAX_DEPTH} deep. "
+                f"Look whether {self._target_name()!r} invokes itself without an end.",
+                run_id=journal.id,
+                step=step_label(self.key),
+            )
+
+    def _note_invoking(self, until: int | None) -> None:
         fields = {
             "kind": self.kind,
             "child_run_id": self.child,
-            "workflow": spec.name,
+            "workflow": self._target_name(),
+            "app": self.app,
             "timeout": self.options.get("timeout") and self._timeout(),
             "_until": until,
             "_abandon": True if self.options.get("abandon") else None,
         }
+        run = self.run
         run.journal.append(_INVOKING, self.key, None, self.mark, to_json(fields))
+        run.core.commits.flush_soon()
+
+    # In another app
+
+    def _start_elsewhere(self, app: str) -> None:
+        """Decide on the child's id; its engine is asked once that is recorded."""
+        core, run_id = self.run.core, self.options.get("run_id")
+        self._check_depth()
+        if run_id is not None:
+            names.check_run_id(run_id)
+        until = self._until()
+        self.child = core.clock.new_run_id() if run_id is None else run_id
+        try:
+            other = core.apps.find(app)
+            other.check(self._target_name())
+            self._command(other)  # refuse now what cannot be sent
+        except StoreError as exc:
+            raise InvokeError(str(exc)) from exc
+        self._note_invoking(until)
+
+    def _command(self, other: OtherApp) -> dict[str, Any]:
+        """What asks the other app's engine for the child."""
+        journal, given = self.run.journal, self.options
+        payload = codecs.encode(_plain_payload(self.target, self.input))
+        for part in payload.parts:
+            other.put_blob(part.digest, part.data)
+        options = child_options(given).to_stored(across_apps=True)
+        return {
+            "kind": "invoke",
+            "workflow": self._target_name(),
+            "run_id": self.child,
+            "input": codecs.parse(payload.text),
+            "headers": given.get("headers"),
+            "label": given.get("label"),
+            "options": None if options is None else codecs.parse(options),
+            "caller": {
+                "app": self.run.core.app,
+                "run_id": journal.id,
+                "step": step_label(self.key),
+                "root_run_id": journal.root_id,
+                "depth": journal.depth,
+            },
+        }
+
+    def _join_elsewhere(self, app: str, is_resumed: bool) -> None:
+        """Ask for the child where it is not there yet, and wait for its end."""
+        core = self.run.core
+        assert self.child is not None
+        child = self.child
+        other = core.apps.find(app)
+
+        def ask() -> None:
+            if self._is_over or self.run.is_closed:
+                return
+            try:
+                row = other.run(child)
+                command: dict[str, Any] | None = None
+                if row is None or (self.options.get("run_id") and not is_resumed):
+                    command = None if self.mode == "join" else self._command(other)
+                elif is_resumed and row.status in ("failed", "canceled"):
+                    command = {"kind": "resume", "run_id": child}
+                id = None if command is None else other.send(command)
+                other.join(Wait(child, self._ended_elsewhere, self._refuse, id))
+            except InvokeError as exc:
+                self._refuse(exc)
+            except NbflowError as exc:
+                self._refuse(InvokeError(str(exc), run_id=child))
+
+        core.commits.after(ask)
         core.commits.flush_soon()
+
+    def _ended_elsewhere(self, ending: Ending) -> None:
+        self._ended(at_home(ending, self.run.core.commits.put_blob))
+
+    def _refuse(self, error: InvokeError) -> None:
+        """The other app's engine has refused to start the child."""
+        if self._is_over or self.run.is_closed:
+            return
+        details = failure.describe(
+            error, codecs.redact, step=step_label(self.key), run_id=self.run.journal.id
+        )
+        fields = {"kind": self.kind, "outcome": "refused", "error": details}
+        self._record(_FAILED, to_json(fields), fields, False)
+
+    # Its end
 
     def _validated(self, spec: WorkflowSpec) -> dict[str, Any]:
         if not self.is_item or isinstance(self.input, Mapping):
@@ -227,11 +332,25 @@ class InvokeCall:
             self._timer = self.run.core.timers.call_at(until, self._timed_out)
 
     async def _detached(self) -> tuple[dict[str, Any], bool]:
-        fields = {"kind": "start", "child_run_id": self.child, "_value": self.child}
+        fields = {
+            "kind": "start",
+            "child_run_id": self.child,
+            "app": self.app,
+            "_value": self.child,
+        }
         run = self.run
+        if self.app is not None and self.child is not None:
+            await self._send_detached(self.app, self.child)
         run.journal.append(_COMPLETED, self.key, None, self.mark, to_json(fields))
         await run.settle(self.key)
         return fields, True
+
+    async def _send_detached(self, app: str, child: str) -> None:
+        """Leave the command in the other app: a child that was started is durable."""
+        await self.run.core.commits.committed()
+        other = self.run.core.apps.find(app)
+        if other.run(child) is None:
+            other.send(self._command(other))
 
     async def _refused(self, error: NbflowError) -> tuple[dict[str, Any], bool]:
         """The child never came to exist, or cannot be waited for."""
@@ -313,9 +432,9 @@ class InvokeCall:
     def _cancel_child(self, reason: str) -> None:
         child = self.run.children.pop(self.child or "", None)
         if child is None and not self.options.get("abandon") and self.mode != "join":
-            child = Child(self.child or "", False, False)
+            child = Child(self.child or "", False, False, self.app)
         if child is not None and not child.is_abandoned:
-            self.run.core.cancel_run(child.run_id, reason, "parent")
+            self.run.core.cancel_child(child, reason)
 
     def _result(self, fields: dict[str, Any], is_completed: bool) -> Any:
         run = self.run
@@ -323,10 +442,12 @@ class InvokeCall:
             if not is_completed:
                 raise self._error(fields)
             id = step_label(self.key)
-            return StartedChild(run, id, str(fields["child_run_id"]))
+            child = str(fields["child_run_id"])
+            return StartedChild(run, id, child, fields.get("app"))
         value = None
         if is_completed:
             value = fields["value"] if "value" in fields else self._load(fields)
+            value = _typed_result(self.target, value)
         if self.mode != "try":
             if not is_completed:
                 raise self._error(fields)
@@ -383,6 +504,23 @@ class InvokeCall:
             run_id=self.run.journal.id,
             step=label,
         )
+
+
+def _address(target: Target) -> tuple[str, str | None]:
+    """A workflow runs in the caller's app; a reference may name another one."""
+    return target.name, target.target_app
+
+
+def _plain_payload(target: Target | str, input: Any) -> Any:
+    """An input as another app can read it: it need not have the classes."""
+    check = getattr(target, "payload", None)
+    return input if check is None else check(input)
+
+
+def _typed_result(target: Target | str, value: Any) -> Any:
+    """A result as the type that a reference names."""
+    check = getattr(target, "result", None)
+    return value if check is None else check(value)
 
 
 def start_child(

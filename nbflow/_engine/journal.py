@@ -72,6 +72,7 @@ class Journal:
     spent: int = 0  # tries of the body before the last resume
     former_definition: str | None = None
     waiters: list[Waiter] | None = None
+    caller: bytes | None = None  # of another app
     flow: FlowControl | None = None  # its key as text
     slot: Slot | None = None  # of the body that has come to no step yet
     begun: tuple[str, int, bytes, int] | None = None  # a step's start, not written yet
@@ -268,6 +269,7 @@ class Journal:
             self.reason,
             self.last,
             self.tail,
+            self.caller,
         )
 
 
@@ -290,6 +292,7 @@ def load_journal(commits: Commits, row: RunRow) -> Journal:
         queued = store.events(row.n, 0, 1)[0]
         stored = from_json(queued.data).get("_step_input", {})
         step_input = load_value(stored, store.get_blob)
+    caller = from_json(row.caller)
     if root is None:
         top = store.run_by_number(row.root)
         root = top.id if top is not None else row.id
@@ -306,10 +309,11 @@ def load_journal(commits: Commits, row: RunRow) -> Journal:
         headers=row.headers,
         label=row.label,
         parent=row.parent,
-        parent_id=parent.id if parent is not None else None,
+        parent_id=parent.id if parent is not None else caller.get("run_id"),
         parent_step=row.parent_step,
         root=row.root,
-        root_id=root,
+        root_id=caller.get("root_run_id", root),
+        caller=row.caller,
         depth=row.depth,
         rerun_of=row.rerun_of,
         from_step=row.from_step,

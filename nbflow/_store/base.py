@@ -64,6 +64,7 @@ class RunRow(NamedTuple):
     reason: str | None
     last: int | None
     tail: bytes | None
+    caller: bytes | None = None
 
 
 class RunUpdate(NamedTuple):

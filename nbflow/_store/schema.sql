@@ -35,7 +35,8 @@ CREATE TABLE run (
   wake INTEGER,                         -- next due time while all of it is asleep
   reason TEXT,
   last INTEGER,                         -- index and digest of the terminal event
-  tail BLOB
+  tail BLOB,
+  caller BLOB                           -- of another app: its app, run_id, step, root_run_id
 ) STRICT;
 CREATE INDEX run_status ON run (status, n);
 CREATE INDEX run_workflow ON run (workflow, n);

@@ -60,6 +60,7 @@ class StepState:
     child: str | None = None
     event: str | None = None
     question: str | None = None
+    app: str | None = None  # of a child elsewhere
     match: Fields | None = None
     until: int | None = None
     flow_key: str | None = None
@@ -290,6 +291,7 @@ def _waiting(status: StepStatus) -> Callable[[StepState, EventRow, Fields], None
         state.child = fields.get("child_run_id", state.child)
         state.event = fields.get("event")
         state.question = fields.get("question")
+        state.app = fields.get("app")
         state.match = fields.get("match")
         state.mark = event.mark
 

@@ -13,6 +13,7 @@ from nbflow import durations
 from nbflow._engine import commands, reruns
 from nbflow._engine.flow import read_queues
 from nbflow._engine.sleeps import deadline
+from nbflow._store import lock, paths
 from nbflow._store.base import OneOrMore, RunRow
 from nbflow.client import inbox, plans
 from nbflow.client.access import Access, is_ended
@@ -33,6 +34,7 @@ from nbflow.model import (
     Plan,
     Run,
     RunStatus,
+    StepStatus,
     step_label,
 )
 from nbflow.policy import DEFAULT_RETRIES, UNSET
@@ -125,6 +127,7 @@ def _waiting(access: Access, row: RunRow) -> list[str]:
     steps = fold_steps(events).values()
     lines = waiting_lines(row, steps, body_retry(events), access.micros())
     lines += _turns(access, row)
+    lines += _unserved(access, steps)
     if not access.executes(row):
         lines.insert(0, "nobody executes it: its engine is gone")
     return lines
@@ -212,6 +215,21 @@ def _all_rows(access: Access, **filters: Any) -> list[RunRow]:
         cursor = page.cursor
         if cursor is None:
             return rows
+
+
+def _unserved(access: Access, steps: Iterable[StepState]) -> list[str]:
+    """Other apps that nobody serves although the run waits for children there."""
+    wanted = {
+        state.app: state.label
+        for state in steps
+        if state.app is not None and state.status is StepStatus.INVOKING
+    }
+    return [
+        f"nobody serves app {app!r} (step {label!r}): `nbflow serve` its notebook"
+        for app, label in wanted.items()
+        if access.home is not None
+        and lock.holder(paths.app_dir(access.home, app)) is None
+    ]
 
 
 def _turns(access: Access, row: RunRow) -> list[str]:

@@ -192,7 +192,11 @@ def run_record(
     status = RunStatus(row.status)
     ended = terminal_fields(row, queries) if row.last is not None else {}
     given = RunOptions.from_stored(row.options).retries
-    reason = row.reason
+    reason, caller = row.reason, from_json(row.caller)
+    parent_step = caller.get("step")
+    if row.parent_step is not None:
+        parent_step = step_label(row.parent_step)
+    root = row.id if row.root == row.n else numbers(row.root)
     return Run(
         run_id=row.id,
         app=app,
@@ -201,9 +205,9 @@ def run_record(
         error=ErrorInfo.from_stored(ended["error"]) if ended.get("error") else None,
         label=row.label,
         headers=from_json(row.headers),
-        parent=numbers(row.parent),
-        parent_step=None if row.parent_step is None else step_label(row.parent_step),
-        root_run_id=row.id if row.root == row.n else numbers(row.root),
+        parent=caller.get("run_id") or numbers(row.parent),
+        parent_step=parent_step,
+        root_run_id=caller.get("root_run_id") or root,
         depth=row.depth,
         attempt=max(row.attempt, 1),
         retries=retries if given is UNSET else int(given),

@@ -39,7 +39,7 @@ def test_show_tells_of_a_run_and_its_steps(cli: Cli) -> None:
     assert "'A'" in text
     (record,) = cli.json("show", run_id, "--json")
     assert record["input"]["title"] == "a"
-    assert record["result"]["data"]["title"] == "A"
+    assert record["result"]["title"] == "A"
     assert [step["name"] for step in record["steps"]] == ["fetch"]
 
 

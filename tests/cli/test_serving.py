@@ -65,3 +65,33 @@ def test_wrong_names_say_what_there_is(cli: Cli) -> None:
     assert "It has 'page'" in wrong
     clash = cli("serve", "flows.py", "flows.py::page", code=2).stderr
     assert "names are unique in an app" in clash
+
+
+CALLER = """
+from nbflow import Context, reference, workflow
+
+
+@workflow
+async def main(ctx: Context) -> str:
+    return await ctx.invoke("slow", reference("slow", app="flows"))
+"""
+
+
+def test_a_child_in_another_process_survives_the_kill_of_both(cli: Cli) -> None:
+    (cli.folder / "caller.py").write_text(CALLER)
+    server = served(cli, "flows.py")
+    caller = cli.start("run", "caller.py")
+    cli.wait_for("began")
+    for process in (server, caller):
+        process.kill()
+        process.wait()
+    runs = {run["app"]: run for run in cli.json("runs", "--json", "--children")}
+    assert runs["flows"]["parent"] == runs["caller-run"]["run_id"]
+
+    cli.make("ready")
+    served(cli, "flows.py")
+    done = cli("resume", runs["caller-run"]["run_id"], "caller.py")
+    assert json.loads(done.stdout) == "done"
+    again = {run["app"]: run for run in cli.json("runs", "--json", "--children")}
+    assert again["flows"]["run_id"] == runs["flows"]["run_id"]
+    assert cli.calls() == 1
