@@ -8,6 +8,7 @@ whoever waited has its place again, and starts still count in their window.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from heapq import heappop, heappush
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -33,6 +34,8 @@ class Flow:
         # Of a former engine: they take their old place when their run comes back.
         self._left: dict[tuple[int, str | None], Slot] = {}
         self._timers: dict[str, Timer] = {}
+        # Rows of executions that have ended, whose starts count: (start, number).
+        self._past: dict[str, list[tuple[int, int]]] = {}
         self._next = 1
         for row in commits.store.flows():
             self._queues[row.key] = _queue(row)
@@ -48,6 +51,8 @@ class Flow:
             slot = _slot(row)
             slot.started = None
             self._left[row.run, row.step] = slot
+        elif row.started is not None:
+            heappush(self._past.setdefault(row.key, []), (row.started, row.n))
 
     # Executions
 
@@ -121,18 +126,14 @@ class Flow:
         queue = self._queues[slot.key]
         queue.remove(slot)
         self._turns.pop(slot.n, None)
-        if slot.started is not None and queue.limits.rate is not None:
-            self._put(slot, ended=self._commits.clock.micros())
-        else:
-            self._commits.batch.rest.append((DELETE_SLOT, (slot.n,)))
-        self._commits.flush_later()
+        self._end(slot)
         self._pump(queue)
+        self._forget_past(queue)
 
     def forget(self, run: int) -> None:
         """A run has ended: what it left of a former life waits no more."""
         for known in [each for each in self._left if each[0] == run]:
-            slot = self._left.pop(known)
-            self._commits.batch.rest.append((DELETE_SLOT, (slot.n,)))
+            self._delete(self._left.pop(known).n)
 
     def hold(self, key: str, until: int, reason: str) -> None:
         """Let nobody start before `until` (microseconds): the other side said so."""
@@ -167,9 +168,7 @@ class Flow:
         queue.held_until, queue.held_for = 0, ""
         queue.starts.clear()
         self._write(queue)
-        for row in self._commits.store.slots():
-            if row.key == key and row.ended is not None:
-                self._commits.batch.rest.append((DELETE_SLOT, (row.n,)))
+        self._forget_past(queue)
         self._pump(queue)
 
     def _set_paused(self, key: str, is_paused: bool) -> None:
@@ -202,6 +201,25 @@ class Flow:
         if due is not None:
             call = self._at.call_at(due, lambda: self._pump(queue))
             self._timers[queue.key] = call
+
+    def _end(self, slot: Slot) -> None:
+        """Let its row go, or stay for as long as its start counts."""
+        rate = self._queues[slot.key].limits.rate
+        if slot.started is not None and rate is not None:
+            self._put(slot, ended=self._commits.clock.micros())
+            heappush(self._past.setdefault(slot.key, []), (slot.started, slot.n))
+        else:
+            self._delete(slot.n)
+
+    def _forget_past(self, queue: Queue) -> None:
+        """Delete the rows of starts that count no more."""
+        past = self._past.get(queue.key)
+        while past and (not queue.starts or past[0][0] < queue.starts[0]):
+            self._delete(heappop(past)[1])
+
+    def _delete(self, n: int) -> None:
+        self._commits.batch.rest.append((DELETE_SLOT, (n,)))
+        self._commits.flush_later()
 
     def _put(self, slot: Slot, ended: int | None = None) -> None:
         row = SlotRow(

@@ -11,6 +11,8 @@ from nbflow.errors import InvokeRateLimited, RunSkipped
 from nbflow.model import RunStatus
 from nbflow.testing import TestEngine
 
+from tests.engine.lab import Lab, define
+
 pytestmark = pytest.mark.anyio
 
 
@@ -385,3 +387,17 @@ async def test_a_step_may_opt_out(lab, world):
 
     await lab.run(main)
     assert world.times == [0, 0, 0]
+
+
+def test_rows_of_starts_that_count_no_more_are_deleted():
+    async def main(ctx: Context) -> None:
+        limit = FlowControl("api", rate=2, period=1)
+        await ctx.map("call", nap, range(40), flow_control=limit)
+
+    async def nap(_: int) -> None:
+        await asyncio.sleep(0.1)
+
+    lab = Lab(main)
+    lab.run(main)
+    assert len(lab.store.slots()) <= 4
+    lab.end()
