@@ -7,6 +7,7 @@ import pytest
 
 import nbflow
 from nbflow import Context, FlowControl, RunHandle, workflow
+from nbflow._engine.flow import read_queues
 from nbflow.errors import InvokeRateLimited, RunSkipped
 from nbflow.model import RunStatus
 from nbflow.testing import TestEngine
@@ -400,4 +401,53 @@ def test_rows_of_starts_that_count_no_more_are_deleted():
     lab = Lab(main)
     lab.run(main)
     assert len(lab.store.slots()) <= 4
+    lab.end()
+
+
+def test_a_start_before_a_second_crash_still_counts():
+    starts = []
+
+    async def main(ctx: Context) -> None:
+        limit = FlowControl("api", rate=1, period="1h")
+        await ctx.run("call", work, flow_control=limit)
+
+    async def work() -> None:
+        starts.append(lab.clock.now())
+        await asyncio.sleep(60)
+
+    lab = Lab(main)
+    lab.start(main)
+    for _ in range(2):
+        lab.let(5)
+        lab = lab.crash()
+        lab.recover()
+    lab.let(5)
+    assert len(starts) == 1
+    lab.end()
+
+
+def shown(lab: Lab) -> dict[str, tuple[int, int]]:
+    """How many run and wait, by key, as readers see it."""
+    queues = read_queues(lab.store.flows(), lab.store.slots())
+    return {
+        key: (len(queue.running), len(queue.waiting)) for key, queue in queues.items()
+    }
+
+
+def test_a_first_step_that_a_crash_cut_off_is_counted_once():
+    async def main(ctx: Context) -> None:
+        await ctx.run("work", nap)
+
+    async def nap() -> None:
+        await asyncio.sleep(5)
+
+    lab = Lab(define(main, flow_control=FlowControl("api", parallelism=1)))
+    run_id = lab.start(main)
+    for _ in range(3):
+        lab.let(1)
+        assert shown(lab) == {"api": (1, 0)}
+        lab = lab.crash()
+        lab.recover()
+    lab.wait_for_end(run_id)
+    assert lab.store.slots() == []
     lab.end()
