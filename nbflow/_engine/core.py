@@ -141,6 +141,7 @@ class Core:
         if self.stopped is not None:
             return
         self.is_closing = True
+        self.flow.close()
         self.commits.stopped = error
         self._left = [task for run in self.live.values() for task in run.tasks]
         for run in list(self.live.values()):
@@ -165,6 +166,7 @@ class Core:
     async def shutdown(self) -> None:
         """Start nothing more, interrupt bodies without an outcome, write the rest."""
         self.is_closing = True
+        self.flow.close()
         lives = list(self.live.values())
         for run in lives:
             run.leave()

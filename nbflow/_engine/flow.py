@@ -39,6 +39,7 @@ class Flow:
         self._timers: dict[str, Timer] = {}
         # Rows of executions that have ended, whose starts count: (start, number).
         self._past: dict[str, list[tuple[int, int]]] = {}
+        self._is_closed = False
         self._next = 1
         for row in commits.store.flows():
             self._queues[row.key] = _queue(row)
@@ -56,6 +57,10 @@ class Flow:
             self._left.setdefault(row.run, {})[row.step] = _slot(row)
         elif row.started is not None:
             heappush(self._past.setdefault(row.key, []), (row.started, row.n))
+
+    def close(self) -> None:
+        """The engine goes: what waits or runs has its place when the next one comes."""
+        self._is_closed = True
 
     # Executions
 
@@ -148,6 +153,8 @@ class Flow:
 
     def leave(self, slot: Slot) -> None:
         """Its execution has ended, or will not be."""
+        if self._is_closed:
+            return
         queue = self._queues[slot.key]
         queue.remove(slot)
         self._turns.pop(slot.n, None)

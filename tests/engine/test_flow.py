@@ -7,6 +7,7 @@ import pytest
 
 import nbflow
 from nbflow import Context, FlowControl, RunHandle, workflow
+from nbflow._engine.clock import VirtualClock
 from nbflow._engine.flow import read_queues
 from nbflow.errors import InvokeRateLimited, RunSkipped
 from nbflow.model import RunStatus
@@ -450,4 +451,29 @@ def test_a_first_step_that_a_crash_cut_off_is_counted_once():
         lab.recover()
     lab.wait_for_end(run_id)
     assert lab.store.slots() == []
+    lab.end()
+
+
+def test_a_closed_engine_leaves_places_and_starts_nobody():
+    started = []
+
+    async def main(ctx: Context, n: int) -> None:
+        limit = FlowControl("api", rate=3, period="1h", parallelism=1)
+        await ctx.run("call", work, n, flow_control=limit)
+
+    async def work(n: int) -> None:
+        started.append(n)
+        await asyncio.sleep(10)
+
+    lab = Lab(main)
+    runs = [lab.start(main, n=n) for n in range(3)]
+    lab.let(1)
+    rows = lab.store.slots()
+    lab.loop.run_until_complete(lab.core.shutdown())
+    assert lab.store.slots() == rows
+    lab = Lab(main, store=lab.store.crash(), clock=VirtualClock(lab.clock.now()))
+    lab.recover()
+    for run_id in runs:
+        lab.wait_for_end(run_id)
+    assert started == [0, 0, 1, 2]
     lab.end()
