@@ -1,7 +1,7 @@
 """Waiting for events and for people: each delivered exactly once."""
 
 import enum
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 
 import nbflow
 from nbflow import Context, RunFailed, RunHandle, workflow
+from nbflow._engine.matching import matches
 from nbflow.errors import InvalidOption, RunFinished, RunNotFound, StepNotFound
-from nbflow.model import RunStatus
+from nbflow.model import Event, RunStatus
 from nbflow.testing import TestEngine
 
 pytestmark = pytest.mark.anyio
@@ -308,3 +309,24 @@ async def test_a_wait_that_is_over_is_not_a_failure_to_a_resume(lab: TestEngine)
     assert await handle is None
     assert handle.run.status is RunStatus.COMPLETED
     assert handle.steps["paid"].status == nbflow.model.StepStatus.TIMED_OUT
+
+
+# Odd matches
+
+
+@pytest.mark.parametrize(
+    "path", ["data.²", "data." + "1" * 5_000, "data.-1", "data._x", "", ".", "data.x.y"]
+)
+def test_a_path_that_leads_nowhere_matches_nothing(path: str) -> None:
+    event = Event("payment", "e-1", [1, {"x": 2}], datetime.now(UTC))
+    assert not matches(event, {path: 1})
+
+
+@pytest.mark.parametrize("match", [{1: 2}, [("data", 1)], "data"])
+async def test_a_match_that_maps_no_text_is_refused(lab: TestEngine, match) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.wait_for_event("paid", "payment", match=match)
+
+    with pytest.raises(RunFailed, match="maps dotted paths to values"):
+        await lab.run(main)
