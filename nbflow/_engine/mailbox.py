@@ -63,12 +63,15 @@ class Mailbox:
     def wait(self, row: WaitRow, waiter: Waiter) -> None:
         """Wait for an event; `waiter` gets the first that was kept for it, or comes."""
         place = (row.run, row.step)
-        if self._waits.get(place) != row:
+        former = self._waits.get(place)
+        if former != row:
+            if former is not None:  # edited code waits for something else
+                del self._named[former.name][place]
             self._note(row)
             self._write(PUT_WAIT, row)
         self._waiters[place] = waiter
         for message in list(self._kept.get(row.run, ())):
-            if message.step == row.step or self._suits(message, row):
+            if self._suits(message, row):
                 event = self._event(message)
                 self._drop(message)
                 if waiter.arrived(event):

@@ -10,9 +10,11 @@ from pydantic import BaseModel, Field
 import nbflow
 from nbflow import Context, RunFailed, RunHandle, workflow
 from nbflow._engine.matching import matches
+from nbflow._engine.mailbox import stored_data
 from nbflow.errors import InvalidOption, RunFinished, RunNotFound, StepNotFound
 from nbflow.model import Event, RunStatus
 from nbflow.testing import TestEngine
+from tests.engine.lab import Lab, define
 
 pytestmark = pytest.mark.anyio
 
@@ -330,3 +332,39 @@ async def test_a_match_that_maps_no_text_is_refused(lab: TestEngine, match) -> N
 
     with pytest.raises(RunFailed, match="maps dotted paths to values"):
         await lab.run(main)
+
+
+# Engines that come and go
+
+
+def send(lab: Lab, name: str, data: Any = None, run_id: str | None = None) -> list[str]:
+    stored = stored_data(data, lab.core.commits)
+    return lab.core.mailbox.send(name, stored, run_id=run_id)
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_edited_code_waits_for_its_new_event_only(is_live: bool) -> None:
+    async def main(ctx: Context) -> Any:
+        event = await ctx.wait_for_event("paid", "payment")
+        return event and event.name
+
+    async def edited(ctx: Context) -> Any:
+        event = await ctx.wait_for_event("paid", "receipt")
+        return event and event.name
+
+    lab = Lab(main)
+    run_id = lab.start(main)
+    lab.let(1)
+    lab = lab.crash(define(edited, name="main"))
+    if is_live:
+        lab.recover()
+        lab.let(1)
+        assert send(lab, "payment") == []
+    else:
+        send(lab, "payment")
+        lab.recover()
+        lab.let(1)
+    send(lab, "receipt")
+    assert lab.wait_for_end(run_id).value == "receipt"
+    assert send(lab, "payment") == send(lab, "receipt") == []
+    lab.end()
