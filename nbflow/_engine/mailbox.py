@@ -163,7 +163,7 @@ class Mailbox:
         reached = dict[int, None]()
         for row in list(self._named.get(name, {}).values()):
             message = MessageRow(row.run, id, row.step, name, now, data)
-            if self._suits(message, row):
+            if self._suits(message, row) and not self._is_met(row):
                 self._deliver(message, [row])
                 reached[row.run] = None
         commits.flush_soon()
@@ -183,7 +183,7 @@ class Mailbox:
     def _deliver(self, message: MessageRow, waits: Iterable[WaitRow]) -> None:
         """Hand it to the first wait that suits, else keep it."""
         for row in waits:
-            if not self._suits(message, row):
+            if self._is_met(row) or not self._suits(message, row):
                 continue
             place = (row.run, row.step)
             waiter = self._waiters.get(place)
@@ -252,6 +252,10 @@ class Mailbox:
         if message.step not in (None, row.step) or message.name != row.name:
             return False
         return row.match is None or matches(self._event(message), self._match(row))
+
+    def _is_met(self, row: WaitRow) -> bool:
+        """Whether an event is kept for that very wait, whose run is not live."""
+        return any(each.step == row.step for each in self._kept.get(row.run, ()))
 
     def _match(self, row: WaitRow) -> Mapping[str, Any]:
         found: Mapping[str, Any] = load_value(

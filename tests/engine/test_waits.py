@@ -368,3 +368,34 @@ def test_edited_code_waits_for_its_new_event_only(is_live: bool) -> None:
     assert lab.wait_for_end(run_id).value == "receipt"
     assert send(lab, "payment") == send(lab, "receipt") == []
     lab.end()
+
+
+async def twice(ctx: Context) -> list[Any]:
+    """Waits for two events, for the second one a minute."""
+    first = await ctx.wait_for_event("a", "payment")
+    second = await ctx.wait_for_event("b", "payment", timeout=60)
+    return [each and each.data for each in (first, second)]
+
+
+def test_each_event_for_a_run_that_is_off_goes_to_a_wait_of_its_own() -> None:
+    lab = Lab(twice)
+    run_id = lab.start(twice)
+    lab.let(1)
+    lab = lab.crash()
+    for number in range(2):
+        send(lab, "payment", number, run_id)
+    lab.recover()
+    assert lab.wait_for_end(run_id).value == [0, 1]
+    lab.end()
+
+
+def test_a_wait_of_a_run_that_is_off_takes_one_event() -> None:
+    lab = Lab(twice)
+    run_id = lab.start(twice)
+    lab.let(1)
+    lab = lab.crash()
+    assert [send(lab, "payment", number) for number in range(2)] == [[run_id], []]
+    lab.recover()
+    assert lab.wait_for_end(run_id).value == [0, None]
+    assert lab.store.messages() == []
+    lab.end()
