@@ -370,7 +370,8 @@ class Core:
         """Append the terminal event of a run and settle everybody who waits for it."""
         journal.record_end(ending)
         self.commits.ended[journal.id] = ending
-        self.mailbox.forget_run(journal.n)
+        is_over = ending.status in (RunStatus.COMPLETED, RunStatus.SKIPPED)
+        self.mailbox.forget_run(journal.n, is_over)
         self.release(journal)
         self.flow.forget(journal.n)
         if ending.status is RunStatus.FAILED:

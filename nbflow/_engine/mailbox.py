@@ -116,10 +116,20 @@ class Mailbox:
         """The step's life ends; the wait goes on in the store."""
         self._waiters.pop((run, step), None)
 
-    def forget_run(self, run: int) -> None:
-        """A run has ended: nothing of it waits any more."""
+    def forget_run(self, run: int, is_over: bool) -> None:
+        """A run has ended: nothing of it waits any more.
+
+        What was kept for it stays where it may be resumed, so unless it `is_over`.
+        """
         for place in [each for each in self._waits if each[0] == run]:
             self.forget_wait(*place)
+        if is_over:
+            for message in list(self._kept.get(run, ())):
+                self._drop(message)
+
+    def forget_deleted(self, run: int) -> None:
+        """A run is deleted, and in the store what was kept for it."""
+        self._kept.pop(run, None)
 
     def wait_of(self, run: int, step: str) -> WaitRow | None:
         """What a step waits for."""
@@ -255,6 +265,8 @@ class Mailbox:
 
     def _is_met(self, row: WaitRow) -> bool:
         """Whether an event is kept for that very wait, whose run is not live."""
+        if (row.run, row.step) in self._waiters:
+            return False
         return any(each.step == row.step for each in self._kept.get(row.run, ()))
 
     def _match(self, row: WaitRow) -> Mapping[str, Any]:

@@ -399,3 +399,27 @@ def test_a_wait_of_a_run_that_is_off_takes_one_event() -> None:
     assert lab.wait_for_end(run_id).value == [0, None]
     assert lab.store.messages() == []
     lab.end()
+
+
+def test_what_a_run_did_not_take_goes_with_its_end_if_that_is_for_good() -> None:
+    works: list[int] = []
+
+    async def main(ctx: Context) -> Any:
+        await ctx.sleep("first", 5)
+        if not works:
+            raise ValueError
+        event = await ctx.wait_for_event("paid", "payment")
+        return event and event.data
+
+    lab = Lab(define(main, retries=0))
+    run_id = lab.start(main)
+    lab.let(1)
+    for number in range(2):
+        send(lab, "payment", number, run_id)
+    assert lab.wait_for_end(run_id).status == "failed"
+    works.append(1)
+    lab.resume(run_id)
+    assert lab.wait_for_end(run_id).value == 0
+    assert lab.store.messages() == []
+    assert lab.core.mailbox._kept == {}
+    lab.end()
