@@ -75,7 +75,10 @@ class WaitCall:
         if fields is not None:
             return self._load(fields)
         run.executes()
-        until = left.until if left is not None else self._begin()
+        if left is not None and left.since is not None:
+            until = left.until
+        else:  # also where a resume has put aside what was recorded
+            until = self._begin()
         mailbox = run.core.mailbox
         wait = WaitRow(run.journal.n, key, self.name, self._stored_match(), until)
         mailbox.wait(wait, self)
