@@ -160,12 +160,12 @@ class Mailbox:
             RunNotFound, RunFinished: there is no such run, or it is over.
         """
         commits = self._commits
+        n = None if run_id is None else self._open_run(run_id)
         if event_id is not None and self._is_known(event_id):
             return []
         id = event_id or commits.clock.new_run_id()
         now = commits.clock.micros()
-        if run_id is not None:
-            n = self._open_run(run_id)
+        if run_id is not None and n is not None:
             message = MessageRow(n, id, None, name, now, data)
             self._deliver(message, self._waits_of(n))
             commits.flush_soon()

@@ -423,3 +423,32 @@ def test_what_a_run_did_not_take_goes_with_its_end_if_that_is_for_good() -> None
     assert lab.store.messages() == []
     assert lab.core.mailbox._kept == {}
     lab.end()
+
+
+def test_a_wait_that_is_refreshed_has_its_timeout_again() -> None:
+    works: list[int] = []
+
+    async def main(ctx: Context) -> Any:
+        event = await ctx.wait_for_event("paid", "payment", timeout=60)
+        if not works:
+            raise ValueError
+        return event
+
+    lab = Lab(define(main, retries=0))
+    run_id = lab.start(main)
+    assert lab.wait_for_end(run_id).status == "failed"
+    works.append(1)
+    lab.resume(run_id, refresh=["paid"])
+    assert lab.wait_for_end(run_id).status == "completed"
+    assert lab.story(run_id) == ["step.waiting paid", "step.timed_out paid"] * 2
+    lab.end()
+
+
+def test_an_event_that_was_refused_may_be_sent_again() -> None:
+    lab = Lab(twice)
+    mailbox = lab.core.mailbox
+    with pytest.raises(RunNotFound):
+        mailbox.send("payment", b"{}", run_id="r-soon", event_id="e-1")
+    run_id = lab.start(twice)
+    assert mailbox.send("payment", b"{}", run_id=run_id, event_id="e-1") == [run_id]
+    lab.end()
