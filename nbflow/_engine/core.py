@@ -284,6 +284,9 @@ class Core:
             assert slot is not None
             self.parked[journal.id] = journal
             self.flow.when(slot, lambda: self._enter_parked(journal, by))
+            deadline = journal.deadline()
+            if deadline is not None:
+                self.timers.call_at(deadline, lambda: self._expire(journal))
             self.commits.flush_soon()
             return
         spec = journal.spec

@@ -477,3 +477,18 @@ def test_a_closed_engine_leaves_places_and_starts_nobody():
         lab.wait_for_end(run_id)
     assert started == [0, 0, 1, 2]
     lab.end()
+
+
+def test_a_body_that_waits_for_its_next_try_keeps_its_timeout():
+    async def main(ctx: Context) -> None:
+        raise OSError("again")
+
+    api = FlowControl("api")
+    lab = Lab(define(main, flow_control=api, timeout=60, retry_delay=5))
+    run_id = lab.start(main)
+    lab.let(1)
+    lab.core.flow.pause("api")
+    error = lab.wait_for_end(run_id).error
+    assert error is not None and error["type"] == "RunTimedOut"
+    assert shown(lab) == {"api": (0, 0)}
+    lab.end()
