@@ -180,6 +180,8 @@ def delete(core: Core, run_ids: list[str]) -> int:
         refuse_live(row)
         numbers.append(row.n)
     core.commits.batch.deletes.extend(numbers)
+    for n in numbers:
+        core.mailbox.forget_deleted(n)
     core.commits.after(partial(_remove_folders, core, run_ids))
     core.commits.flush_soon()
     return len(numbers)

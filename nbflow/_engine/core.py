@@ -145,6 +145,7 @@ class Core:
         if self.stopped is not None:
             return
         self.is_closing = True
+        self.flow.close()
         self.commits.stopped = error
         self._left = [task for run in self.live.values() for task in run.tasks]
         for run in list(self.live.values()):
@@ -170,6 +171,7 @@ class Core:
     async def shutdown(self) -> None:
         """Start nothing more, interrupt bodies without an outcome, write the rest."""
         self.is_closing = True
+        self.flow.close()
         lives = list(self.live.values())
         for run in lives:
             run.leave()
@@ -288,6 +290,9 @@ class Core:
             assert slot is not None
             self.parked[journal.id] = journal
             self.flow.when(slot, lambda: self._enter_parked(journal, by))
+            deadline = journal.deadline()
+            if deadline is not None:
+                self.timers.call_at(deadline, lambda: self._expire(journal))
             self.commits.flush_soon()
             return
         spec = journal.spec
@@ -371,7 +376,8 @@ class Core:
         """Append the terminal event of a run and settle everybody who waits for it."""
         journal.record_end(ending)
         self.commits.ended[journal.id] = ending
-        self.mailbox.forget_run(journal.n)
+        is_over = ending.status in (RunStatus.COMPLETED, RunStatus.SKIPPED)
+        self.mailbox.forget_run(journal.n, is_over)
         self.release(journal)
         self.flow.forget(journal.n)
         if ending.status is RunStatus.FAILED:

@@ -6,8 +6,11 @@ whoever waited has its place again, and starts still count in their window.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
+from heapq import heappop, heappush
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -30,14 +33,20 @@ class Flow:
         self._at = timers
         self._queues: dict[str, Queue] = {}
         self._turns: dict[int, Callable[[], None]] = {}
-        # Of a former engine: they take their old place when their run comes back.
-        self._left: dict[tuple[int, str | None], Slot] = {}
+        # Of a former engine, by run and step: they take their old place when their
+        # run comes back. Those that were running still say when they started.
+        self._left: dict[int, dict[str | None, Slot]] = {}
         self._timers: dict[str, Timer] = {}
+        # Rows of executions that have ended, whose starts count: (start, number).
+        self._past: dict[str, list[tuple[int, int]]] = {}
+        self._is_closed = False
         self._next = 1
         for row in commits.store.flows():
             self._queues[row.key] = _queue(row)
         for slot in commits.store.slots():
             self._load(slot)
+        for queue in self._queues.values():
+            _sort_starts(queue)
 
     def _load(self, row: SlotRow) -> None:
         self._next = row.n + 1
@@ -45,9 +54,13 @@ class Flow:
         if row.started is not None:
             queue.starts.append(row.started)
         if row.ended is None:
-            slot = _slot(row)
-            slot.started = None
-            self._left[row.run, row.step] = slot
+            self._left.setdefault(row.run, {})[row.step] = _slot(row)
+        elif row.started is not None:
+            heappush(self._past.setdefault(row.key, []), (row.started, row.n))
+
+    def close(self) -> None:
+        """The engine goes: what waits or runs has its place when the next one comes."""
+        self._is_closed = True
 
     # Executions
 
@@ -70,8 +83,8 @@ class Flow:
         if limits is not None and limits != queue.asked:
             queue.asked = limits
             self._write(queue)
-        slot = self._left.pop((run, step), None)
-        if slot is None or slot.key != queue.key:
+        slot = self._take_left(run, step, queue.key)
+        if slot is None:
             now = self._commits.clock.micros()
             slot = Slot(self._next, queue.key, run, step, attempt, now)
             self._next += 1
@@ -80,6 +93,25 @@ class Flow:
         self._pump(queue)
         if slot.started is None:
             self._put(slot)
+        return slot
+
+    def _take_left(self, run: int, step: str | None, key: str) -> Slot | None:
+        """The slot of a former engine, with its place; its start still counts."""
+        left = self._left.get(run)
+        if not left:
+            return None
+        if step is None and None not in left:  # the first step has taken it over
+            step = next((each.step for each in left.values() if each.key == key), None)
+        slot = left.pop(step, None)
+        if slot is None:
+            return None
+        if slot.key != key:  # today's code asks for another one
+            self._end(slot)
+            return None
+        if slot.started is not None:
+            self._end(replace(slot, n=self._next))
+            self._next += 1
+            slot.started = None
         return slot
 
     def when(self, slot: Slot, call: Callable[[], None]) -> None:
@@ -113,26 +145,27 @@ class Flow:
 
     def hand_over(self, slot: Slot, step: str) -> None:
         """Let the body's slot be that of its first step."""
+        former = self._left.get(slot.run, {}).pop(step, None)
+        if former is not None:
+            self._end(former)
         slot.step = step
         self._put(slot)
 
     def leave(self, slot: Slot) -> None:
         """Its execution has ended, or will not be."""
+        if self._is_closed:
+            return
         queue = self._queues[slot.key]
         queue.remove(slot)
         self._turns.pop(slot.n, None)
-        if slot.started is not None and queue.limits.rate is not None:
-            self._put(slot, ended=self._commits.clock.micros())
-        else:
-            self._commits.batch.rest.append((DELETE_SLOT, (slot.n,)))
-        self._commits.flush_later()
+        self._end(slot)
         self._pump(queue)
+        self._forget_past(queue)
 
     def forget(self, run: int) -> None:
         """A run has ended: what it left of a former life waits no more."""
-        for known in [each for each in self._left if each[0] == run]:
-            slot = self._left.pop(known)
-            self._commits.batch.rest.append((DELETE_SLOT, (slot.n,)))
+        for slot in self._left.pop(run, {}).values():
+            self._end(slot)
 
     def hold(self, key: str, until: int, reason: str) -> None:
         """Let nobody start before `until` (microseconds): the other side said so."""
@@ -167,9 +200,7 @@ class Flow:
         queue.held_until, queue.held_for = 0, ""
         queue.starts.clear()
         self._write(queue)
-        for row in self._commits.store.slots():
-            if row.key == key and row.ended is not None:
-                self._commits.batch.rest.append((DELETE_SLOT, (row.n,)))
+        self._forget_past(queue)
         self._pump(queue)
 
     def _set_paused(self, key: str, is_paused: bool) -> None:
@@ -202,6 +233,25 @@ class Flow:
         if due is not None:
             call = self._at.call_at(due, lambda: self._pump(queue))
             self._timers[queue.key] = call
+
+    def _end(self, slot: Slot) -> None:
+        """Let its row go, or stay for as long as its start counts."""
+        rate = self._queues[slot.key].limits.rate
+        if slot.started is not None and rate is not None:
+            self._put(slot, ended=self._commits.clock.micros())
+            heappush(self._past.setdefault(slot.key, []), (slot.started, slot.n))
+        else:
+            self._delete(slot.n)
+
+    def _forget_past(self, queue: Queue) -> None:
+        """Delete the rows of starts that count no more."""
+        past = self._past.get(queue.key)
+        while past and (not queue.starts or past[0][0] < queue.starts[0]):
+            self._delete(heappop(past)[1])
+
+    def _delete(self, n: int) -> None:
+        self._commits.batch.rest.append((DELETE_SLOT, (n,)))
+        self._commits.flush_later()
 
     def _put(self, slot: Slot, ended: int | None = None) -> None:
         row = SlotRow(
@@ -250,7 +300,14 @@ def read_queues(flows: Iterable[FlowRow], slots: Iterable[SlotRow]) -> dict[str,
             queue.add(slot)
         else:
             queue.running[slot.n] = slot
+    for queue in queues.values():
+        _sort_starts(queue)
     return queues
+
+
+def _sort_starts(queue: Queue) -> None:
+    """Bring starts that were read in order of arrival into that of time."""
+    queue.starts = deque(sorted(queue.starts))
 
 
 def limits_of(control: FlowControl) -> Limits | None:

@@ -63,12 +63,15 @@ class Mailbox:
     def wait(self, row: WaitRow, waiter: Waiter) -> None:
         """Wait for an event; `waiter` gets the first that was kept for it, or comes."""
         place = (row.run, row.step)
-        if self._waits.get(place) != row:
+        former = self._waits.get(place)
+        if former != row:
+            if former is not None:  # edited code waits for something else
+                del self._named[former.name][place]
             self._note(row)
             self._write(PUT_WAIT, row)
         self._waiters[place] = waiter
         for message in list(self._kept.get(row.run, ())):
-            if message.step == row.step or self._suits(message, row):
+            if self._suits(message, row):
                 event = self._event(message)
                 self._drop(message)
                 if waiter.arrived(event):
@@ -113,10 +116,20 @@ class Mailbox:
         """The step's life ends; the wait goes on in the store."""
         self._waiters.pop((run, step), None)
 
-    def forget_run(self, run: int) -> None:
-        """A run has ended: nothing of it waits any more."""
+    def forget_run(self, run: int, is_over: bool) -> None:
+        """A run has ended: nothing of it waits any more.
+
+        What was kept for it stays where it may be resumed, so unless it `is_over`.
+        """
         for place in [each for each in self._waits if each[0] == run]:
             self.forget_wait(*place)
+        if is_over:
+            for message in list(self._kept.get(run, ())):
+                self._drop(message)
+
+    def forget_deleted(self, run: int) -> None:
+        """A run is deleted, and in the store what was kept for it."""
+        self._kept.pop(run, None)
 
     def wait_of(self, run: int, step: str) -> WaitRow | None:
         """What a step waits for."""
@@ -147,12 +160,12 @@ class Mailbox:
             RunNotFound, RunFinished: there is no such run, or it is over.
         """
         commits = self._commits
+        n = None if run_id is None else self._open_run(run_id)
         if event_id is not None and self._is_known(event_id):
             return []
         id = event_id or commits.clock.new_run_id()
         now = commits.clock.micros()
-        if run_id is not None:
-            n = self._open_run(run_id)
+        if run_id is not None and n is not None:
             message = MessageRow(n, id, None, name, now, data)
             self._deliver(message, self._waits_of(n))
             commits.flush_soon()
@@ -160,7 +173,7 @@ class Mailbox:
         reached = dict[int, None]()
         for row in list(self._named.get(name, {}).values()):
             message = MessageRow(row.run, id, row.step, name, now, data)
-            if self._suits(message, row):
+            if self._suits(message, row) and not self._is_met(row):
                 self._deliver(message, [row])
                 reached[row.run] = None
         commits.flush_soon()
@@ -180,7 +193,7 @@ class Mailbox:
     def _deliver(self, message: MessageRow, waits: Iterable[WaitRow]) -> None:
         """Hand it to the first wait that suits, else keep it."""
         for row in waits:
-            if not self._suits(message, row):
+            if self._is_met(row) or not self._suits(message, row):
                 continue
             place = (row.run, row.step)
             waiter = self._waiters.get(place)
@@ -249,6 +262,12 @@ class Mailbox:
         if message.step not in (None, row.step) or message.name != row.name:
             return False
         return row.match is None or matches(self._event(message), self._match(row))
+
+    def _is_met(self, row: WaitRow) -> bool:
+        """Whether an event is kept for that very wait, whose run is not live."""
+        if (row.run, row.step) in self._waiters:
+            return False
+        return any(each.step == row.step for each in self._kept.get(row.run, ()))
 
     def _match(self, row: WaitRow) -> Mapping[str, Any]:
         found: Mapping[str, Any] = load_value(

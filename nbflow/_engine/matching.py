@@ -6,6 +6,7 @@ from typing import Any
 from nbflow.model import Event
 
 _MISSING = object()
+_LONGEST = 20  # digits of an index
 
 
 def matches(event: Event, wanted: Mapping[str, Any]) -> bool:
@@ -28,11 +29,15 @@ def _step(value: Any, name: str) -> Any:
     if isinstance(value, Mapping):
         return value.get(name, _MISSING)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        inside = name.isdigit() and int(name) < len(value)
+        is_number = name.isdecimal() and len(name) < _LONGEST
+        inside = is_number and int(name) < len(value)
         return value[int(name)] if inside else _MISSING
     if name.startswith("_"):
         return _MISSING
-    return getattr(value, name, _MISSING)
+    try:
+        return getattr(value, name, _MISSING)
+    except Exception:  # a property of the user's: it must not keep others waiting
+        return _MISSING
 
 
 def _same(found: Any, wanted: Any) -> bool:

@@ -46,7 +46,7 @@ class WaitCall:
         self.run = run
         self.key = key
         self.name = name
-        self.match = match
+        self.match = None if match is None else _checked(key, match)
         self.seconds: float | None = None
         if timeout is not None:
             what = f"timeout of {step_label(key)!r}"
@@ -75,7 +75,10 @@ class WaitCall:
         if fields is not None:
             return self._load(fields)
         run.executes()
-        until = left.until if left is not None else self._begin()
+        if left is not None and left.since is not None:
+            until = left.until
+        else:  # also where a resume has put aside what was recorded
+            until = self._begin()
         mailbox = run.core.mailbox
         wait = WaitRow(run.journal.n, key, self.name, self._stored_match(), until)
         mailbox.wait(wait, self)
@@ -166,6 +169,18 @@ class WaitCall:
 
     def _classes(self) -> Mapping[str, type]:
         return {}
+
+
+def _checked(key: str, match: Any) -> Mapping[str, Any]:
+    """A match, if it maps text: else each event of that name would trip over it."""
+    if isinstance(match, Mapping) and all(isinstance(path, str) for path in match):
+        return match
+    raise InvalidOption(
+        f"match={codecs.preview(match)} of wait {step_label(key)!r}: it maps dotted "
+        'paths to values, as in {"data.order": 17}',
+        option="match",
+        value=match,
+    )
 
 
 class AskCall(WaitCall):

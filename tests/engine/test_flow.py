@@ -7,9 +7,13 @@ import pytest
 
 import nbflow
 from nbflow import Context, FlowControl, RunHandle, workflow
+from nbflow._engine.clock import VirtualClock
+from nbflow._engine.flow import read_queues
 from nbflow.errors import InvokeRateLimited, RunSkipped
 from nbflow.model import RunStatus
 from nbflow.testing import TestEngine
+
+from tests.engine.lab import Lab, define
 
 pytestmark = pytest.mark.anyio
 
@@ -385,3 +389,106 @@ async def test_a_step_may_opt_out(lab, world):
 
     await lab.run(main)
     assert world.times == [0, 0, 0]
+
+
+def test_rows_of_starts_that_count_no_more_are_deleted():
+    async def main(ctx: Context) -> None:
+        limit = FlowControl("api", rate=2, period=1)
+        await ctx.map("call", nap, range(40), flow_control=limit)
+
+    async def nap(_: int) -> None:
+        await asyncio.sleep(0.1)
+
+    lab = Lab(main)
+    lab.run(main)
+    assert len(lab.store.slots()) <= 4
+    lab.end()
+
+
+def test_a_start_before_a_second_crash_still_counts():
+    starts = []
+
+    async def main(ctx: Context) -> None:
+        limit = FlowControl("api", rate=1, period="1h")
+        await ctx.run("call", work, flow_control=limit)
+
+    async def work() -> None:
+        starts.append(lab.clock.now())
+        await asyncio.sleep(60)
+
+    lab = Lab(main)
+    lab.start(main)
+    for _ in range(2):
+        lab.let(5)
+        lab = lab.crash()
+        lab.recover()
+    lab.let(5)
+    assert len(starts) == 1
+    lab.end()
+
+
+def shown(lab: Lab) -> dict[str, tuple[int, int]]:
+    """How many run and wait, by key, as readers see it."""
+    queues = read_queues(lab.store.flows(), lab.store.slots())
+    return {
+        key: (len(queue.running), len(queue.waiting)) for key, queue in queues.items()
+    }
+
+
+def test_a_first_step_that_a_crash_cut_off_is_counted_once():
+    async def main(ctx: Context) -> None:
+        await ctx.run("work", nap)
+
+    async def nap() -> None:
+        await asyncio.sleep(5)
+
+    lab = Lab(define(main, flow_control=FlowControl("api", parallelism=1)))
+    run_id = lab.start(main)
+    for _ in range(3):
+        lab.let(1)
+        assert shown(lab) == {"api": (1, 0)}
+        lab = lab.crash()
+        lab.recover()
+    lab.wait_for_end(run_id)
+    assert lab.store.slots() == []
+    lab.end()
+
+
+def test_a_closed_engine_leaves_places_and_starts_nobody():
+    started = []
+
+    async def main(ctx: Context, n: int) -> None:
+        limit = FlowControl("api", rate=3, period="1h", parallelism=1)
+        await ctx.run("call", work, n, flow_control=limit)
+
+    async def work(n: int) -> None:
+        started.append(n)
+        await asyncio.sleep(10)
+
+    lab = Lab(main)
+    runs = [lab.start(main, n=n) for n in range(3)]
+    lab.let(1)
+    rows = lab.store.slots()
+    lab.loop.run_until_complete(lab.core.shutdown())
+    assert lab.store.slots() == rows
+    lab = Lab(main, store=lab.store.crash(), clock=VirtualClock(lab.clock.now()))
+    lab.recover()
+    for run_id in runs:
+        lab.wait_for_end(run_id)
+    assert started == [0, 0, 1, 2]
+    lab.end()
+
+
+def test_a_body_that_waits_for_its_next_try_keeps_its_timeout():
+    async def main(ctx: Context) -> None:
+        raise OSError("again")
+
+    api = FlowControl("api")
+    lab = Lab(define(main, flow_control=api, timeout=60, retry_delay=5))
+    run_id = lab.start(main)
+    lab.let(1)
+    lab.core.flow.pause("api")
+    error = lab.wait_for_end(run_id).error
+    assert error is not None and error["type"] == "RunTimedOut"
+    assert shown(lab) == {"api": (0, 0)}
+    lab.end()

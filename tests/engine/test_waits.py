@@ -1,7 +1,7 @@
 """Waiting for events and for people: each delivered exactly once."""
 
 import enum
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
@@ -9,9 +9,12 @@ from pydantic import BaseModel, Field
 
 import nbflow
 from nbflow import Context, RunFailed, RunHandle, workflow
+from nbflow._engine.matching import matches
+from nbflow._engine.mailbox import stored_data
 from nbflow.errors import InvalidOption, RunFinished, RunNotFound, StepNotFound
-from nbflow.model import RunStatus
+from nbflow.model import Event, RunStatus
 from nbflow.testing import TestEngine
+from tests.engine.lab import Lab, define
 
 pytestmark = pytest.mark.anyio
 
@@ -308,3 +311,144 @@ async def test_a_wait_that_is_over_is_not_a_failure_to_a_resume(lab: TestEngine)
     assert await handle is None
     assert handle.run.status is RunStatus.COMPLETED
     assert handle.steps["paid"].status == nbflow.model.StepStatus.TIMED_OUT
+
+
+# Odd matches
+
+
+@pytest.mark.parametrize(
+    "path", ["data.²", "data." + "1" * 5_000, "data.-1", "data._x", "", ".", "data.x.y"]
+)
+def test_a_path_that_leads_nowhere_matches_nothing(path: str) -> None:
+    event = Event("payment", "e-1", [1, {"x": 2}], datetime.now(UTC))
+    assert not matches(event, {path: 1})
+
+
+@pytest.mark.parametrize("match", [{1: 2}, [("data", 1)], "data"])
+async def test_a_match_that_maps_no_text_is_refused(lab: TestEngine, match) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.wait_for_event("paid", "payment", match=match)
+
+    with pytest.raises(RunFailed, match="maps dotted paths to values"):
+        await lab.run(main)
+
+
+# Engines that come and go
+
+
+def send(lab: Lab, name: str, data: Any = None, run_id: str | None = None) -> list[str]:
+    stored = stored_data(data, lab.core.commits)
+    return lab.core.mailbox.send(name, stored, run_id=run_id)
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_edited_code_waits_for_its_new_event_only(is_live: bool) -> None:
+    async def main(ctx: Context) -> Any:
+        event = await ctx.wait_for_event("paid", "payment")
+        return event and event.name
+
+    async def edited(ctx: Context) -> Any:
+        event = await ctx.wait_for_event("paid", "receipt")
+        return event and event.name
+
+    lab = Lab(main)
+    run_id = lab.start(main)
+    lab.let(1)
+    lab = lab.crash(define(edited, name="main"))
+    if is_live:
+        lab.recover()
+        lab.let(1)
+        assert send(lab, "payment") == []
+    else:
+        send(lab, "payment")
+        lab.recover()
+        lab.let(1)
+    send(lab, "receipt")
+    assert lab.wait_for_end(run_id).value == "receipt"
+    assert send(lab, "payment") == send(lab, "receipt") == []
+    lab.end()
+
+
+async def twice(ctx: Context) -> list[Any]:
+    """Waits for two events, for the second one a minute."""
+    first = await ctx.wait_for_event("a", "payment")
+    second = await ctx.wait_for_event("b", "payment", timeout=60)
+    return [each and each.data for each in (first, second)]
+
+
+def test_each_event_for_a_run_that_is_off_goes_to_a_wait_of_its_own() -> None:
+    lab = Lab(twice)
+    run_id = lab.start(twice)
+    lab.let(1)
+    lab = lab.crash()
+    for number in range(2):
+        send(lab, "payment", number, run_id)
+    lab.recover()
+    assert lab.wait_for_end(run_id).value == [0, 1]
+    lab.end()
+
+
+def test_a_wait_of_a_run_that_is_off_takes_one_event() -> None:
+    lab = Lab(twice)
+    run_id = lab.start(twice)
+    lab.let(1)
+    lab = lab.crash()
+    assert [send(lab, "payment", number) for number in range(2)] == [[run_id], []]
+    lab.recover()
+    assert lab.wait_for_end(run_id).value == [0, None]
+    assert lab.store.messages() == []
+    lab.end()
+
+
+def test_what_a_run_did_not_take_goes_with_its_end_if_that_is_for_good() -> None:
+    works: list[int] = []
+
+    async def main(ctx: Context) -> Any:
+        await ctx.sleep("first", 5)
+        if not works:
+            raise ValueError
+        event = await ctx.wait_for_event("paid", "payment")
+        return event and event.data
+
+    lab = Lab(define(main, retries=0))
+    run_id = lab.start(main)
+    lab.let(1)
+    for number in range(2):
+        send(lab, "payment", number, run_id)
+    assert lab.wait_for_end(run_id).status == "failed"
+    works.append(1)
+    lab.resume(run_id)
+    assert lab.wait_for_end(run_id).value == 0
+    assert lab.store.messages() == []
+    assert lab.core.mailbox._kept == {}
+    lab.end()
+
+
+def test_a_wait_that_is_refreshed_has_its_timeout_again() -> None:
+    works: list[int] = []
+
+    async def main(ctx: Context) -> Any:
+        event = await ctx.wait_for_event("paid", "payment", timeout=60)
+        if not works:
+            raise ValueError
+        return event
+
+    lab = Lab(define(main, retries=0))
+    run_id = lab.start(main)
+    assert lab.wait_for_end(run_id).status == "failed"
+    works.append(1)
+    lab.resume(run_id, refresh=["paid"])
+    assert lab.wait_for_end(run_id).status == "completed"
+    assert lab.story(run_id) == ["step.waiting paid", "step.timed_out paid"] * 2
+    lab.end()
+
+
+def test_an_event_that_was_refused_may_be_sent_again() -> None:
+    lab = Lab(twice)
+    mailbox = lab.core.mailbox
+    with pytest.raises(RunNotFound):
+        mailbox.send("payment", b"{}", run_id="r-soon", event_id="e-1")
+    run_id = lab.start(twice)
+    assert mailbox.send("payment", b"{}", run_id=run_id, event_id="e-1") == [run_id]
+    lab.end()
