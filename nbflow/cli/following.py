@@ -133,6 +133,7 @@ def follow(
     display: Display,
     asked: Interrupts,
     on_interrupt: Callable[[], bool],
+    hint: Callable[[RunEvent], str | None] = lambda event: None,
 ) -> bool:
     """Show a run until it has ended.
 
@@ -142,6 +143,7 @@ def follow(
         display: shows it.
         asked: counts the interrupts.
         on_interrupt: what the first one does; whether to go on following.
+        hint: what to tell beside an event, if anything.
 
     Returns:
         Whether the run has ended; False when the user left it.
@@ -153,6 +155,8 @@ def follow(
         events = feed.read()
         if events:
             display.take(events, feed.board)
+            for told in filter(None, map(hint, events)):
+                display.note(told)
         if is_last:
             return True
         if asked.count and not is_told:

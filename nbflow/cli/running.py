@@ -18,7 +18,7 @@ from nbflow.errors import (
     RunNotFound,
     StoreError,
 )
-from nbflow.model import UNFINISHED_RUN, Plan, safe_text
+from nbflow.model import UNFINISHED_RUN, EventType, Plan, RunEvent, safe_text
 from nbflow.view import Line, Span, line, plan_line, plan_lines, plural, table
 
 Handle = Any
@@ -49,6 +49,13 @@ class _Job:
         return places.command_line(
             self.options, *words, *([self.target] if self.target else [])
         )
+
+    def hint(self, event: RunEvent) -> str | None:
+        """How to answer what a run asks."""
+        if event.type != EventType.STEP_WAITING or not event.data.get("question"):
+            return None
+        words = ("answer", event.run_id, event.step or "", "VALUE")
+        return f"nbflow: answer it with {places.command_line(self.options, *words)}"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -206,7 +213,7 @@ def _execute(job: _Job) -> tuple[str, following.Outcome | None]:
 
         asked.on_second = leave
         is_ended = following.follow(
-            feed, outcome, display, asked, lambda: _cancel(job, handle)
+            feed, outcome, display, asked, lambda: _cancel(job, handle), job.hint
         )
         display.close(feed.board)
     return handle.run_id, outcome if is_ended else None

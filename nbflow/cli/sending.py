@@ -4,6 +4,7 @@ import argparse
 
 from nbflow.cli import failures, inputs, places
 from nbflow.client import Client
+from nbflow.view import plural
 
 
 def answer(options: argparse.Namespace) -> int:
@@ -32,7 +33,8 @@ def send(options: argparse.Namespace) -> int:
     if run_id is not None and reached:
         print(f"sent {name!r} to run {run_id}")
     elif reached:
-        print(f"sent {name!r} to {len(reached)} waiting run(s): {', '.join(reached)}")
+        runs = plural(len(reached), "waiting run")
+        print(f"sent {name!r} to {runs}: {', '.join(reached)}")
     else:
         print(f"nobody waits for {name!r} now, so nobody gets it; --run keeps it")
     return 0

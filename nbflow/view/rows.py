@@ -208,9 +208,11 @@ def _step_facts(
         wakes = "sleeping" if facts.until is None else until(facts.until, now)
         yield (Span(f"wakes {wakes}" if facts.until else wakes, "rest"),)
     if status is StepStatus.WAITING:
-        what = facts.question or (f"event {facts.event!r}" if facts.event else "")
+        what = f"waits for event {facts.event!r}" if facts.event else ""
+        if facts.question:
+            what = f"asks: {facts.question}"
         ends = f", ends {until(facts.until, now)}" if facts.until else ""
-        yield (Span(f"waits for {what or 'an answer'}{ends}", "warn"),)
+        yield (Span(f"{what or 'waits for an answer'}{ends}", "warn"),)
     if status is StepStatus.INVOKING and facts.child:
         target = f"{facts.target} " if facts.target else ""
         yield (Span(target), Span(short_id(facts.child), "dim"))

@@ -26,10 +26,11 @@ def test_a_run_is_answered_and_sent_what_it_waits_for(cli: Cli) -> None:
     until(lambda: any("payment" in line for line in waiting(cli)))
     assert "nobody waits" in cli("send", "payment", '{"order": 8}').stdout
     sent = cli("send", "flows-run/payment", '{"order": 7}')
-    assert f"1 waiting run(s): {run}" in sent.stdout
+    assert f"1 waiting run: {run}" in sent.stdout
 
-    out, _ = process.communicate(timeout=30)
+    out, told = process.communicate(timeout=30)
     assert process.returncode == 0
+    assert f"answer it with nbflow answer {run} sure VALUE" in told
     assert json.loads(out) == ["payment", {"order": 7}]
     assert "is completed" in cli("answer", run, "sure", "no", code=None).stderr
 

@@ -110,7 +110,7 @@ def test_sleeping_waiting_and_invoking_say_what_for() -> None:
     story.tell("step.invoking", "sub", child_run_id="r-2", workflow="child")
     nap, ok, sub = story.rows()
     assert "wakes in 9 s" in nap
-    assert "waits for Go?" in ok
+    assert "asks: Go?" in ok
     assert "child r-2" in sub
 
 
