@@ -49,3 +49,14 @@ async def test_inline_steps_see_themselves() -> None:
     seen = await body(inline())
     assert list(seen) == [("one", "inline/one", 1), ("key", "inline/key", 1)]
     assert nbflow.current().step is None
+
+
+@pytest.mark.anyio
+async def test_a_stub_reaches_the_items_of_a_map(lab: TestEngine) -> None:
+    @workflow
+    async def main(ctx: Context) -> list[int]:
+        return await ctx.map("fetch", lambda n: n, range(3))
+
+    lab.stub("fetch", lambda n: 10 * n)
+    lab.stub("fetch[2]", -1)
+    assert await lab.run(main) == [0, 10, -1]

@@ -128,7 +128,10 @@ def _stubbed(call: Call) -> Callable[..., Any]:
     stubs = call.run.core.stubs or {}
     label = step_label(call.key)
     id = split_key(call.key)[1]
-    return stubs.get(label) or stubs.get(id) or call.fn
+    found = stubs.get(label) or stubs.get(id)
+    if found is None and id.endswith("]"):  # an item of ctx.map
+        found = stubs.get(id.rpartition("[")[0])
+    return found or call.fn
 
 
 async def _in_process(call: Call, timeout: float | None) -> Any:

@@ -8,8 +8,8 @@ from nbflow import codecs
 from nbflow._engine.branches import RunningStep
 from nbflow._engine.life import Life
 from nbflow._store.payload import to_json
-from nbflow.errors import Canceled
-from nbflow.model import EventType
+from nbflow.errors import Canceled, ContextClosed
+from nbflow.model import EventType, RunStatus
 
 
 def log(
@@ -77,9 +77,15 @@ def _append(run: Life, type: str, data: bytes, scope: RunningStep | None) -> Non
 
 
 def _refuse_late(run: Life) -> None:
+    id, status = run.journal.id, run.journal.status
+    if status in (RunStatus.COMPLETED, RunStatus.FAILED):
+        raise ContextClosed(
+            f"run {id} is {status}, so nothing can be added to it: log, progress and "
+            "emit belong before the workflow returns",
+            run_id=id,
+        )
     raise Canceled(
-        f"run {run.journal.id} has ended: what this code still does is not used",
-        run_id=run.journal.id,
+        f"run {id} has ended: what this code still does is not used", run_id=id
     )
 
 

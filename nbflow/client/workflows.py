@@ -191,6 +191,13 @@ class Workflows:
             WorkflowNotFound, InvalidInput, InvalidOption: as `invoke`; no run is
                 recorded then.
         """
+        if not isinstance(inputs, Iterable) or isinstance(inputs, str | Mapping):
+            raise InvalidOption(
+                f"inputs={inputs!r}: give an iterable of inputs, one for each run, as "
+                'in invoke_many("fetch", [{"url": url} for url in urls])',
+                option="inputs",
+                value=inputs,
+            )
         label = None if label is None else names.check_label(label)
         common = _Common(headers, label, _options(retries, retry_delay, timeout), None)
         host = self._access.host()

@@ -84,3 +84,15 @@ async def test_a_step_out_of_tries_that_asked_to_wait_fails_its_run(lab, wait):
 
     with pytest.raises(RunFailed, match="too many"):
         await lab.run(main)
+
+
+async def test_a_context_that_was_kept_refuses_what_comes_after_the_end(lab):
+    kept = []
+
+    @workflow
+    async def main(ctx: Context) -> None:
+        kept.append(ctx)
+
+    await lab.run(main)
+    with pytest.raises(nbflow.ContextClosed, match="is completed"):
+        kept[0].log("too late")
