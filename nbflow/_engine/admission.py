@@ -7,7 +7,7 @@ Rates are kept in sliding windows: a start at t counts until t + period, so no w
 that length, wherever it lies, holds more than `rate` starts.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -89,7 +89,7 @@ class Queue:
 
     def place(self, slot: Slot) -> int:
         """How many stand before it."""
-        return self.waiting.index(slot)
+        return bisect_left(self.waiting, slot.n, key=_by_arrival)
 
     def admit(self, now: int) -> list[Slot]:
         """Let start who may: they are `running` then, and their starts are counted."""
