@@ -492,3 +492,35 @@ def test_a_body_that_waits_for_its_next_try_keeps_its_timeout():
     assert error is not None and error["type"] == "RunTimedOut"
     assert shown(lab) == {"api": (0, 0)}
     lab.end()
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_after_a_restart_the_order_of_arrival_holds_not_that_of_coming_back(is_gone):
+    order = []
+    one = FlowControl("api", parallelism=1)
+
+    async def late(ctx: Context) -> None:
+        await ctx.sleep("nap", 3)
+        await ctx.run("call", work, "late", flow_control=one)
+
+    async def early(ctx: Context) -> None:
+        await ctx.sleep("nap", 1)
+        await ctx.run("call", work, "early", flow_control=one)
+
+    async def first(ctx: Context) -> None:
+        await ctx.run("call", work, "first", flow_control=one)
+
+    async def work(name: str) -> None:
+        order.append(name)
+        await asyncio.sleep(10)
+
+    lab = Lab(late, early, first)
+    runs = [lab.start(name) for name in ("late", "early", "first")]
+    lab.let(5)
+    lab = lab.crash(*([late, early] if is_gone else [late, early, first]))
+    lab.recover()
+    for run_id in runs[:2]:
+        lab.wait_for_end(run_id)
+    again = [] if is_gone else ["first"]
+    assert order == ["first", *again, "early", "late"]
+    lab.end()
