@@ -33,6 +33,8 @@ class Call(Protocol):
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     policy: StepPolicy
+    thread: "asyncio.Future[Any]"
+    """That of a thread which goes on although the step was canceled."""
 
 
 class StepScope:
@@ -164,8 +166,12 @@ async def _collect(
 async def _in_thread(call: Call) -> Any:
     work = partial(streams.whole, call.fn, *call.args, **call.kwargs)
     threads = call.run.core.threads
-    outcome = await threads.run(call.run.loop, copy_context(), work)
-    return _unwrap(call, outcome)
+    future = threads.run(call.run.loop, copy_context(), work)
+    try:
+        return _unwrap(call, await future)
+    except asyncio.CancelledError:
+        call.thread = future
+        raise
 
 
 def _unwrap(call: Call, outcome: Outcome[Any]) -> Any:
@@ -210,6 +216,7 @@ async def _timed_thread(call: Call, timeout: float) -> Any:
         done, _ = await asyncio.wait({future}, timeout=timeout)
     except asyncio.CancelledError:
         future.cancel()  # it is not called any more, or its outcome is late
+        call.thread = future
         raise
     if not done:
         raise Waiting(_step_timeout(call, timeout), future)

@@ -1,6 +1,7 @@
 """Flow control: limits across runs and workflows, over crashes, and who waits."""
 
 import asyncio
+import threading
 from typing import Any, ClassVar
 
 import pytest
@@ -523,4 +524,45 @@ def test_after_a_restart_the_order_of_arrival_holds_not_that_of_coming_back(is_g
         lab.wait_for_end(run_id)
     again = [] if is_gone else ["first"]
     assert order == ["first", *again, "early", "late"]
+    lab.end()
+
+
+@pytest.mark.parametrize("kind", ["step", "step with timeout", "body"])
+def test_a_canceled_thread_keeps_its_slot_until_it_has_ended(kind):
+    began, go_on = threading.Event(), threading.Event()
+    running = []
+    one = FlowControl("api", parallelism=1)
+
+    def work(n: int) -> None:
+        running.append(n)
+        began.set()
+        if n == 0:
+            go_on.wait(10)
+            running.remove(0)
+
+    async def calls(ctx: Context, n: int) -> None:
+        timeout = 60 if "timeout" in kind else None
+        await ctx.run("work", work, n, flow_control=one, timeout=timeout)
+
+    def computes(ctx: Context, n: int) -> None:
+        work(n)
+
+    body = define(computes, flow_control=one) if kind == "body" else define(calls)
+    lab = Lab(body)
+    first = lab.start(body.name, n=0)
+
+    async def cancel() -> None:
+        while not began.is_set():
+            await asyncio.sleep(0)  # time stands still under the thread
+        lab.core.cancel_run(first, None, "user")
+
+    lab.beside(cancel())
+    lab.wait_for_end(first)
+    second = lab.start(body.name, n=1)
+    lab.let(1)
+    assert running == [0]
+    go_on.set()
+    lab.wait_for_end(second)
+    assert running == [1]
+    assert lab.store.slots() == []
     lab.end()
