@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextvars import copy_context
 from functools import partial
-from inspect import isasyncgen, isawaitable, isgeneratorfunction
+from inspect import isasyncgen, isawaitable
 from types import CodeType
 from typing import Any, Protocol, cast
 
@@ -135,10 +135,10 @@ def _stubbed(call: Call) -> Callable[..., Any]:
 
 async def _in_process(call: Call, timeout: float | None) -> Any:
     """Call the function in a process of its own, which is killed when time is up."""
-    run, fn, args = call.run, call.fn, call.args
-    if isgeneratorfunction(fn):
-        fn, args = streams.whole, (fn, *args)
-    future = run.core.processes.run(run.loop, copy_context(), fn, args, call.kwargs)
+    run = call.run
+    future = run.core.processes.run(
+        run.loop, copy_context(), call.fn, call.args, call.kwargs
+    )
     try:
         done, _ = await asyncio.wait({future}, timeout=timeout)
         if not done:

@@ -13,7 +13,6 @@ from nbflow._engine.flow import read_queues
 from nbflow.errors import InvokeRateLimited, RunSkipped
 from nbflow.model import RunStatus
 from nbflow.testing import TestEngine
-
 from tests.engine.lab import Lab, define
 
 pytestmark = pytest.mark.anyio
@@ -490,7 +489,8 @@ def test_a_body_that_waits_for_its_next_try_keeps_its_timeout():
     lab.let(1)
     lab.core.flow.pause("api")
     error = lab.wait_for_end(run_id).error
-    assert error is not None and error["type"] == "RunTimedOut"
+    assert error is not None
+    assert error["type"] == "RunTimedOut"
     assert shown(lab) == {"api": (0, 0)}
     lab.end()
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 import nbflow
 from nbflow import Context, RunFailed, RunHandle, workflow
-from nbflow._engine.matching import matches
 from nbflow._engine.mailbox import stored_data
+from nbflow._engine.matching import matches
 from nbflow.errors import InvalidOption, RunFinished, RunNotFound, StepNotFound
 from nbflow.model import Event, RunStatus
 from nbflow.testing import TestEngine
