@@ -566,3 +566,16 @@ def test_a_canceled_thread_keeps_its_slot_until_it_has_ended(kind):
     assert running == [1]
     assert lab.store.slots() == []
     lab.end()
+
+
+async def test_the_start_of_a_deleted_run_still_counts_after_a_crash(lab, world):
+    @workflow(flow_control=FlowControl("api", rate=1, period="1h"))
+    async def main(ctx: Context) -> None:
+        await ctx.run("call", world.work, 1)
+
+    handle = lab.start(main)
+    await handle
+    lab.client.runs.delete(handle.run_id)
+    lab.crash()
+    await lab.run(main)
+    assert world.times[1] - world.times[0] >= 3600
