@@ -7,7 +7,7 @@ Rates are kept in sliding windows: a start at t counts until t + period, so no w
 that length, wherever it lies, holds more than `rate` starts.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -58,6 +58,7 @@ class Queue:
         is_paused: nobody starts until it is resumed.
         held_until: nobody starts before (microseconds): the other side said so.
         held_for: what it said.
+        opens: nobody starts before: after a restart, those that stood first come back.
         waiting: in order of arrival.
         running: by number.
         starts: times of the last starts, oldest first; as many as still may count.
@@ -69,6 +70,7 @@ class Queue:
     is_paused: bool = False
     held_until: int = 0
     held_for: str = ""
+    opens: int = 0
     waiting: list[Slot] = field(default_factory=list)
     running: dict[int, Slot] = field(default_factory=dict)
     starts: deque[int] = field(default_factory=deque)
@@ -89,7 +91,7 @@ class Queue:
 
     def place(self, slot: Slot) -> int:
         """How many stand before it."""
-        return self.waiting.index(slot)
+        return bisect_left(self.waiting, slot.n, key=_by_arrival)
 
     def admit(self, now: int) -> list[Slot]:
         """Let start who may: they are `running` then, and their starts are counted."""
@@ -111,7 +113,7 @@ class Queue:
         limits = self.limits
         if self.is_paused or self._is_full(limits):
             return None
-        return max(now, self.held_until, self._after_window(limits))
+        return max(now, self.held_until, self.opens, self._after_window(limits))
 
     def why(self, slot: Slot, now: int) -> str:
         """Why a waiting slot has not started, in words for people."""

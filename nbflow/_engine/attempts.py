@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextvars import copy_context
 from functools import partial
-from inspect import isasyncgen, isawaitable, isgeneratorfunction
+from inspect import isasyncgen, isawaitable
 from types import CodeType
 from typing import Any, Protocol, cast
 
@@ -33,6 +33,8 @@ class Call(Protocol):
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     policy: StepPolicy
+    thread: "asyncio.Future[Any]"
+    """That of a thread which goes on although the step was canceled."""
 
 
 class StepScope:
@@ -136,10 +138,10 @@ def _stubbed(call: Call) -> Callable[..., Any]:
 
 async def _in_process(call: Call, timeout: float | None) -> Any:
     """Call the function in a process of its own, which is killed when time is up."""
-    run, fn, args = call.run, call.fn, call.args
-    if isgeneratorfunction(fn):
-        fn, args = streams.whole, (fn, *args)
-    future = run.core.processes.run(run.loop, copy_context(), fn, args, call.kwargs)
+    run = call.run
+    future = run.core.processes.run(
+        run.loop, copy_context(), call.fn, call.args, call.kwargs
+    )
     try:
         done, _ = await asyncio.wait({future}, timeout=timeout)
         if not done:
@@ -167,8 +169,12 @@ async def _collect(
 async def _in_thread(call: Call) -> Any:
     work = partial(streams.whole, call.fn, *call.args, **call.kwargs)
     threads = call.run.core.threads
-    outcome = await threads.run(call.run.loop, copy_context(), work)
-    return _unwrap(call, outcome)
+    future = threads.run(call.run.loop, copy_context(), work)
+    try:
+        return _unwrap(call, await future)
+    except asyncio.CancelledError:
+        call.thread = future
+        raise
 
 
 def _unwrap(call: Call, outcome: Outcome[Any]) -> Any:
@@ -213,6 +219,7 @@ async def _timed_thread(call: Call, timeout: float) -> Any:
         done, _ = await asyncio.wait({future}, timeout=timeout)
     except asyncio.CancelledError:
         future.cancel()  # it is not called any more, or its outcome is late
+        call.thread = future
         raise
     if not done:
         raise Waiting(_step_timeout(call, timeout), future)

@@ -6,7 +6,7 @@ whoever waited has its place again, and starts still count in their window.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -24,6 +24,9 @@ from nbflow._store.statements import DELETE_SLOT, PUT_FLOW, PUT_SLOT
 from nbflow.names import check_flow_key
 from nbflow.policy import FlowControl
 
+RETURN = 200_000
+"""Microseconds that bodies may take, after a restart, to come to where they waited."""
+
 
 class Flow:
     """The keys of one app, and who waits for them."""
@@ -36,6 +39,7 @@ class Flow:
         # Of a former engine, by run and step: they take their old place when their
         # run comes back. Those that were running still say when they started.
         self._left: dict[int, dict[str | None, Slot]] = {}
+        self._returning: Counter[str] = Counter()  # how many of them, by key
         self._timers: dict[str, Timer] = {}
         # Rows of executions that have ended, whose starts count: (start, number).
         self._past: dict[str, list[tuple[int, int]]] = {}
@@ -55,6 +59,7 @@ class Flow:
             queue.starts.append(row.started)
         if row.ended is None:
             self._left.setdefault(row.run, {})[row.step] = _slot(row)
+            self._returning[row.key] += 1
         elif row.started is not None:
             heappush(self._past.setdefault(row.key, []), (row.started, row.n))
 
@@ -105,6 +110,7 @@ class Flow:
         slot = left.pop(step, None)
         if slot is None:
             return None
+        self._note_return(slot)
         if slot.key != key:  # today's code asks for another one
             self._end(slot)
             return None
@@ -113,6 +119,16 @@ class Flow:
             self._next += 1
             slot.started = None
         return slot
+
+    def _note_return(self, slot: Slot) -> None:
+        """Open its key when all have their place again, or soon."""
+        queue = self._queues[slot.key]
+        self._returning[slot.key] -= 1
+        if not self._returning[slot.key]:
+            queue.opens = 0
+            self._commits.loop.call_soon(self._pump, queue)
+        elif not queue.opens:
+            queue.opens = self._commits.clock.micros() + RETURN
 
     def when(self, slot: Slot, call: Callable[[], None]) -> None:
         """Call something when a waiting slot's execution may start."""
@@ -147,6 +163,7 @@ class Flow:
         """Let the body's slot be that of its first step."""
         former = self._left.get(slot.run, {}).pop(step, None)
         if former is not None:
+            self._note_return(former)
             self._end(former)
         slot.step = step
         self._put(slot)
@@ -165,6 +182,7 @@ class Flow:
     def forget(self, run: int) -> None:
         """A run has ended: what it left of a former life waits no more."""
         for slot in self._left.pop(run, {}).values():
+            self._note_return(slot)
             self._end(slot)
 
     def hold(self, key: str, until: int, reason: str) -> None:
@@ -220,6 +238,8 @@ class Flow:
 
     def _pump(self, queue: Queue) -> None:
         """Let start who may, and look again when the next one may."""
+        if self._is_closed:
+            return
         now = self._commits.clock.micros()
         for slot in queue.admit(now):
             self._put(slot)

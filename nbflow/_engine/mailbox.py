@@ -47,7 +47,7 @@ class Mailbox:
         self._app = app
         self._commits = commits
         self._number_of = number_of  # of a run that the engine has
-        self._waits: dict[tuple[int, str], WaitRow] = {}
+        self._waits: dict[int, dict[str, WaitRow]] = {}  # by run and step
         self._named: dict[str, dict[tuple[int, str], WaitRow]] = {}
         self._kept: dict[int, list[MessageRow]] = {}
         self._waiters: dict[tuple[int, str], Waiter] = {}
@@ -63,7 +63,7 @@ class Mailbox:
     def wait(self, row: WaitRow, waiter: Waiter) -> None:
         """Wait for an event; `waiter` gets the first that was kept for it, or comes."""
         place = (row.run, row.step)
-        former = self._waits.get(place)
+        former = self.wait_of(*place)
         if former != row:
             if former is not None:  # edited code waits for something else
                 del self._named[former.name][place]
@@ -107,10 +107,13 @@ class Mailbox:
         """The step waits no more."""
         place = (run, step)
         self._waiters.pop(place, None)
-        row = self._waits.pop(place, None)
+        waits = self._waits.get(run, {})
+        row = waits.pop(step, None)
         if row is not None:
             del self._named[row.name][place]
             self._write(DELETE_WAIT, place)
+            if not waits:
+                del self._waits[run]
 
     def leave(self, run: int, step: str) -> None:
         """The step's life ends; the wait goes on in the store."""
@@ -121,8 +124,8 @@ class Mailbox:
 
         What was kept for it stays where it may be resumed, so unless it `is_over`.
         """
-        for place in [each for each in self._waits if each[0] == run]:
-            self.forget_wait(*place)
+        for row in self._waits_of(run):
+            self.forget_wait(run, row.step)
         if is_over:
             for message in list(self._kept.get(run, ())):
                 self._drop(message)
@@ -133,7 +136,7 @@ class Mailbox:
 
     def wait_of(self, run: int, step: str) -> WaitRow | None:
         """What a step waits for."""
-        return self._waits.get((run, step))
+        return self._waits.get(run, {}).get(step)
 
     # Sending
 
@@ -282,11 +285,11 @@ class Mailbox:
     # Rows
 
     def _waits_of(self, run: int) -> list[WaitRow]:
-        return [row for row in self._waits.values() if row.run == run]
+        return list(self._waits.get(run, {}).values())
 
     def _note(self, row: WaitRow) -> None:
         place = (row.run, row.step)
-        self._waits[place] = row
+        self._waits.setdefault(row.run, {})[row.step] = row
         self._named.setdefault(row.name, {})[place] = row
 
     def _keep(self, message: MessageRow) -> None:

@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
-from nbflow._engine import capture, carry, failure, wire
+from nbflow._engine import capture, carry, failure, streams, wire
 from nbflow.context import Context, RunFacts, StepInfo, current_context
 from nbflow.definition.source import unwrap
 from nbflow.errors import NestedStep, NotSerializable
@@ -186,6 +186,10 @@ def _perform(call: wire.Frame, name: str) -> _Message:
         value = fn(*args, **kwargs)
         if inspect.isawaitable(value):
             value = asyncio.run(_wait(value))
+        if inspect.isgenerator(value):
+            value = streams.drain(value)
+        elif inspect.isasyncgen(value):
+            value = asyncio.run(streams.collect(value))
     except BaseException as error:
         # Whatever user code raises, SystemExit included, is its outcome.
         return _failed(error, hidden=1)

@@ -108,7 +108,14 @@ class LiveRun(Life):
             self._returned(value)
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
-        outcome = await self.core.threads.run(self.loop, copy_context(), work)
+        core = self.core
+        future = core.threads.run(self.loop, copy_context(), work)
+        slot, self.journal.slot = self.journal.slot, None  # until the thread has ended
+        try:
+            outcome = await future
+        finally:
+            if slot is not None:
+                core.threads.when_ended(future, partial(core.flow.leave, slot))
         return outcome.unwrap()
 
     def _returned(self, value: Any) -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import FrameType
 from typing import Any
 
@@ -71,7 +71,9 @@ class StepCall:
         "mark",
         "policy",
         "run",
+        "thread",
     )
+    thread: asyncio.Future[Any]
 
     def __init__(
         self,
@@ -279,11 +281,15 @@ def _free_slot(
     call: StepCall, slot: Slot, thread: "asyncio.Future[Any] | None"
 ) -> None:
     """An attempt has failed or was given up; a thread keeps its slot to its end."""
-    leave = call.run.core.flow.leave
-    if thread is None or thread.done():
-        leave(slot)
-    else:
-        thread.add_done_callback(lambda _: leave(slot))
+    core = call.run.core
+    thread = thread or getattr(call, "thread", None)
+    leave = partial(core.flow.leave, slot)
+    if thread is None:
+        leave()
+    elif thread.done():
+        core.threads.when_ended(thread, leave)
+    else:  # it may be given up later, too
+        thread.add_done_callback(lambda done: core.threads.when_ended(done, leave))
 
 
 async def _pick_up(call: StepCall, left: Partial) -> int:

@@ -48,6 +48,8 @@ class _Job:
     fn: Callable[[], Any]
     future: "asyncio.Future[Outcome[Any]]"
     begun: "asyncio.Future[None] | None"
+    is_taken: bool = False  # by a thread
+    on_end: Callable[[], None] | None = None
 
 
 class ThreadRunner:
@@ -76,6 +78,7 @@ class ThreadRunner:
         self._threads = 0
         self._unfinished = 0  # calls that wait or run; more than threads: start one
         self._counted: set[_Job] = set()  # those the clock holds time for
+        self._jobs: dict[asyncio.Future[Any], _Job] = {}  # those that have not ended
         self._closed = False
 
     def run(
@@ -110,10 +113,24 @@ class ThreadRunner:
             self._unfinished += 1
         self._clock.busy()
         self._counted.add(job)
+        self._jobs[future] = job
         # Runs after the result was handed over, so time cannot jump in between.
         future.add_done_callback(lambda _: self._release(job))
         self._queue.put(job)
         return future
+
+    def when_ended(
+        self, future: "asyncio.Future[Outcome[T]]", call: Callable[[], None]
+    ) -> None:
+        """Call something when no thread makes a given-up call any more.
+
+        At once if it has ended, or none has begun it; on the loop's thread only.
+        """
+        job = self._jobs.get(future)
+        if job is None or not job.is_taken:
+            call()
+        else:
+            job.on_end = call
 
     def close(self) -> None:
         """Start nothing more and let idle threads end, without waiting for any.
@@ -146,6 +163,7 @@ class ThreadRunner:
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
             outcome: Outcome[Any] | None = None
+            job.is_taken = True  # before the look: `when_ended` has cancelled before
             # A closed runner's queue still holds calls before the end marks.
             if not self._closed and not job.future.cancelled():
                 if job.begun is not None:
@@ -155,6 +173,8 @@ class ThreadRunner:
                 self._unfinished -= 1
             if outcome is not None:
                 self._send(job, self._deliver, job, outcome)
+            else:
+                self._send(job, self._end, job)
             # An idle thread must not keep the last call's objects alive.
             del job, outcome
 
@@ -164,10 +184,16 @@ class ThreadRunner:
             job.loop.call_soon_threadsafe(call, *args)
 
     def _deliver(self, job: _Job, outcome: Outcome[Any]) -> None:
+        self._end(job)
         if not job.future.done():
             job.future.set_result(outcome)
         elif self._on_late is not None:
             self._on_late(job.fn, outcome)
+
+    def _end(self, job: _Job) -> None:
+        self._jobs.pop(job.future, None)
+        if job.on_end is not None:
+            job.on_end()
 
     def _release(self, job: _Job) -> None:
         if job in self._counted:

@@ -1,6 +1,7 @@
 """Flow control: limits across runs and workflows, over crashes, and who waits."""
 
 import asyncio
+import threading
 from typing import Any, ClassVar
 
 import pytest
@@ -492,3 +493,89 @@ def test_a_body_that_waits_for_its_next_try_keeps_its_timeout():
     assert error["type"] == "RunTimedOut"
     assert shown(lab) == {"api": (0, 0)}
     lab.end()
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_after_a_restart_the_order_of_arrival_holds_not_that_of_coming_back(is_gone):
+    order = []
+    one = FlowControl("api", parallelism=1)
+
+    async def late(ctx: Context) -> None:
+        await ctx.sleep("nap", 3)
+        await ctx.run("call", work, "late", flow_control=one)
+
+    async def early(ctx: Context) -> None:
+        await ctx.sleep("nap", 1)
+        await ctx.run("call", work, "early", flow_control=one)
+
+    async def first(ctx: Context) -> None:
+        await ctx.run("call", work, "first", flow_control=one)
+
+    async def work(name: str) -> None:
+        order.append(name)
+        await asyncio.sleep(10)
+
+    lab = Lab(late, early, first)
+    runs = [lab.start(name) for name in ("late", "early", "first")]
+    lab.let(5)
+    lab = lab.crash(*([late, early] if is_gone else [late, early, first]))
+    lab.recover()
+    for run_id in runs[:2]:
+        lab.wait_for_end(run_id)
+    again = [] if is_gone else ["first"]
+    assert order == ["first", *again, "early", "late"]
+    lab.end()
+
+
+@pytest.mark.parametrize("kind", ["step", "step with timeout", "body"])
+def test_a_canceled_thread_keeps_its_slot_until_it_has_ended(kind):
+    began, go_on = threading.Event(), threading.Event()
+    running = []
+    one = FlowControl("api", parallelism=1)
+
+    def work(n: int) -> None:
+        running.append(n)
+        began.set()
+        if n == 0:
+            go_on.wait(10)
+            running.remove(0)
+
+    async def calls(ctx: Context, n: int) -> None:
+        timeout = 60 if "timeout" in kind else None
+        await ctx.run("work", work, n, flow_control=one, timeout=timeout)
+
+    def computes(ctx: Context, n: int) -> None:
+        work(n)
+
+    body = define(computes, flow_control=one) if kind == "body" else define(calls)
+    lab = Lab(body)
+    first = lab.start(body.name, n=0)
+
+    async def cancel() -> None:
+        while not began.is_set():
+            await asyncio.sleep(0)  # time stands still under the thread
+        lab.core.cancel_run(first, None, "user")
+
+    lab.beside(cancel())
+    lab.wait_for_end(first)
+    second = lab.start(body.name, n=1)
+    lab.let(1)
+    assert running == [0]
+    go_on.set()
+    lab.wait_for_end(second)
+    assert running == [1]
+    assert lab.store.slots() == []
+    lab.end()
+
+
+async def test_the_start_of_a_deleted_run_still_counts_after_a_crash(lab, world):
+    @workflow(flow_control=FlowControl("api", rate=1, period="1h"))
+    async def main(ctx: Context) -> None:
+        await ctx.run("call", world.work, 1)
+
+    handle = lab.start(main)
+    await handle
+    lab.client.runs.delete(handle.run_id)
+    lab.crash()
+    await lab.run(main)
+    assert world.times[1] - world.times[0] >= 3600

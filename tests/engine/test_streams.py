@@ -100,3 +100,23 @@ async def test_an_endless_async_generator_is_ended_by_its_timeout(
     with pytest.raises(nbflow.RunFailed, match="longer than its timeout of 5 s"):
         await lab.run(main)
     assert is_closed == [True]
+
+
+@pytest.mark.parametrize("fn", [count, acount])
+async def test_a_generator_runs_in_a_process_of_its_own_too(lab: TestEngine, fn):
+    @workflow
+    async def main(ctx: Context) -> object:
+        return await ctx.run("stream", fn, 3, process=True)
+
+    handle = lab.start(main)
+    assert await handle == [0, 1, 2]
+    data = [event for event in handle.events() if event.type == "data"]
+    assert len(data) == 3
+
+
+async def test_what_a_function_in_a_process_makes_is_run_to_its_end(lab: TestEngine):
+    @workflow
+    async def main(ctx: Context) -> object:
+        return await ctx.run("stream", as_usual, 3, process=True)
+
+    assert await lab.run(main) == [0, 1, 4]
