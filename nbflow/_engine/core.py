@@ -248,7 +248,11 @@ class Core:
             self._queue(journal, journal.flow)
             return
         del self.parked[journal.id]
-        run = self._make_run(self, journal, None, False)
+        try:
+            run = self._make_run(self, journal, None, False)
+        except Exception as exc:
+            self._fail_entering(journal, exc)
+            return
         journal.status = RunStatus.RUNNING.value
         journal.wake = None
         journal.begin_attempt()
@@ -348,14 +352,18 @@ class Core:
         del self.parked[journal.id]
         try:
             self.enter(journal, by)
-        except Exception as exc:  # nobody is left to raise it to, but some may wait
-            say(
-                f"nbflow: run {journal.id} could not be entered: "
-                f"{type(exc).__name__}: {exc}",
-                logging.ERROR,
-            )
-            details = failure.describe(exc, codecs.redact, run_id=journal.id)
-            self.end(journal, Ending(RunStatus.FAILED, error=details, exception=exc))
+        except Exception as exc:
+            self._fail_entering(journal, exc)
+
+    def _fail_entering(self, journal: Journal, exc: Exception) -> None:
+        """A life cannot begin: nobody is left to raise it to, but some may wait."""
+        say(
+            f"nbflow: run {journal.id} could not be entered: "
+            f"{type(exc).__name__}: {exc}",
+            logging.ERROR,
+        )
+        details = failure.describe(exc, codecs.redact, run_id=journal.id)
+        self.end(journal, Ending(RunStatus.FAILED, error=details, exception=exc))
 
     def finish(
         self, journal: Journal, children: Mapping[str, Child], ending: Ending

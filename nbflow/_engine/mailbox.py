@@ -20,7 +20,7 @@ from nbflow._store.statements import (
     PUT_WAIT,
 )
 from nbflow.errors import RunFinished, RunNotFound, StepNotFound
-from nbflow.model import TERMINAL_RUN, Event, from_micros, step_label
+from nbflow.model import TERMINAL_RUN, Event, from_micros, step_label, to_micros
 
 ANSWER = "\x1fanswer"
 """The name of the event that an answer is; no user's event can have it."""
@@ -291,6 +291,13 @@ class Mailbox:
         place = (row.run, row.step)
         self._waits.setdefault(row.run, {})[row.step] = row
         self._named.setdefault(row.name, {})[place] = row
+
+    def give_back(self, run: int, event: Event) -> None:
+        """Keep an event that a canceled step had taken for the run's next wait."""
+        if event.name != ANSWER:
+            data = stored_data(event.data, self._commits)
+            at = to_micros(event.timestamp)
+            self._keep(MessageRow(run, event.id, None, event.name, at, data))
 
     def _keep(self, message: MessageRow) -> None:
         self._kept.setdefault(message.run, []).append(message)

@@ -55,6 +55,7 @@ class WaitCall:
         self.is_awaited = False
         self._future: asyncio.Future[Any] = run.loop.create_future()
         self._timer: Timer | None = None
+        self._event: Event | None = None
 
     def _mark(self) -> bytes:
         wanted = (self.name, self.match)
@@ -127,6 +128,7 @@ class WaitCall:
         payload = codecs.encode(value[0])
         member = value_member(payload, self.run.core.commits.put_blob)
         head = to_json({"kind": self.kind})[:-1]
+        self._event = event
         self._settle(_COMPLETED, head + b"," + member + b"}", value[0])
         return True
 
@@ -157,7 +159,10 @@ class WaitCall:
         if run.is_closed:
             run.core.mailbox.leave(run.journal.n, self.key)
             return
-        run.core.mailbox.forget_wait(run.journal.n, self.key)
+        mailbox = run.core.mailbox
+        mailbox.forget_wait(run.journal.n, self.key)
+        if self._event is not None:  # it came, and the body never saw it
+            mailbox.give_back(run.journal.n, self._event)
         if run.gate is not None:
             run.gate.took(self.key)
         run.journal.append(_CANCELED, self.key, None, self.mark)

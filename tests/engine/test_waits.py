@@ -1,5 +1,6 @@
 """Waiting for events and for people: each delivered exactly once."""
 
+import asyncio
 import enum
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -166,8 +167,6 @@ async def test_a_run_sends_once(lab: TestEngine) -> None:
 
 
 async def test_a_wait_that_the_body_gives_up_takes_nothing(lab: TestEngine) -> None:
-    import asyncio
-
     @workflow
     async def main(ctx: Context) -> str:
         try:
@@ -451,4 +450,28 @@ def test_an_event_that_was_refused_may_be_sent_again() -> None:
         mailbox.send("payment", b"{}", run_id="r-soon", event_id="e-1")
     run_id = lab.start(twice)
     assert mailbox.send("payment", b"{}", run_id=run_id, event_id="e-1") == [run_id]
+    lab.end()
+
+
+def test_an_event_that_a_given_up_wait_had_taken_is_for_the_next() -> None:
+    """It comes in the very turn in which the body gives the wait up."""
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def main(ctx: Context) -> Any:
+        async def first() -> None:
+            await ctx.wait_for_event("first", "payment")
+
+        tasks.append(asyncio.create_task(first()))
+        await asyncio.wait(tasks)
+        event = await ctx.wait_for_event("second", "payment", timeout=5)
+        return [tasks[0].cancelled(), event and event.data]
+
+    def send_and_give_up() -> None:
+        lab.core.mailbox.send("payment", b'{"_value":7}')
+        tasks[0].cancel()
+
+    lab = Lab(main)
+    run_id = lab.start(main)
+    lab.loop.call_later(10, send_and_give_up)
+    assert lab.wait_for_end(run_id).value == [True, 7]
     lab.end()
