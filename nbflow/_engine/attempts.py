@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 from nbflow._engine import capture, said, streams
 from nbflow._engine.branches import current_step, split_key
-from nbflow._engine.functions import function_facts, is_async
+from nbflow._engine.functions import FunctionFacts, function_facts, is_async
 from nbflow._engine.life import Life
 from nbflow._engine.options import StepPolicy
 from nbflow._engine.threads import Outcome
@@ -30,6 +30,7 @@ class Call(Protocol):
     run: Life
     key: str
     fn: Callable[..., Any]
+    facts: FunctionFacts
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     policy: StepPolicy
@@ -82,7 +83,7 @@ async def make_attempt(call: Call, attempt: int) -> Any:
     if call.run.core.stubs:
         call.fn = _stubbed(call)
         in_process = in_process and call.fn is fn
-        fn = call.fn
+        fn, call.facts = call.fn, function_facts(call.fn)
     scope = StepScope(call.run, call.key, attempt)
     step = current_step.set(scope)
     sink = capture.current_sink.set(scope)
@@ -91,7 +92,7 @@ async def make_attempt(call: Call, attempt: int) -> Any:
             value = await _in_process(call, timeout)
         elif timeout is not None:
             value = await _timed(call, scope, timeout)
-        elif function_facts(fn).is_async:
+        elif call.facts.is_async:
             value = await fn(*call.args, **call.kwargs)
         else:
             value = await _in_thread(call)

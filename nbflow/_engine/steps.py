@@ -63,6 +63,7 @@ class StepCall:
     __slots__ = (
         "args",
         "arguments",
+        "facts",
         "fn",
         "is_awaited",
         "item_of",
@@ -95,7 +96,7 @@ class StepCall:
         self.item_of = item_of
         # Taken now, before anything runs: another branch may change an argument.
         self.arguments = arguments = codecs.fingerprint(args, kwargs)
-        facts = function_facts(fn)
+        self.facts = facts = function_facts(fn)
         if facts.held:  # a partial: what it holds are arguments, too
             held = codecs.fingerprint((args, *facts.held), kwargs)
             self.mark = held.mark + facts.hash
@@ -429,15 +430,16 @@ async def _take_cached(call: StepCall, run_id: str, data: bytes) -> Any:
 
 def _started_data(call: StepCall) -> bytes:
     arguments = call.arguments
-    label = function_facts(call.fn).label
+    label = call.facts.label
     is_id = call.key == label or split_key(call.key)[1] == label
     named = b"" if is_id else _function_member(label)
     if not call.args and not call.kwargs:
         return b"{" + named[:-1] + b"}" if named else b"{}"
-    put = call.run.core.commits.put_blob
-    text, is_inline = store_parts(
-        codecs.Payload(arguments.text, arguments.parts, False), put
-    )
+    text = arguments.text
+    if not arguments.parts and len(text) <= INLINE_LIMIT:
+        return b'{%b"_args":%b}' % (named, text)
+    payload = codecs.Payload(text, arguments.parts, False)
+    text, is_inline = store_parts(payload, call.run.core.commits.put_blob)
     member = b'"_args":' + text if is_inline else b'"_args_blob":"' + text + b'"'
     return b"{" + named + member + b"}"
 
