@@ -28,7 +28,7 @@ _LOOK = 0.02
 nothing new costs some microseconds."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Wait:
     """Somebody waits for a run of another app.
 
@@ -53,7 +53,8 @@ class OtherApp:
         self._folder = paths.app_dir(home, app)
         self._home = home
         self._reader: SqliteReader | None = None
-        self._waits: dict[str, Wait] = {}
+        self._waits: list[Wait] = []
+        self._is_told = False  # that its store cannot be read
         self._stamp = -1
         self._timer: asyncio.TimerHandle | None = None
 
@@ -97,14 +98,15 @@ class OtherApp:
 
     def join(self, wait: Wait) -> None:
         """Tell a waiter of the end of a run, once it has come."""
-        self._waits[wait.run_id] = wait
+        self._waits.append(wait)
         self._stamp = -1
         if self._timer is None:
             self._timer = self._loop.call_later(0, self._look)
 
-    def leave(self, run_id: str) -> None:
-        """Nobody waits for the run any more."""
-        self._waits.pop(run_id, None)
+    def leave(self, wait: Wait) -> None:
+        """It is not waited for any more."""
+        if wait in self._waits:
+            self._waits.remove(wait)
 
     def close(self) -> None:
         """Let go of its store."""
@@ -120,10 +122,13 @@ class OtherApp:
             stamp = self.reader.stamp()
             if stamp != self._stamp:
                 self._stamp = stamp
-                for wait in list(self._waits.values()):
+                for wait in list(self._waits):
                     self._look_at(wait)
+            self._is_told = False
         except StoreError as exc:
-            say(f"nbflow: app {self.app!r} cannot be read just now: {exc}")
+            if not self._is_told:
+                self._is_told = True
+                say(f"nbflow: app {self.app!r} cannot be read just now: {exc}")
         if self._waits:
             self._timer = self._loop.call_later(_LOOK, self._look)
 
@@ -136,13 +141,19 @@ class OtherApp:
             error = from_json(outcome).get("error")
             is_made = self.reader.run(wait.run_id) is not None
             if error and (not is_made or error.get("type") == "RunIdConflict"):
-                del self._waits[wait.run_id]
+                self.leave(wait)
                 wait.refused(_refusal(error, wait.run_id))
                 return
         row = self.reader.run(wait.run_id)
-        if row is not None and row.status in TERMINAL_RUN:
-            del self._waits[wait.run_id]
-            wait.waiter(read_ending(self.reader, row))
+        if row is None or row.status not in TERMINAL_RUN:
+            return
+        self.leave(wait)
+        try:
+            ending = read_ending(self.reader, row)
+        except NbflowError as exc:  # its result is damaged, or cannot be decoded
+            wait.refused(InvokeError(str(exc), run_id=wait.run_id))
+        else:
+            wait.waiter(ending)
 
 
 def _refusal(error: Mapping[str, Any], run_id: str) -> InvokeError:
@@ -189,9 +200,7 @@ class Apps:
         """Have a child in another app cancelled; durable when this returns."""
         command = {"kind": "cancel", "run_ids": [run_id], "reason": reason}
         try:
-            other = self.find(app)
-            other.leave(run_id)
-            other.send(command | {"by": "parent"})
+            self.find(app).send(command | {"by": "parent"})
         except NbflowError as exc:  # its folder is gone, or the disk is full
             say(f"nbflow: run {run_id} of app {app!r} could not be cancelled: {exc}")
 

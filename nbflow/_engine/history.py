@@ -10,13 +10,11 @@ from nbflow._store.base import EventRow, RunQueries
 from nbflow._store.payload import from_json
 from nbflow.model import UNFINISHED_RUN, EventType
 
-_OUTCOMES = frozenset(
-    {
-        EventType.STEP_COMPLETED.value,
-        EventType.STEP_FAILED.value,
-        EventType.STEP_TIMED_OUT.value,
-        EventType.STEP_CANCELED.value,
-    }
+_OUTCOMES = (
+    EventType.STEP_COMPLETED.value,
+    EventType.STEP_FAILED.value,
+    EventType.STEP_TIMED_OUT.value,
+    EventType.STEP_CANCELED.value,
 )
 
 
@@ -96,19 +94,16 @@ def open_elsewhere(
 ) -> list[tuple[str, str]]:
     """The same of children in other apps: app and id, as far as is known here."""
     found: dict[str, tuple[str, str]] = {}
-    for event in store.events(n):
-        if event.step is None:
-            continue
-        if event.type == EventType.STEP_INVOKING:
-            call = from_json(event.data)
-            if (
-                call.get("app")
-                and call.get("kind") in kinds
-                and not call.get("_abandon")
-            ):
-                found[event.step] = (call["app"], call["child_run_id"])
-        elif event.type in _OUTCOMES and from_json(event.data).get("kind") != "start":
-            found.pop(event.step, None)
+    for event in store.events_of(n, (EventType.STEP_INVOKING.value,)):
+        call = from_json(event.data)
+        is_bound = call.get("kind") in kinds and not call.get("_abandon")
+        if call.get("app") and is_bound and event.step is not None:
+            found[event.step] = (call["app"], call["child_run_id"])
+    if not found:
+        return []
+    for event in store.events_of(n, _OUTCOMES):
+        if event.step in found and from_json(event.data).get("kind") != "start":
+            del found[event.step]
     return list(found.values())
 
 

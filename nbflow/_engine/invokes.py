@@ -86,6 +86,7 @@ class InvokeCall:
         "_future",
         "_is_over",
         "_timer",
+        "_wait",
         "app",
         "child",
         "input",
@@ -134,6 +135,7 @@ class InvokeCall:
         self._future: asyncio.Future[Any] = run.loop.create_future()
         self._is_over = False
         self._timer: Any = None
+        self._wait: Wait | None = None  # for a child in another app
 
     def __await__(self) -> Generator[Any, Any, Any]:
         if self.is_awaited:
@@ -287,7 +289,8 @@ class InvokeCall:
                 elif is_resumed and row.status in ("failed", "canceled"):
                     command = {"kind": "resume", "run_id": child}
                 id = None if command is None else other.send(command)
-                other.join(Wait(child, self._ended_elsewhere, self._refuse, id))
+                self._wait = Wait(child, self._ended_elsewhere, self._refuse, id)
+                other.join(self._wait)
             except InvokeError as exc:
                 self._refuse(exc)
             except NbflowError as exc:
@@ -409,19 +412,23 @@ class InvokeCall:
         self, type: str, stored: bytes, fields: dict[str, Any], is_completed: bool
     ) -> None:
         self._is_over = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_waiting()
         run = self.run
         if self.child is not None and self.mode != "start":
             run.children.pop(self.child, None)
         run.journal.append(type, self.key, None, self.mark, stored)
         run.deliver(self.key, self._future, (fields, is_completed))
 
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._wait is not None and self.app is not None:
+            self.run.core.apps.find(self.app).leave(self._wait)
+
     def _abandoned(self) -> None:
         """The body no longer waits."""
         run = self.run
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_waiting()
         if run.is_closed:
             return
         run.note_canceled(self.key, None, self.mark)

@@ -250,6 +250,9 @@ class RunQueries(Protocol):
     ) -> list[EventRow]:
         """Events with an index above `after`, in order."""
 
+    def events_of(self, run_n: int, types: Sequence[str]) -> list[EventRow]:
+        """Events of those types, in order, without reading the others."""
+
     def tail(self, run_n: int, count: int) -> list[EventRow]:
         """The last `count` events, in order."""
 

@@ -81,6 +81,14 @@ class Queries:
             del found[0]  # the first of two in one row
         return found if limit is None else found[:limit]
 
+    def events_of(self, run_n: int, types: Sequence[str]) -> list[EventRow]:
+        """Events of those types, in order, without reading the others."""
+        found = self._events(
+            f"WHERE run = ? AND type IN ({_marks(types)}) ORDER BY idx",
+            (run_n, *types),
+        )
+        return [event for event in found if event.type in types]
+
     def tail(self, run_n: int, count: int) -> list[EventRow]:
         """The last `count` events, in order."""
         count = max(count, 0)

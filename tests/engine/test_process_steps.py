@@ -90,11 +90,9 @@ async def test_a_time_out_kills_the_process(home) -> None:
     async def main(ctx: Context) -> None:
         await ctx.run("hang", hang, process=True, timeout=0.5, retries=0)
 
-    with nbflow.Engine(home, "kills", [main]) as engine:
-        began = time.monotonic()
-        with pytest.raises(RunFailed, match=r"longer than its timeout of 0\.5 s"):
-            engine.client.workflows.invoke("main").result(30)
-        assert time.monotonic() - began < 20
+    engine = nbflow.Engine(home, "kills", [main])
+    with engine, pytest.raises(RunFailed, match=r"its timeout of 0\.5 s"):
+        engine.client.workflows.invoke("main").result(30)
 
 
 async def test_a_generator_streams_from_its_process(lab: TestEngine) -> None:
