@@ -309,3 +309,31 @@ def test_nobody_looks_any_more_once_the_caller_is_gone(shop, office):
     core = office._host.core
     until(lambda: not core.apps.find("shop")._waits)
     goes_on.set()
+
+
+def test_apps_that_invoke_each_other_for_ever_are_stopped(home):
+    @workflow(app="office")
+    async def ping(ctx: Context) -> None:
+        await ctx.invoke("again", reference("pong", app="shop"))
+
+    @workflow(app="shop")
+    async def pong(ctx: Context) -> None:
+        await ctx.invoke("again", reference("ping", app="office"))
+
+    with Engine(home, "shop", [pong]), serving(home, ping) as office:
+        handle = office.client.workflows.invoke("ping")
+        with pytest.raises(RunFailed, match="at most 100 deep") as caught:
+            handle.result(60)
+    assert caught.value.error.type == "InvokeDepthExceeded"
+
+
+def test_a_map_may_invoke_another_app(shop, home):
+    @workflow(app="office")
+    async def main(ctx: Context) -> list[int]:
+        sell = reference("sell", app="shop", output=Receipt)
+        orders = [{"name": "tea", "copies": n} for n in range(5)]
+        return [each.total for each in await ctx.map("sell", sell, orders)]
+
+    with serving(home, main) as office:
+        made = office.client.workflows.invoke("main").result(30)
+    assert made == [0, 7, 14, 21, 28]
