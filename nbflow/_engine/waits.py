@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from nbflow import codecs, durations
-from nbflow._engine import said
+from nbflow._engine import failure, said
 from nbflow._engine.calls import awaited_twice, recall
 from nbflow._engine.life import Life
 from nbflow._engine.mailbox import ANSWER, stored_data
@@ -19,11 +19,18 @@ from nbflow._engine.memo import NO_FUNCTION, Recorded
 from nbflow._engine.timers import Timer, iso
 from nbflow._store.base import WaitRow
 from nbflow._store.payload import load_value, to_json, value_member
-from nbflow.errors import InvalidOption, NonDeterminismError
-from nbflow.model import Event, EventType, step_label
+from nbflow.errors import (
+    InvalidOption,
+    NonDeterminismError,
+    RunError,
+    RunFinished,
+    RunNotFound,
+)
+from nbflow.model import ErrorInfo, Event, EventType, step_label
 from nbflow.names import check_event_name
 
 _COMPLETED = EventType.STEP_COMPLETED.value
+_FAILED = EventType.STEP_FAILED.value
 _TIMED_OUT = EventType.STEP_TIMED_OUT.value
 _WAITING = EventType.STEP_WAITING.value
 _CANCELED = EventType.STEP_CANCELED.value
@@ -292,18 +299,35 @@ class SendCall:
 
     async def _perform(self) -> None:
         run, key = self.run, self.key
-        fields, _, _ = await recall(
+        fields, is_sent, _ = await recall(
             run, key, self.mark, kind="send", conflict=self._conflict
         )
-        if fields is not None:
-            return
-        run.executes()
-        core = run.core
-        data = stored_data(self.data, core.commits)
-        core.mailbox.send(self.name, data, run_id=self.run_id)
-        fields = {"kind": "send", "event": self.name}
-        run.journal.append(_COMPLETED, key, None, self.mark, to_json(fields))
-        await run.settle(key)
+        if fields is None:
+            run.executes()
+            fields = self._send()
+            is_sent = "error" not in fields
+            type = _COMPLETED if is_sent else _FAILED
+            run.journal.append(type, key, None, self.mark, to_json(fields))
+            await run.settle(key)
+        if not is_sent:
+            raise self._refusal(fields)
+
+    def _send(self) -> dict[str, Any]:
+        """Send it; what to record, with the error where there is no such run."""
+        run = self.run
+        fields: dict[str, Any] = {"kind": "send", "event": self.name}
+        data = stored_data(self.data, run.core.commits)
+        try:
+            run.core.mailbox.send(self.name, data, run_id=self.run_id)
+        except RunError as exc:
+            where = {"step": step_label(self.key), "run_id": run.journal.id}
+            fields["error"] = failure.describe(exc, codecs.redact, **where)
+        return fields
+
+    def _refusal(self, fields: Mapping[str, Any]) -> RunError:
+        info = ErrorInfo.from_stored(fields["error"])
+        kind = RunNotFound if info.type == RunNotFound.__name__ else RunFinished
+        return kind(info.message, run_id=self.run_id, step=step_label(self.key))
 
     def _conflict(self, found: Recorded) -> NonDeterminismError:
         label = step_label(self.key)

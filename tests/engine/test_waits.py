@@ -166,6 +166,30 @@ async def test_a_run_sends_once(lab: TestEngine) -> None:
     assert tries == [1, 1]
 
 
+async def test_an_event_for_a_run_that_is_over_is_an_error_to_catch_and_recorded(
+    lab: TestEngine,
+) -> None:
+    tries = []
+
+    @workflow
+    async def main(ctx: Context, run: str) -> str:
+        try:
+            await ctx.send_event("tell", "payment", run=run)
+        except RunFinished as error:
+            tries.append(str(error))
+            if len(tries) == 1:
+                raise OSError("once more") from None
+            return str(error)
+        return "sent"
+
+    done = lab.start(patient)
+    await done
+    handle = lab.start(main, done.run_id)
+    assert "waits for nothing any more" in await handle
+    assert tries[0] == tries[1]
+    assert [(step.kind, step.status) for step in handle.steps] == [("send", "failed")]
+
+
 async def test_a_wait_that_the_body_gives_up_takes_nothing(lab: TestEngine) -> None:
     @workflow
     async def main(ctx: Context) -> str:
