@@ -88,6 +88,11 @@ class Engine:
         return f"<Engine of app {self.app!r}: {self._state}>"
 
     @property
+    def is_running(self) -> bool:
+        """Whether it serves: it was started, and neither closed nor stopped."""
+        return self._state == "running"
+
+    @property
     def _state(self) -> str:
         if self._host is None:
             return "not started"

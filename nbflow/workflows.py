@@ -339,10 +339,19 @@ class Reference(Generic[T]):
         """A result as the type that was given as `output`."""
         if self._output is None:
             return value  # type: ignore[no-any-return]
-        if isinstance(value, Unresolved):  # its class is the other process's
-            value = value.data
-        made: T = self._output.validate_python(value, from_attributes=True)
+        made: T = self._output.validate_python(_bare(value), from_attributes=True)
         return made
+
+
+def _bare(value: Any) -> Any:
+    """A value without the classes that only the other process has."""
+    if isinstance(value, Unresolved):
+        return _bare(value.data)
+    if isinstance(value, dict):
+        return {key: _bare(each) for key, each in value.items()}
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(map(_bare, value))
+    return value
 
 
 @overload

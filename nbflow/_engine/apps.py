@@ -20,7 +20,13 @@ from nbflow._store.base import RunRow
 from nbflow._store.blobs import Blobs
 from nbflow._store.payload import PutBlob, from_json, value_member
 from nbflow._store.reader import SqliteReader
-from nbflow.errors import InvokeError, NbflowError, StoreError, WorkflowNotFound
+from nbflow.errors import (
+    InvokeError,
+    NbflowError,
+    StoreDamaged,
+    StoreError,
+    WorkflowNotFound,
+)
 from nbflow.model import TERMINAL_RUN
 
 _LOOK = 0.02
@@ -36,12 +42,14 @@ class Wait:
         waiter: gets its end.
         refused: gets the error, if its engine refuses to start it.
         command: id of the command that starts or resumes it, until that is applied.
+        is_invoke: whether it starts it: a refusal counts then, though there is a run.
     """
 
     run_id: str
     waiter: Waiter
     refused: Callable[[InvokeError], None]
     command: str | None = None
+    is_invoke: bool = False  # what the command is
 
 
 class OtherApp:
@@ -126,11 +134,13 @@ class OtherApp:
                     self._look_at(wait)
             self._is_told = False
         except StoreError as exc:
+            self._stamp = -1  # what has changed was not seen
             if not self._is_told:
                 self._is_told = True
                 say(f"nbflow: app {self.app!r} cannot be read just now: {exc}")
-        if self._waits:
-            self._timer = self._loop.call_later(_LOOK, self._look)
+        finally:
+            if self._waits:
+                self._timer = self._loop.call_later(_LOOK, self._look)
 
     def _look_at(self, wait: Wait) -> None:
         if wait.command is not None:
@@ -140,20 +150,23 @@ class OtherApp:
             wait.command = None
             error = from_json(outcome).get("error")
             is_made = self.reader.run(wait.run_id) is not None
-            if error and (not is_made or error.get("type") == "RunIdConflict"):
+            if error and (wait.is_invoke or not is_made):
                 self.leave(wait)
                 wait.refused(_refusal(error, wait.run_id))
                 return
         row = self.reader.run(wait.run_id)
         if row is None or row.status not in TERMINAL_RUN:
             return
-        self.leave(wait)
         try:
-            ending = read_ending(self.reader, row)
-        except NbflowError as exc:  # its result is damaged, or cannot be decoded
+            wait.waiter(read_ending(self.reader, row))
+        except StoreDamaged as exc:
             wait.refused(InvokeError(str(exc), run_id=wait.run_id))
-        else:
-            wait.waiter(ending)
+        except StoreError:
+            raise  # it may be read the next time
+        except Exception as exc:  # a codec of the user's
+            problem = f"its result cannot be read: {type(exc).__name__}: {exc}"
+            wait.refused(InvokeError(problem, run_id=wait.run_id))
+        self.leave(wait)
 
 
 def _refusal(error: Mapping[str, Any], run_id: str) -> InvokeError:

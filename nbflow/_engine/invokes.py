@@ -6,6 +6,7 @@ end and the parent's outcome are one transaction, too.
 """
 
 import asyncio
+import json
 from collections.abc import Generator, Mapping
 from typing import Any, Literal
 
@@ -62,10 +63,18 @@ _ERRORS: Mapping[str, type[InvokeError]] = {
 class StartedChild:
     """The handle of a detached child; awaiting it is a step of its own."""
 
-    def __init__(self, run: Life, id: str, run_id: str, app: str | None) -> None:
+    def __init__(
+        self,
+        run: Life,
+        id: str,
+        run_id: str,
+        app: str | None = None,
+        command: str | None = None,
+    ) -> None:
         self._run = run
         self._id = id
-        self._app = app
+        self._app = app  # another one, and what has asked it for the child
+        self._command = command
         self.run_id = run_id
 
     def __repr__(self) -> str:
@@ -75,7 +84,7 @@ class StartedChild:
         branch = self._run.branch_for(self._id)
         key = branch.key(f"{self._id}.result")
         call = InvokeCall(self._run, key, self.run_id, None, "join", {})
-        call.app = self._app
+        call.app, call.command = self._app, self._command
         return call.__await__()
 
 
@@ -89,6 +98,7 @@ class InvokeCall:
         "_wait",
         "app",
         "child",
+        "command",
         "input",
         "is_awaited",
         "is_item",
@@ -136,6 +146,7 @@ class InvokeCall:
         self._is_over = False
         self._timer: Any = None
         self._wait: Wait | None = None  # for a child in another app
+        self.command: str | None = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
         if self.is_awaited:
@@ -176,14 +187,15 @@ class InvokeCall:
         abandon = bool(self.options.get("abandon", False)) or self.mode == "join"
         run.children[self.child] = Child(self.child, is_detached, abandon, self.app)
         if is_detached:
-            return await self._detached()
+            return await self._detached(left is None or left.child is None)
         self._arm(left.until if left is not None else None)
         try:
             is_retried = left is not None and left.is_retried
             if self.app is None:
                 join(core, self.child, self._ended, is_resumed=is_retried)
             else:
-                self._join_elsewhere(self.app, is_retried)
+                is_new = left is None or left.child is None
+                self._join_elsewhere(self.app, is_new, is_retried)
         except (InvokeError, RunNotFound) as exc:
             return await self._refused(exc)
         try:
@@ -242,9 +254,13 @@ class InvokeCall:
         try:
             other = core.apps.find(app)
             other.check(self._target_name())
-            self._command(other)  # refuse now what cannot be sent
-        except StoreError as exc:
-            raise InvokeError(str(exc)) from exc
+            # Refuse now what cannot be sent.
+            json.dumps(self._command(other), allow_nan=False)
+        except InvokeError:
+            raise
+        except (StoreError, TypeError, ValueError) as exc:
+            name = self._target_name()
+            raise InvokeError(f"workflow {name!r} cannot be asked: {exc}") from exc
         self._note_invoking(until)
 
     def _command(self, other: OtherApp) -> dict[str, Any]:
@@ -271,7 +287,7 @@ class InvokeCall:
             },
         }
 
-    def _join_elsewhere(self, app: str, is_resumed: bool) -> None:
+    def _join_elsewhere(self, app: str, is_new: bool, is_resumed: bool) -> None:
         """Ask for the child where it is not there yet, and wait for its end."""
         core = self.run.core
         assert self.child is not None
@@ -283,17 +299,20 @@ class InvokeCall:
                 return
             try:
                 row = other.run(child)
-                command: dict[str, Any] | None = None
-                if row is None or (self.options.get("run_id") and not is_resumed):
-                    command = None if self.mode == "join" else self._command(other)
+                id, is_invoke = self.command, self.command is not None
+                if self.mode == "join":
+                    if row is None and id is None:
+                        raise InvokeError(f"there is no run {child!r} in app {app!r}")
+                elif row is None or (is_new and self.options.get("run_id")):
+                    id, is_invoke = other.send(self._command(other)), True
                 elif is_resumed and row.status in ("failed", "canceled"):
-                    command = {"kind": "resume", "run_id": child}
-                id = None if command is None else other.send(command)
-                self._wait = Wait(child, self._ended_elsewhere, self._refuse, id)
+                    id = other.send({"kind": "resume", "run_id": child})
+                told = (self._ended_elsewhere, self._refuse, id, is_invoke)
+                self._wait = Wait(child, *told)
                 other.join(self._wait)
             except InvokeError as exc:
                 self._refuse(exc)
-            except NbflowError as exc:
+            except Exception as exc:  # nobody else would tell the caller
                 self._refuse(InvokeError(str(exc), run_id=child))
 
         core.commits.after(ask)
@@ -334,8 +353,8 @@ class InvokeCall:
         if until is not None:
             self._timer = self.run.core.timers.call_at(until, self._timed_out)
 
-    async def _detached(self) -> tuple[dict[str, Any], bool]:
-        fields = {
+    async def _detached(self, is_new: bool) -> tuple[dict[str, Any], bool]:
+        fields: dict[str, Any] = {
             "kind": "start",
             "child_run_id": self.child,
             "app": self.app,
@@ -343,17 +362,22 @@ class InvokeCall:
         }
         run = self.run
         if self.app is not None and self.child is not None:
-            await self._send_detached(self.app, self.child)
+            try:
+                id = await self._send_detached(self.app, self.child, is_new)
+            except StoreError as exc:
+                return await self._refused(InvokeError(str(exc)))
+            fields["_command"] = id
         run.journal.append(_COMPLETED, self.key, None, self.mark, to_json(fields))
         await run.settle(self.key)
         return fields, True
 
-    async def _send_detached(self, app: str, child: str) -> None:
+    async def _send_detached(self, app: str, child: str, is_new: bool) -> str | None:
         """Leave the command in the other app: a child that was started is durable."""
         await self.run.core.commits.committed()
         other = self.run.core.apps.find(app)
-        if other.run(child) is None:
-            other.send(self._command(other))
+        if other.run(child) is None or (is_new and self.options.get("run_id")):
+            return other.send(self._command(other))
+        return None
 
     async def _refused(self, error: NbflowError) -> tuple[dict[str, Any], bool]:
         """The child never came to exist, or cannot be waited for."""
@@ -450,7 +474,9 @@ class InvokeCall:
                 raise self._error(fields)
             id = step_label(self.key)
             child = str(fields["child_run_id"])
-            return StartedChild(run, id, child, fields.get("app"))
+            return StartedChild(
+                run, id, child, fields.get("app"), fields.get("_command")
+            )
         value = None
         if is_completed:
             value = fields["value"] if "value" in fields else self._load(fields)

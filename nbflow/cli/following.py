@@ -208,10 +208,18 @@ def _divert() -> int | None:
     return kept
 
 
-def wait_for_engine(engine: Callable[[], Engine], display: Display) -> Engine:
-    """Start an engine, after the one that holds the app."""
+def wait_for_engine(
+    engine: Callable[[], Engine], display: Display, asked: Interrupts | None = None
+) -> Engine:
+    """Start an engine, after the one that holds the app.
+
+    Raises:
+        KeyboardInterrupt: `asked` has counted an interrupt meanwhile.
+    """
     is_told = False
     while True:
+        if asked is not None and asked.count:
+            raise KeyboardInterrupt
         try:
             return engine().start()
         except EngineBusy as error:

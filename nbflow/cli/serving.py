@@ -28,7 +28,9 @@ def serve(options: argparse.Namespace) -> int:
         with following.interrupts() as asked, ExitStack() as stack:
             watches = []
             for app, workflows in served.items():
-                engine = stack.enter_context(_start(options, app, workflows, display))
+                engine = stack.enter_context(
+                    _start(options, app, workflows, display, asked)
+                )
                 names = ", ".join(sorted(workflows))
                 display.note(f"nbflow: serving app {app!r}: {names}")
                 watches.append(_Watch(engine, display))
@@ -63,11 +65,15 @@ def _collect(
 
 
 def _start(
-    options: argparse.Namespace, app: str, workflows: dict[str, Any], display: Display
+    options: argparse.Namespace,
+    app: str,
+    workflows: dict[str, Any],
+    display: Display,
+    asked: following.Interrupts,
 ) -> Engine:
     home = places.home_of(options)
     return following.wait_for_engine(
-        lambda: Engine(home, app, list(workflows.values())), display
+        lambda: Engine(home, app, list(workflows.values())), display, asked
     )
 
 
@@ -75,6 +81,7 @@ class _Watch:
     """Tells in one line each what becomes of an engine's runs."""
 
     def __init__(self, engine: Engine, display: Display) -> None:
+        self._engine = engine
         self._client = engine.client
         self._display = display
         self._known: dict[str, RunStatus] = {
@@ -83,6 +90,9 @@ class _Watch:
 
     def look(self) -> bool:
         """Tell what is new; whether the engine still lives."""
+        if not self._engine.is_running:
+            failures.tell(f"the engine of app {self._engine.app!r} has stopped")
+            return False
         try:
             for run in reversed(self._newest()):
                 if self._known.get(run.run_id) is not run.status:

@@ -337,3 +337,67 @@ def test_a_map_may_invoke_another_app(shop, home):
     with serving(home, main) as office:
         made = office.client.workflows.invoke("main").result(30)
     assert made == [0, 7, 14, 21, 28]
+
+
+@pytest.mark.parametrize("value", [7, None, "\ud800"])
+def test_headers_that_are_no_text_are_refused(shop, office, value):
+    with pytest.raises(RunFailed, match=r"headers map text|cannot be asked"):
+        start(office, "sell", input={"name": "x"}, headers={"x": value}).result(30)
+
+
+def test_what_json_cannot_hold_is_refused_at_once(shop, home):
+    @workflow(app="office")
+    async def main(ctx: Context) -> None:
+        await ctx.invoke("buy", reference("sell", app="shop"), headers={"x": 1j})
+
+    with serving(home, main) as office:
+        handle = office.client.workflows.invoke("main")
+        with pytest.raises(RunFailed, match="'sell' cannot be asked"):
+            handle.result(30)
+
+
+def test_a_wrong_input_is_refused_also_for_a_run_that_exists(shop, office):
+    start(office, "sell", input={"name": "tea"}, run_id="once").result(30)
+    with pytest.raises(RunFailed, match="'nam'") as caught:
+        start(office, "sell", input={"nam": 1}, run_id="once").result(30)
+    assert caught.value.error.type == "InvalidInput"
+
+
+@pytest.mark.parametrize(
+    ("input", "options", "message"),
+    [
+        ({"nam": 1}, {}, "'nam'"),
+        ({"name": "milk"}, {"run_id": "once"}, "another input"),
+    ],
+)
+def test_a_detached_child_that_is_refused_says_so_when_it_is_awaited(
+    shop, home, input, options, message
+):
+    @workflow(app="office")
+    async def main(ctx: Context) -> Any:
+        sell = reference("sell", app="shop")
+        await ctx.invoke("first", sell, {"name": "tea"}, run_id="once")
+        return await (await ctx.start("later", sell, input, **options))
+
+    with serving(home, main) as office:
+        handle = office.client.workflows.invoke("main")
+        with pytest.raises(RunFailed, match=message):
+            handle.result(30)
+
+
+class Line(BaseModel):
+    colour: Colour
+    name: str
+
+
+class Bill(BaseModel):
+    lines: list[Line]
+
+
+def test_a_result_of_nested_types_is_made_from_what_the_other_process_has():
+    stored = nbflow.Unresolved(
+        "shop:Bill",
+        {"lines": [nbflow.Unresolved("shop:Line", {"colour": "red", "name": "x"})]},
+    )
+    made = reference("bill", app="shop", output=Bill).result(stored)
+    assert made == Bill(lines=[Line(colour=Colour.RED, name="x")])
