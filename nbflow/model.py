@@ -432,7 +432,7 @@ class RunEvent:
         words = [f"{self.timestamp:%H:%M:%S}", f"#{self.index}", self.type.value]
         if self.step is not None:
             words.append(short(self.step, 200))
-        if self.attempt is not None:
+        if self.attempt is not None and self.data.get("attempt") is None:
             words.append(f"attempt={self.attempt}")
         words += [
             f"{short(str(name), 40)}={short(as_text(value), 120)}"

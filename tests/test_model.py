@@ -251,6 +251,10 @@ class TestRunEvent:
             '12:00:00 #4 step.started crawl~0/fetch attempt=2 kind=run tags=["a", 1]'
         )
 
+    def test_names_the_attempt_once(self) -> None:
+        started = an_event(type=EventType.RUN_STARTED, attempt=1, data={"attempt": 1})
+        assert str(started).count("attempt=1") == 1
+
     @given(
         st.text(),
         st.dictionaries(st.text(max_size=9), st.text() | st.binary() | st.integers()),
