@@ -201,7 +201,7 @@ class Cli:
         return [sys.executable, "-m", "nbflow", *words]
 
 
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Look again and again until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

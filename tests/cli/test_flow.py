@@ -27,7 +27,7 @@ def test_keys_are_listed_paused_set_and_resumed(cli: Cli) -> None:
         in cli("flow", "set", "api", "--rate", "2", "--period", "1m").stdout
     )
     cli("flow", "reset", "api")
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode == 0
 
 

@@ -249,7 +249,7 @@ def test_an_interrupt_cancels_the_run_and_leaves_it_resumable(
     process = cli.start("run", "flows.py::slow")
     cli.wait_for("began")
     process.send_signal(number)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 1
     assert out == ""
     run_id = cli.newest()
@@ -271,7 +271,7 @@ def test_a_second_interrupt_leaves_at_once(cli: Cli) -> None:
     while "canceling" not in process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     assert f"left at once: nbflow resume {cli.newest()} flows.py::hog" in err
 
@@ -285,7 +285,7 @@ def test_a_run_of_another_process_is_only_looked_at(cli: Cli) -> None:
     while "slow" not in watcher.stderr.readline():
         pass
     watcher.send_signal(signal.SIGINT)
-    _, err = watcher.communicate(timeout=20)
+    _, err = watcher.communicate(timeout=120)
     assert "goes on in its own process" in err
     assert process.poll() is None
     assert cli.json("show", run_id, "--json")[0]["status"] == "running"
@@ -313,7 +313,7 @@ def test_a_terminal_shows_the_tree_and_is_left_in_order(cli: Cli) -> None:
             break
         shown += some
     os.close(ours)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     text = shown.decode()
     assert "✓ fetch" in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
@@ -342,7 +342,7 @@ def test_a_second_process_waits_for_the_first(cli: Cli) -> None:
     second = cli("run", "flows.py")
     assert f"process {first.pid}" in second.stderr
     assert "waiting for another one" in second.stderr
-    out, _ = first.communicate(timeout=20)
+    out, _ = first.communicate(timeout=120)
     assert out == '"rested"\n'
 
 

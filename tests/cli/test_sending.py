@@ -28,7 +28,7 @@ def test_a_run_is_answered_and_sent_what_it_waits_for(cli: Cli) -> None:
     sent = cli("send", "flows-run/payment", '{"order": 7}')
     assert f"1 waiting run: {run}" in sent.stdout
 
-    out, told = process.communicate(timeout=30)
+    out, told = process.communicate(timeout=120)
     assert process.returncode == 0
     assert f"answer it with nbflow answer {run} sure VALUE" in told
     assert json.loads(out) == ["payment", {"order": 7}]

@@ -29,7 +29,7 @@ def test_who_invokes_follows_the_run_like_run(cli: Cli) -> None:
     failed = cli("invoke", "flows/fails", code=1)
     assert "RuntimeError: not ready" in failed.stderr
     server.send_signal(signal.SIGINT)
-    _, told = server.communicate(timeout=30)
+    _, told = server.communicate(timeout=120)
     assert server.returncode == 0
     assert "completed after" in told
     assert "stopping" in told
@@ -41,7 +41,7 @@ def test_what_is_invoked_before_anybody_serves_waits(cli: Cli) -> None:
     assert client.stderr is not None
     assert "nobody serves app 'flows' now" in client.stderr.readline()
     served(cli, "flows.py")
-    out, _ = client.communicate(timeout=30)
+    out, _ = client.communicate(timeout=120)
     assert json.loads(out)["title"] == "LATE"
 
 

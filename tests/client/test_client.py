@@ -92,7 +92,7 @@ class TestInvoke:
         later = client.workflows.invoke("add", input={"a": 1}, delay="1h")
         assert later.run.not_before > moment
         soon = client.workflows.invoke("add", input={"a": 1}, delay=0.01)
-        assert soon.result(10) == 2
+        assert soon.result(60) == 2
 
     def test_wrong_input_records_no_run(self, client):
         with pytest.raises(InvalidInput, match="'add'"):
@@ -129,7 +129,7 @@ class TestInvoke:
         handles = client.workflows.invoke_many(
             "add", [{"a": i} for i in range(50)], label="batch"
         )
-        assert [handle.result(10) for handle in handles] == list(range(1, 51))
+        assert [handle.result(60) for handle in handles] == list(range(1, 51))
         first = [client.runs.events(each.run_id)[0] for each in handles]
         assert {event.data["label"] for event in first} == {"batch"}
         assert client.workflows.invoke_many("add", []) == []
@@ -152,7 +152,7 @@ class TestList:
         a = client.workflows.invoke("add", input={"a": 1}, label="x")
         b = client.workflows.invoke("nap", label="y")
         c = client.workflows.invoke("add", input={"a": 2}, label="y")
-        a.result(10), c.result(10)
+        a.result(60), c.result(60)
         runs = client.runs
         assert ids(runs.list()) == [c.run_id, b.run_id, a.run_id]
         assert ids(runs.list(status="running")) == [b.run_id]
@@ -170,7 +170,7 @@ class TestList:
     def test_pages_are_stable(self, client):
         client.workflows.invoke_many("add", [{"a": i} for i in range(5)])
         first = client.runs.list(limit=2)
-        client.workflows.invoke("add", input={"a": 9}).result(10)
+        client.workflows.invoke("add", input={"a": 9}).result(60)
         second = client.runs.list(limit=2, cursor=first.cursor)
         third = client.runs.list(limit=2, cursor=second.cursor)
         assert third.cursor is None
@@ -180,7 +180,7 @@ class TestList:
 
     def test_children_and_parents_know_each_other(self, client):
         handle = client.workflows.invoke("parent")
-        handle.result(10)
+        handle.result(60)
         (child,) = client.runs.list(parent=handle.run_id)
         assert handle.run.children == (child.run_id,)
         assert (child.parent, child.parent_step) == (handle.run_id, "kid")
@@ -193,7 +193,7 @@ class TestList:
 
     def test_a_prefix_finds_the_one_run(self, client):
         for name in ("alpha-1", "alpha-2", "beta"):
-            client.workflows.invoke("add", input={"a": 1}, run_id=name).result(10)
+            client.workflows.invoke("add", input={"a": 1}, run_id=name).result(60)
         assert client.runs.find("be") == "beta"
         assert client.runs.find("alpha-1") == "alpha-1"
         with pytest.raises(AmbiguousRunId, match="alpha-1, alpha-2"):
@@ -204,7 +204,7 @@ class TestList:
     def test_tables_have_a_row_a_run_or_step(self, client):
         pytest.importorskip("pandas")
         handle = client.workflows.invoke("add", input={"a": 1})
-        handle.result(10)
+        handle.result(60)
         table = client.runs.frame(workflow="add")
         assert list(table["run_id"]) == [handle.run_id]
         assert list(table["status"]) == ["completed"]
@@ -227,7 +227,7 @@ class TestCancel:
 
     def test_filters_mean_unfinished_runs_only(self, client):
         done = client.workflows.invoke("add", input={"a": 1})
-        done.result(10)
+        done.result(60)
         a = client.workflows.invoke("nap", label="x").run_id
         b = client.workflows.invoke("nap", label="y").run_id
         assert client.runs.cancel(status="completed") == []
@@ -261,7 +261,7 @@ class TestResume:
         with pytest.raises(RunActive):
             client.runs.resume(live.run_id, plan=True)
         done = client.workflows.invoke("add", input={"a": 1})
-        done.result(10)
+        done.result(60)
         with pytest.raises(RunFinished, match="use rerun"):
             client.runs.resume(done.run_id)
         with pytest.raises(RunNotFound):
@@ -292,37 +292,37 @@ class TestResume:
         engine = serve(before)
         handle = engine.client.workflows.invoke("edit")
         with pytest.raises(Exception, match="3"):
-            handle.result(10)
+            handle.result(60)
         engine.close()
         client = serve(after).client
         handle = client.runs.handle(handle.run_id)
         plan = handle.resume(plan=True, refresh="second")
         assert (plan.kept, plan.to_run) == (("first",), ("second",))
-        assert handle.resume(refresh="second").result(10) == 3
+        assert handle.resume(refresh="second").result(60) == 3
         assert calls == [1, 2, 2]
 
 
 class TestRerun:
     def test_a_new_run_of_present_code(self, client):
         old = client.workflows.invoke("add", input={"a": 5})
-        old.result(10)
+        old.result(60)
         new = client.runs.rerun(old.run_id)
-        assert new.result(10) == 6
+        assert new.result(60) == 6
         assert (new.run.rerun_of, new.run_id != old.run_id) == (old.run_id, True)
-        assert old.rerun(input={"a": 7, "b": 1}).result(10) == 8
+        assert old.rerun(input={"a": 7, "b": 1}).result(60) == 8
 
     def test_from_a_step_on_the_former_ones_are_kept(self, client):
         old = client.workflows.invoke("add", input={"a": 5})
-        old.result(10)
+        old.result(60)
         calls.clear()
         new = client.runs.rerun(old.run_id, from_step="second", step_input=[30])
-        assert new.result(10) == 35
+        assert new.result(60) == 35
         assert calls == [30]
         assert new.run.from_step == "second"
 
     def test_wrong_steps_are_refused(self, client):
         old = client.workflows.invoke("add", input={"a": 5})
-        old.result(10)
+        old.result(60)
         with pytest.raises(StepNotFound, match="Its steps: 'first', 'second'"):
             client.runs.rerun(old.run_id, from_step="third")
         with pytest.raises(InvalidOption, match="from_step= only"):
@@ -337,7 +337,7 @@ class TestRerun:
 class TestDelete:
     def test_ended_runs_only(self, client):
         done = client.workflows.invoke("add", input={"a": 5})
-        done.result(10)
+        done.result(60)
         live = client.workflows.invoke("nap")
         with pytest.raises(RunActive, match="Cancel it first"):
             client.runs.delete([done.run_id, live.run_id])
@@ -350,7 +350,7 @@ class TestDelete:
 
     def test_prune_needs_a_criterion(self, client):
         for handle in client.workflows.invoke_many("add", [{"a": 1}] * 5):
-            handle.result(10)
+            handle.result(60)
         client.workflows.invoke("nap")
         runs = client.runs
         assert runs.prune() == 0
@@ -392,7 +392,7 @@ class TestPlaces:
         client = Client(home, "t")
         assert client.runs.list() == []
         serve(add)
-        assert client.workflows.invoke("add", input={"a": 1}).result(10) == 2
+        assert client.workflows.invoke("add", input={"a": 1}).result(60) == 2
 
     def test_the_only_app_of_a_home_is_taken(self, home, serve):
         serve(add)
@@ -418,7 +418,7 @@ class TestPlaces:
 
     def test_records_outlive_the_process(self, client):
         handle = client.workflows.invoke("add", input={"a": 4})
-        handle.result(10)
+        handle.result(60)
         run = pickle.loads(pickle.dumps(handle.run))
         assert (run.result, run.input) == (5, {"a": 4, "b": 1})
 
@@ -427,7 +427,7 @@ class TestPlaces:
 
         def use() -> None:
             handle = client.workflows.invoke("add", input={"a": 1})
-            results.append(handle.result(10))
+            results.append(handle.result(60))
             client.runs.list()
 
         threads = [threading.Thread(target=use) for _ in range(20)]
@@ -442,7 +442,7 @@ class TestPlaces:
 
         engine = serve(add)
         handle = engine.client.workflows.invoke("add", input={"a": 4})
-        handle.result(10)
+        handle.result(60)
         engine.close()
         with sqlite3.connect(home / "t" / "store.db") as connection:
             connection.execute(

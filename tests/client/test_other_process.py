@@ -66,15 +66,15 @@ def test_a_run_is_started_and_followed(client):
     handle = client.workflows.invoke("nap", input={"seconds": 0.05}, label="x")
     assert handle.run.label == "x"  # durable before invoke returns
     assert [event.type for event in handle.stream()][-1] == "run.completed"
-    assert handle.result(10) == 0.05
+    assert handle.result(60) == 0.05
     many = client.workflows.invoke_many("nap", [{"seconds": 0.01}] * 20)
-    assert [each.result(10) for each in many] == [0.01] * 20
+    assert [each.result(60) for each in many] == [0.01] * 20
 
 
 def test_large_values_go_with_a_command(client):
     data = bytes(range(256)) * 1_000
     handle = client.workflows.invoke("size", input={"data": data})
-    assert handle.result(10) == len(data)
+    assert handle.result(60) == len(data)
     assert handle.run.input == {"data": data}
 
 
@@ -83,7 +83,7 @@ def test_refusals_come_back_as_their_errors(client):
         client.workflows.invoke("fail", input={"x": "y"})
     with pytest.raises(WorkflowNotFound, match="'nap'"):
         client.workflows.invoke("map")
-    client.workflows.invoke("nap", run_id="mine").result(10)
+    client.workflows.invoke("nap", run_id="mine").result(60)
     with pytest.raises(RunIdConflict):
         client.workflows.invoke("fail", input={"x": 1}, run_id="mine")
     with pytest.raises(RunNotFound):
@@ -96,12 +96,12 @@ def test_cancel_resume_rerun_and_delete_reach_it(client):
         client.runs.resume(handle.run_id)
     assert client.runs.cancel(status="running", reason="no") == [handle.run_id]
     with pytest.raises(RunCanceled, match="no"):
-        handle.result(10)
+        handle.result(60)
     resumed = handle.resume()
     assert resumed.status is RunStatus.RUNNING
     assert handle.cancel()
     rerun = handle.rerun(input={"seconds": 0.02})
-    assert rerun.result(10) == 0.02
+    assert rerun.result(60) == 0.02
     assert rerun.run.rerun_of == handle.run_id
     assert client.runs.delete([handle.run_id, rerun.run_id]) == 2
     assert client.runs.list() == []
@@ -110,10 +110,10 @@ def test_cancel_resume_rerun_and_delete_reach_it(client):
 def test_a_failure_has_the_users_frames(client):
     handle = client.workflows.invoke("fail", input={"x": 1})
     with pytest.raises(RunFailed, match="ValueError: no 1") as info:
-        handle.result(10)
+        handle.result(60)
     assert "in fail" in info.value.error.traceback
     with pytest.raises(RunFailed):
-        handle.resume().result(10)
+        handle.resume().result(60)
 
 
 def test_without_an_engine_commands_are_kept_and_said_to_be(client, served):
@@ -130,9 +130,9 @@ def test_without_an_engine_commands_are_kept_and_said_to_be(client, served):
     with pytest.raises(TimeoutError):
         handle.result(0.05)
     served.start()
-    assert handle.result(10) == 0.02
+    assert handle.result(60) == 0.02
     with pytest.raises(RunCanceled):
-        live.result(10)
+        live.result(60)
 
 
 def test_without_an_engine_the_catalogue_still_knows_the_names(client, served):
@@ -147,5 +147,5 @@ def test_a_killed_engine_leaves_its_runs_waiting(client, served):
     assert handle.run.waiting[0] == "nobody executes it: its engine is gone"
     assert "nobody executes it" in repr(handle)
     served.start()
-    assert handle.result(10) == 0.5
+    assert handle.result(60) == 0.5
     assert handle.run.recoveries == 1

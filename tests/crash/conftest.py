@@ -50,7 +50,7 @@ class Served:
 
     def close(self) -> None:
         try:
-            self.process.communicate(timeout=20)
+            self.process.communicate(timeout=120)
         finally:
             self.process.kill()
             self.process.wait()
@@ -76,7 +76,7 @@ def serve(tmp_path: Path, home: Path) -> Iterator[Callable[..., Served]]:
 def eventually() -> Callable[[Callable[[], Any]], Any]:
     """Waits until a condition holds; its value."""
 
-    def wait(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    def wait(condition: Callable[[], Any], seconds: float = 60) -> Any:
         deadline = time.monotonic() + seconds
         while not (value := condition()):
             assert time.monotonic() < deadline, "it did not happen"

@@ -31,7 +31,7 @@ from nbflow.client import Client
 
 APP = "bench"
 RUN = "main-run"
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Real seconds after which a run that does not end is taken to hang."""
 
 

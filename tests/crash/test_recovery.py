@@ -118,7 +118,7 @@ class Lives:
         return self.engine.client.workflows.invoke(name, run_id=RUN)
 
     def result(self) -> Any:
-        return self.engine.client.runs.handle(RUN).result(timeout=20)
+        return self.engine.client.runs.handle(RUN).result(timeout=60)
 
 
 def completed(run: RunHandle[Any]) -> list[str]:

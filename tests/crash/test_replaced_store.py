@@ -95,7 +95,7 @@ def test_a_store_that_was_taken_away_is_named_and_not_served(live, harm):
     live.go()
 
     with pytest.raises(StoreReplaced, match="was deleted, moved or replaced") as caught:
-        live.handle.result(timeout=20)
+        live.handle.result(timeout=60)
     assert str(live.path / "store.db") in str(caught.value)
     host = live.engine._host
     with pytest.raises(StoreReplaced):
@@ -109,7 +109,7 @@ def test_what_is_put_in_the_place_of_a_store_is_not_written(live):
     before = (live.path / "store.db").read_bytes()
     live.go()
     with pytest.raises(StoreReplaced):
-        live.handle.result(timeout=20)
+        live.handle.result(timeout=60)
 
     live.engine.close()
 
@@ -145,14 +145,14 @@ def test_an_engine_that_was_stopped_lets_the_next_one_in(live, eventually):
     delete(live.path)
     live.go()
     with pytest.raises(StoreReplaced):
-        live.handle.result(timeout=20)
+        live.handle.result(timeout=60)
 
     eventually(lambda: not live.engine._host._thread.is_alive())
 
     shutil.rmtree(live.path)
     with Engine(live.path.parent, APP, WORKFLOWS) as other:
         handle = other.client.workflows.invoke("short")
-        assert handle.result(timeout=20) == 1
+        assert handle.result(timeout=60) == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -185,7 +185,7 @@ def test_a_fork_is_refused_and_harms_nothing(live):
     assert len(answers) == 4
     assert all(f"belongs to process {os.getpid()}" in each for each in answers), answers
     live.go()
-    assert live.handle.result(timeout=20) == 16
+    assert live.handle.result(timeout=60) == 16
 
 
 def test_an_engine_that_slept_through_its_replacement_is_fenced(
@@ -219,7 +219,7 @@ def test_an_engine_whose_epoch_is_over_stops_at_its_next_commit(live):
     with pytest.raises(
         Exception, match="another engine took this store over"
     ) as caught:
-        live.handle.result(timeout=20)
+        live.handle.result(timeout=60)
 
     assert type(caught.value).__name__ == "EngineFenced"
     assert other.epoch > 1

@@ -20,7 +20,7 @@ from nbflow._engine.threads import Outcome
 from nbflow.context import Context, RunFacts, StepInfo, current_context
 from nbflow.errors import NotSerializable
 
-SOON = 1.0
+SOON = 20.0
 FACTS = RunFacts("r-1", "wf", "app", {"n": 1}, {}, None, 2, None, "r-1", 0)
 
 
@@ -118,7 +118,7 @@ def gone(pid: int, within: float = SOON) -> bool:
 
 def read_pid(path: Path) -> int:
     """The number that a process writes to a file, once it is there."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         if path.exists() and path.read_text().endswith("\n"):
             return int(path.read_text())

@@ -107,7 +107,7 @@ def start(office: Engine, target: str, **more: Any) -> RunHandle[Any]:
     return office.client.workflows.invoke("buy", input=made)
 
 
-def until(condition: Callable[[], Any], seconds: float = 30) -> None:
+def until(condition: Callable[[], Any], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came to be"

@@ -115,5 +115,5 @@ def test_a_bar_that_is_interrupted_leaves_other_bars_their_lock(sink, hooks):
     other = threading.Thread(target=tqdm(range(3), file=io.StringIO()).close)
     other.daemon = True
     other.start()
-    other.join(10)
+    other.join(60)
     assert not other.is_alive()

@@ -197,7 +197,7 @@ def test_without_timers_the_loop_waits_until_it_is_woken(clock, loop):
 
     thread = run_in_thread(loop, main())
     loop.call_soon_threadsafe(woken.set)
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert seconds(clock) == 0
 
@@ -210,7 +210,7 @@ def test_advance_fires_what_became_due_while_work_holds_time(clock, loop):
     wait_until_idle(clock, 1)
     assert thread.is_alive()
     clock.advance(timedelta(seconds=30))
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert seconds(clock) == 60
 
@@ -254,7 +254,7 @@ def test_two_loops_of_one_clock_share_its_time(clock):
     wait_until_idle(clock, 2)
     clock.idle()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert order == [
         (1, "first"),
         (2, "second"),

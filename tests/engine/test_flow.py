@@ -537,7 +537,7 @@ def test_a_canceled_thread_keeps_its_slot_until_it_has_ended(kind):
         running.append(n)
         began.set()
         if n == 0:
-            go_on.wait(10)
+            go_on.wait(60)
             running.remove(0)
 
     async def calls(ctx: Context, n: int) -> None:

@@ -49,7 +49,7 @@ def host() -> Iterator[Host]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.001)
@@ -84,10 +84,10 @@ def test_a_codec_that_cannot_read_a_result_is_heard_of_by_who_waits(
 ) -> None:
     values = make.spec.inputs.validate_call((), {})
     first = host.invoke(make.spec, values)
-    first.future().result(10)
+    first.future().result(60)
     monkeypatch.setattr(sys.modules[__name__], "is_readable", False)
     ticket = host.follow(first.run_id)
-    ticket.future().result(10)
+    ticket.future().result(60)
     assert isinstance(ticket.error, SystemExit)
 
 
@@ -98,18 +98,18 @@ def test_a_posted_call_that_raises_is_logged_and_those_behind_it_are_made(
 
     def hold() -> None:
         is_held.set()
-        goes_on.wait(10)
+        goes_on.wait(60)
 
     def fail() -> None:
         raise SystemExit("of a user's codec")
 
     with caplog.at_level(logging.ERROR, "nbflow"):
         host.post(hold)
-        assert is_held.wait(10)
+        assert is_held.wait(60)
         host.post(fail)
         host.post(is_made.set)
         goes_on.set()
-        assert is_made.wait(10)
+        assert is_made.wait(60)
     assert "a call raised SystemExit: of a user's codec" in caplog.text
 
 
@@ -139,12 +139,12 @@ def test_the_switch_interval_is_short_until_no_engine_is_active(
             other_run = other.client.workflows.invoke("wait_second")
             until(lambda: other_run.status == "running")
             first.set()
-            one_run.result(10)
+            one_run.result(60)
             assert one._host is not None
             one._host.call(lambda: None)  # it has come to rest now
             assert sys.getswitchinterval() < FORMER
             second.set()
-            other_run.result(10)
+            other_run.result(60)
             until(lambda: sys.getswitchinterval() == pytest.approx(FORMER))
     finally:
         sys.setswitchinterval(before)

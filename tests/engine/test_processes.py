@@ -187,7 +187,7 @@ def test_functions_and_classes_of_a_script_go_by_value(tmp_path):
         """,
         tmp_path,
     )
-    assert process.communicate(timeout=60)[0].split("\n") == [
+    assert process.communicate(timeout=120)[0].split("\n") == [
         "doubling",
         "True 8",
         "",

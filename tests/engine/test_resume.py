@@ -59,7 +59,7 @@ async def test_a_crash_repeats_no_finished_step(lab: TestEngine) -> None:
     def wait() -> None:
         calls.append("wait")
         is_waiting.set()
-        goes_on.wait(10)
+        goes_on.wait(60)
 
     @workflow
     async def main(ctx: Context) -> list[str]:
@@ -68,7 +68,7 @@ async def test_a_crash_repeats_no_finished_step(lab: TestEngine) -> None:
         return [before, await ctx.run("after", note, "after")]
 
     handle = lab.start(main)
-    assert is_waiting.wait(10)
+    assert is_waiting.wait(60)
     lab.crash()
     goes_on.set()
     assert await lab.client.runs.handle(handle.run_id) == ["before", "after"]

@@ -79,7 +79,7 @@ async def test_the_error_is_of_the_original_type_after_a_restart_too(
 
     def wait() -> None:
         is_waiting.set()
-        goes_on.wait(10)
+        goes_on.wait(60)
 
     @workflow
     async def main(ctx: Context) -> tuple[int, int]:
@@ -93,7 +93,7 @@ async def test_the_error_is_of_the_original_type_after_a_restart_too(
         return status, len(fetched)
 
     handle = lab.start(main)
-    assert is_waiting.wait(10)
+    assert is_waiting.wait(60)
     lab.crash()
     goes_on.set()
     assert await lab.client.runs.handle(handle.run_id) == (404, 1)
@@ -201,13 +201,13 @@ def test_a_steps_timeout_does_not_count_waiting_for_a_thread(
 ) -> None:
     @workflow
     async def main(ctx: Context) -> list[None]:
-        calls = (ctx.run(time.sleep, 0.15, timeout=0.4, retries=0) for _ in range(5))
+        calls = (ctx.run(time.sleep, 0.4, timeout=2.5, retries=0) for _ in range(8))
         return await asyncio.gather(*calls)
 
     assert one_thread._specs is not None
     one_thread._specs["main"] = main.spec
     handle = one_thread.client.workflows.invoke("main")
-    assert handle.result(10) == [None] * 5
+    assert handle.result(60) == [None] * 8
 
 
 @pytest.mark.parametrize("timeout", [None, 30])
@@ -220,7 +220,7 @@ def test_a_step_that_waits_for_a_thread_is_not_called_after_a_cancel(
     def hold(number: int) -> None:
         calls.append(number)
         is_called.set()
-        goes_on.wait(10)
+        goes_on.wait(60)
 
     @workflow
     async def main(ctx: Context) -> None:
@@ -233,10 +233,10 @@ def test_a_step_that_waits_for_a_thread_is_not_called_after_a_cancel(
     assert one_thread._specs is not None
     one_thread._specs |= {"main": main.spec, "other": other.spec}
     handle = one_thread.client.workflows.invoke("main")
-    assert is_called.wait(10)
+    assert is_called.wait(60)
     handle.cancel()
     goes_on.set()
-    assert one_thread.client.workflows.invoke("other").result(10) == 5
+    assert one_thread.client.workflows.invoke("other").result(60) == 5
     assert calls == [0]
 
 

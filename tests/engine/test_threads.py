@@ -291,7 +291,7 @@ def test_closing_ends_the_idle_threads_and_drops_waiting_calls():
         return thread
 
     thread = bench.run(main())
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert made == []
     bench.loop.close()
@@ -310,7 +310,7 @@ def test_an_outcome_for_a_closed_loop_is_dropped():
     bench.loop.close()
     release.set()
     bench.runner._queue.put(None)
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 

@@ -26,6 +26,6 @@ def test_a_watch_that_is_set_again_at_once_goes_on() -> None:
     first.join(0.5)
     [last] = watchers() - others
     watch.set(False)
-    last.join(10)
+    last.join(60)
     assert not last.is_alive()
     loop.close()
