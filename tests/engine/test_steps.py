@@ -293,6 +293,7 @@ async def test_one_call_is_awaited_once(
     handle = lab.start(main)
     with pytest.raises(nbflow.RunFailed, match=named):
         await handle
+    assert handle.run.attempt == 1  # more of the same would fail the same way
     assert len(lab.client.runs.list(workflow="_kid")) <= 1
     assert len(handle.steps) <= 1
 
