@@ -430,8 +430,8 @@ class Core:
             row = self.store.run(run_id)
             if row is None:
                 raise RunNotFound(
-                    f"there is no run {run_id!r} in app {self.app!r}: look it up with "
-                    "`nbflow runs`",
+                    f"there is no run {run_id!r} in app {self.app!r}: "
+                    "client.runs.list() shows those there are",
                     run_id=run_id,
                 )
             if row.status not in UNFINISHED_RUN:

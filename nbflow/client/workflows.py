@@ -34,7 +34,12 @@ class WaitResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WorkflowInfo:
-    """A workflow as the app's catalogue has it."""
+    """A workflow as the app's catalogue has it.
+
+    Attributes:
+        target: the file or notebook it was defined in and its name, as commands take
+            it; None where that is not known.
+    """
 
     name: str
     app: str
@@ -42,6 +47,7 @@ class WorkflowInfo:
     input_schema: dict[str, Any] | None = field(default=None, hash=False, repr=False)
     output_schema: dict[str, Any] | None = field(default=None, hash=False, repr=False)
     source: str | None = field(default=None, repr=False)
+    target: str | None = None
     updated_at: datetime | None = None
 
 
@@ -366,6 +372,7 @@ def _from_row(app: str, row: WorkflowRow) -> WorkflowInfo:
         None if row.input_schema is None else codecs.parse(row.input_schema),
         None if row.output_schema is None else codecs.parse(row.output_schema),
         row.source,
+        row.target,
         None if row.at is None else from_micros(row.at),
     )
 
@@ -378,6 +385,7 @@ def _from_spec(app: str, spec: WorkflowSpec) -> WorkflowInfo:
         spec.inputs.input_schema,
         spec.inputs.output_schema,
         spec.source,
+        spec.target,
     )
 
 
