@@ -304,9 +304,7 @@ class Board:
         facts.note = _text(event.data.get("message"))
 
     def _take_total(self, name: str, total: float | None) -> None:
-        family = self.families.setdefault(
-            family_name(name), Family(family_name(name))
-        )
+        family = self.families.setdefault(family_name(name), Family(family_name(name)))
         family.totals[name] = int(total or 0)
 
     def _open(self) -> list[Facts]:
