@@ -190,8 +190,13 @@ class Workflows:
         retries: int | None = None,
         retry_delay: RetryDelay | None = None,
         timeout: Any = None,
+        flow_control: FlowControl | None = None,
+        delay: Any = None,
+        not_before: datetime | None = None,
     ) -> Handles:
         """Start a run for each input, all of them in one commit.
+
+        The options are those of `invoke`, the same for all.
 
         Raises:
             WorkflowNotFound, InvalidInput, InvalidOption: as `invoke`; no run is
@@ -205,7 +210,12 @@ class Workflows:
                 value=inputs,
             )
         label = None if label is None else names.check_label(label)
-        common = _Common(headers, label, _options(retries, retry_delay, timeout), None)
+        common = _Common(
+            headers,
+            label,
+            _options(retries, retry_delay, timeout, flow_control),
+            self._wake(delay, not_before),
+        )
         host = self._access.host()
         if host is None:
             some = [*inputs]
@@ -263,10 +273,15 @@ class Workflows:
             }
             for id, input in zip(run_ids, inputs, strict=True)
         ]
-        outcome = inbox.send(access, commands)
+        outcomes, kept = inbox.send_or_keep(access, commands)
         return [
-            RunHandle(id, access=access, workflow=name, is_recorded=outcome is not None)
-            for id in run_ids
+            RunHandle(
+                id,
+                access=access,
+                workflow=name,
+                command=command if outcomes is None else None,
+            )
+            for id, command in zip(run_ids, kept, strict=True)
         ]
 
     def _spec(self, host: Host, name: str) -> WorkflowSpec:
