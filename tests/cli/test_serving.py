@@ -47,8 +47,7 @@ def test_who_stops_waiting_is_told_how_the_run_is_served(cli: Cli) -> None:
     assert client.stderr is not None
     told = client.stderr.readline()
     assert "waits for `nbflow serve flows.py --app flows-run` or its kernel" in told
-    while "queued" not in client.stderr.readline():
-        pass
+    assert any("queued" in each for each in client.stderr)
     client.send_signal(signal.SIGINT)
     _, told = client.communicate(timeout=30)
     assert "waits to be served: nbflow show" in told
