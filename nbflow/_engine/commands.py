@@ -216,7 +216,8 @@ def publish_catalogue(core: Core) -> None:
 
 def publish(core: Core, spec: Any, known: WorkflowRow | None = None) -> None:
     """Write one workflow into the catalogue, if it is not there as it is."""
-    if known is not None and known.definition == spec.definition:
+    present = (spec.definition, spec.target)
+    if known is not None and (known.definition, known.target) == present:
         return
     schema = spec.inputs.input_schema
     output = spec.inputs.output_schema
@@ -227,7 +228,7 @@ def publish(core: Core, spec: Any, known: WorkflowRow | None = None) -> None:
             to_json(schema) if schema is not None else None,
             to_json(output) if output is not None else None,
             spec.source,
-            None,
+            spec.target,
             core.clock.micros(),
         )
     )

@@ -285,6 +285,7 @@ class Core:
             return
         events = self.store.events(journal.n)
         memo = read_memo(events)
+        memo.forget_deleted(self._is_there)
         if by == "recovery" and memo.idle_recoveries >= RECOVERIES:
             self.end(journal, given_up(journal, memo))
             return
@@ -312,6 +313,11 @@ class Core:
         journal.spent = journal.attempt - 1 - history.body_retries(events)
         journal.update()
         self.admit(run)
+
+    def _is_there(self, run_id: str) -> bool:
+        """Whether there is such a run."""
+        is_known = run_id in self.live or run_id in self.parked
+        return is_known or self.store.run(run_id) is not None
 
     def enter_soon(self, journal: Journal, by: str | None) -> None:
         """Enter a run again once the present batch is committed.
@@ -424,8 +430,8 @@ class Core:
             row = self.store.run(run_id)
             if row is None:
                 raise RunNotFound(
-                    f"there is no run {run_id!r} in app {self.app!r}: look it up with "
-                    "`nbflow runs`",
+                    f"there is no run {run_id!r} in app {self.app!r}: "
+                    "client.runs.list() shows those there are",
                     run_id=run_id,
                 )
             if row.status not in UNFINISHED_RUN:

@@ -215,8 +215,8 @@ class Mailbox:
         row = self._commits.store.run(run_id)
         if row is None:
             raise RunNotFound(
-                f"there is no run {run_id!r} in app {self._app!r}: `nbflow runs` "
-                "lists them",
+                f"there is no run {run_id!r} in app {self._app!r}: "
+                "client.runs.list() shows those there are",
                 run_id=run_id,
             )
         if row.status in TERMINAL_RUN:

@@ -23,7 +23,8 @@ def find_row(core: Core, run_id: str) -> RunRow:
     row = core.store.run(run_id)
     if row is None:
         raise RunNotFound(
-            f"there is no run {run_id!r} in app {core.app!r}: `nbflow runs` lists them",
+            f"there is no run {run_id!r} in app {core.app!r}: client.runs.list() shows "
+            "those there are",
             run_id=run_id,
         )
     return row

@@ -8,7 +8,7 @@ from pathlib import Path
 from nbflow._store import lock, paths
 from nbflow.cli import failures
 from nbflow.client import Client
-from nbflow.errors import AmbiguousRunId, RunNotFound, StoreError
+from nbflow.errors import AmbiguousRunId, RunNotFound, StoreError, WorkflowNotFound
 
 
 def home_of(options: argparse.Namespace) -> Path:
@@ -76,6 +76,22 @@ def is_served(client: Client) -> bool:
     """Whether an engine of the client's app is alive, in whatever process."""
     assert client.home is not None
     return lock.holder(paths.app_dir(client.home, client.app)) is not None
+
+
+def target_of(client: Client, workflow: str) -> str | None:
+    """What loads a workflow again, where it is still there: a path and its name."""
+    try:
+        target = client.workflows.get(workflow).target
+    except (WorkflowNotFound, StoreError):
+        return None
+    if target is None or not target.endswith(f"::{workflow}"):
+        return None
+    file = Path(target.removesuffix(f"::{workflow}"))
+    if not file.is_file():
+        return None
+    here = Path.cwd()
+    shown = file.relative_to(here) if file.is_relative_to(here) else file
+    return f"{shown}::{workflow}"
 
 
 def command_line(options: argparse.Namespace, *words: str) -> str:

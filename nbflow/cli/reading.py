@@ -192,12 +192,14 @@ def _error_text(run: Run) -> str:
 
 def _tell_next(options: argparse.Namespace, client: Client, run: Run) -> None:
     """What can be done with the run."""
-    if run.status in (RunStatus.FAILED, RunStatus.CANCELED):
-        command = places.command_line(options, "resume", run.run_id)
-        print(f"\ngo on: {command} TARGET", file=sys.stderr)
-    elif not run.is_ended and not places.is_served(client):
-        command = places.command_line(options, "resume", run.run_id)
-        print(f"\nnobody executes it; go on: {command} TARGET", file=sys.stderr)
+    is_served = places.is_served(client)
+    is_stopped = run.status in (RunStatus.FAILED, RunStatus.CANCELED)
+    if not is_stopped and (run.is_ended or is_served):
+        return
+    target = places.target_of(client, run.workflow) or "TARGET"
+    words = ("resume", run.run_id, *(() if is_served else (target,)))
+    head = "" if is_stopped else "nobody executes it; "
+    print(f"\n{head}go on: {places.command_line(options, *words)}", file=sys.stderr)
 
 
 def _now() -> dt.datetime:

@@ -28,9 +28,16 @@ def send(access: Access, commands: Sequence[Mapping[str, Any]]) -> list[Any] | N
     Raises:
         NbflowError: of the kind with which the engine refused one.
     """
+    return send_or_keep(access, commands)[0]
+
+
+def send_or_keep(
+    access: Access, commands: Sequence[Mapping[str, Any]]
+) -> tuple[list[Any] | None, list[str]]:
+    """As `send`; the commands' ids too, for who wants to know what becomes of them."""
     assert access.folder is not None
     if not commands:
-        return []
+        return [], []
     is_served = access.holder() is not None
     if is_served:
         access.refuse_loop("a command to an engine in another process")
@@ -38,9 +45,22 @@ def send(access: Access, commands: Sequence[Mapping[str, Any]]) -> list[Any] | N
     if is_served:
         outcomes = _outcomes(access, ids)
         if outcomes is not None:
-            return [_result(outcome) for outcome in outcomes]
+            return [_result(outcome) for outcome in outcomes], ids
     warn(f"no engine serves app {access.app!r}: recorded, takes effect when one starts")
-    return None
+    return None, ids
+
+
+def is_applied(access: Access, id: str) -> bool:
+    """Whether an engine has come and carried out a command that was kept.
+
+    Raises:
+        NbflowError: of the kind with which it was refused.
+    """
+    reader = access.reader()
+    outcome = None if reader is None else reader.command(id)
+    if outcome is not None:
+        _result(outcome)
+    return outcome is not None
 
 
 def stored_value(access: Access, value: object) -> Any:

@@ -322,7 +322,9 @@ def resume(access: Access, run_id: str, refresh: str | Iterable[str] | None) -> 
 # Rerun
 
 
-def rerun(access: Access, run_id: str, given: Mapping[str, Any]) -> tuple[str, bool]:
+def rerun(
+    access: Access, run_id: str, given: Mapping[str, Any]
+) -> tuple[str, str | None]:
     """Start a new run of an old one's workflow.
 
     Args:
@@ -331,7 +333,7 @@ def rerun(access: Access, run_id: str, given: Mapping[str, Any]) -> tuple[str, b
         given: `from_step`, `input` and `step_input`, as far as they were given.
 
     Returns:
-        The new run's id, and whether it is recorded already.
+        The new run's id, and that of the command that is kept for it, if it is.
 
     Raises:
         StepNotFound: the run has no step `from_step`.
@@ -349,10 +351,11 @@ def rerun(access: Access, run_id: str, given: Mapping[str, Any]) -> tuple[str, b
         store = host.store
         for key, value in values.items():
             command[key] = inbox.stored_tree(value, store.put_blob)
-        return str(host.call(reruns.rerun, host.core, command)), True
+        return str(host.call(reruns.rerun, host.core, command)), None
     for key, value in values.items():
         command[key] = inbox.stored_value(access, value)
-    return new_id, inbox.send(access, [command]) is not None
+    outcomes, ids = inbox.send_or_keep(access, [command])
+    return new_id, ids[0] if outcomes is None else None
 
 
 def _check_rerun(access: Access, row: RunRow, given: Mapping[str, Any]) -> None:

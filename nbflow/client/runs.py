@@ -111,15 +111,23 @@ class Runs:
         """
         return operations.list_steps(self._access, run_id)
 
-    def events(self, run_id: str, offset: str = START) -> EventList:
+    def events(
+        self, run_id: str, offset: str = START, tail: int | None = None
+    ) -> EventList:
         """All events of a run after `offset`; a list with `.offset` and `.ended`.
+
+        Args:
+            run_id: the run.
+            offset: read strictly after it; "-1" from the start, "now" none yet.
+            tail: only that many from the end; only with "-1".
 
         Raises:
             RunNotFound: the app has no run of that id.
+            InvalidOption: `tail` is no whole number of 1 or more.
             OffsetError: its kinds say what is wrong with the offset.
             StoreDamaged: an event was changed outside of nbflow; names it.
         """
-        return read_events(self._access, run_id, offset)
+        return read_events(self._access, run_id, offset, tail)
 
     def stream(
         self,

@@ -18,6 +18,7 @@ from nbflow._engine.ending import Ending, read_ending
 from nbflow._engine.host import Host
 from nbflow._engine.tickets import Ticket
 from nbflow._store.base import RunRow
+from nbflow.client import inbox
 from nbflow.client.access import Access, is_ended
 from nbflow.client.notices import warn
 from nbflow.errors import (
@@ -45,7 +46,7 @@ class Watch:
         run_id: the run.
         ticket: what this process's engine gave for it.
         host: that engine.
-        is_recorded: False for a run that a kept command is to start.
+        command: id of a kept command that is to start the run.
     """
 
     __slots__ = (
@@ -53,7 +54,7 @@ class Watch:
         "_is_told",
         "_unexecuted",
         "access",
-        "is_recorded",
+        "command",
         "run_id",
         "ticket",
     )
@@ -64,15 +65,29 @@ class Watch:
         run_id: str,
         ticket: Ticket | None = None,
         host: Host | None = None,
-        is_recorded: bool = True,
+        command: str | None = None,
     ) -> None:
         self.access = access
         self.run_id = run_id
         self.ticket = ticket
-        self.is_recorded = is_recorded
+        self.command = command
         self._host = host
         self._unexecuted = 0
         self._is_told = False
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the run is in the store, as far as is known."""
+        return self.command is None
+
+    def check_command(self) -> None:
+        """Note what has become of the command that was kept for the run.
+
+        Raises:
+            NbflowError: the engine has refused it: there is no such run.
+        """
+        if self.command is not None and inbox.is_applied(self.access, self.command):
+            self.command = None
 
     def wait(self, timeout: float | None) -> Ending | None:
         """Block until the run has ended; None when `timeout` seconds have passed."""
@@ -171,7 +186,9 @@ class Watch:
             return self.access.find_row(self.run_id)
         row = self.access.look_up(self.run_id)
         if row is not None:
-            self.is_recorded = True
+            self.command = None
+        else:
+            self.check_command()
         return row
 
     def _read(self, row: RunRow) -> Ending:

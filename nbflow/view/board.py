@@ -80,7 +80,7 @@ class Family:
     failed: dict[str, Facts] = field(default_factory=dict)
     first: dt.datetime | None = None  # start
     last: dt.datetime | None = None  # end
-    progress: Facts | None = None  # of the map itself, where it tells its total
+    totals: dict[str, int] = field(default_factory=dict)  # of maps that tell theirs
 
     def note_times(self, facts: Facts) -> None:
         """Keep the span of time that the steps take."""
@@ -294,14 +294,18 @@ class Board:
     def _take_progress(self, event: RunEvent) -> None:
         if event.step is None:
             facts = self.progress = self.progress or Facts("")
-        elif event.step in self.steps or event.step not in self.families:
+        elif event.attempt is not None:
             facts = self._facts(event.step)
-        else:  # a map tells how many items it has
-            family = self.families[event.step]
-            facts = family.progress = family.progress or Facts(event.step)
+        else:  # no step's attempt: a map tells how many items it has
+            self._take_total(event.step, _float(event.data.get("total")))
+            return
         facts.done = _float(event.data.get("done"))
         facts.total = _float(event.data.get("total"))
         facts.note = _text(event.data.get("message"))
+
+    def _take_total(self, name: str, total: float | None) -> None:
+        family = self.families.setdefault(family_name(name), Family(family_name(name)))
+        family.totals[name] = int(total or 0)
 
     def _open(self) -> list[Facts]:
         return [f for family in self.families.values() for f in family.open.values()]

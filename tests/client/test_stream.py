@@ -168,11 +168,16 @@ class TestStream:
         script.commit()
         assert indexes(Stream(app, "r-1", tail=2, live=False)) == [3, 4]
         assert indexes(Stream(app, "r-1", tail=100, live=False)) == [1, 2, 3, 4]
+        listed = read_events(app, "r-1", tail=2)
+        assert [event.index for event in listed] == [3, 4]
+        assert listed.offset == read_events(app, "r-1").offset
 
     @pytest.mark.parametrize("tail", [0, -1, True, 1.5, "2"])
     def test_a_tail_is_a_whole_number(self, app, tail):
         with pytest.raises(InvalidOption, match="1 or more events"):
             Stream(app, "r-1", tail=tail)
+        with pytest.raises(InvalidOption, match="tail="):
+            read_events(app, "r-1", tail=tail)
 
     def test_a_tail_goes_with_the_start_only(self, app):
         with pytest.raises(InvalidOption, match="offset='-1' only"):
