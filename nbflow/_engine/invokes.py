@@ -6,21 +6,21 @@ end and the parent's outcome are one transaction, too.
 """
 
 import asyncio
-import json
 from collections.abc import Generator, Mapping
+from functools import partial
 from typing import Any, Literal
 
 from nbflow import codecs, durations, errors, names
 from nbflow._engine import failure
-from nbflow._engine.apps import OtherApp, Wait, at_home
 from nbflow._engine.calls import awaited_twice, recall
 from nbflow._engine.core import Child, Core
 from nbflow._engine.creation import new_journal, store_input
+from nbflow._engine.elsewhere import ChildElsewhere
 from nbflow._engine.ending import Ending
 from nbflow._engine.journal import Journal
 from nbflow._engine.life import Life
 from nbflow._engine.memo import NO_FUNCTION, Partial, Recorded
-from nbflow._engine.options import NO_OPTIONS, check_invoke_options
+from nbflow._engine.options import check_invoke_options, child_options
 from nbflow._engine.resuming import find_existing, join
 from nbflow._store.payload import load_value, to_json
 from nbflow.context import InvokeOutcome
@@ -38,7 +38,6 @@ from nbflow.errors import (
     StoreError,
 )
 from nbflow.model import ErrorInfo, EventType, RunStatus, step_label
-from nbflow.policy import RunOptions
 
 MAX_DEPTH = 100
 Mode = Literal["invoke", "try", "start", "join"]
@@ -92,10 +91,10 @@ class InvokeCall:
     """An invoke that was called; awaiting it starts the child, or finds it."""
 
     __slots__ = (
+        "_elsewhere",
         "_future",
         "_is_over",
         "_timer",
-        "_wait",
         "app",
         "child",
         "command",
@@ -145,7 +144,7 @@ class InvokeCall:
         self._future: asyncio.Future[Any] = run.loop.create_future()
         self._is_over = False
         self._timer: Any = None
-        self._wait: Wait | None = None  # for a child in another app
+        self._elsewhere: ChildElsewhere | None = None
         self.command: str | None = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -195,7 +194,7 @@ class InvokeCall:
                 join(core, self.child, self._ended, is_resumed=is_retried)
             else:
                 is_new = left is None or left.child is None
-                self._join_elsewhere(self.app, is_new, is_retried)
+                self._join_elsewhere(self.app, self.child, is_new, is_retried)
         except (InvokeError, RunNotFound) as exc:
             return await self._refused(exc)
         try:
@@ -245,81 +244,33 @@ class InvokeCall:
 
     def _start_elsewhere(self, app: str) -> None:
         """Decide on the child's id; its engine is asked once that is recorded."""
-        core, run_id = self.run.core, self.options.get("run_id")
+        run_id = self.options.get("run_id")
         self._check_depth()
         if run_id is not None:
             names.check_run_id(run_id)
         until = self._until()
-        self.child = core.clock.new_run_id() if run_id is None else run_id
-        try:
-            other = core.apps.find(app)
-            other.check(self._target_name())
-            # Refuse now what cannot be sent.
-            json.dumps(self._command(other), allow_nan=False)
-        except InvokeError:
-            raise
-        except (StoreError, TypeError, ValueError) as exc:
-            name = self._target_name()
-            raise InvokeError(f"workflow {name!r} cannot be asked: {exc}") from exc
+        self.child = run_id or self.run.core.clock.new_run_id()
+        self._elsewhere_of(app, self.child).check()
         self._note_invoking(until)
 
-    def _command(self, other: OtherApp) -> dict[str, Any]:
-        """What asks the other app's engine for the child."""
-        journal, given = self.run.journal, self.options
-        payload = codecs.encode(_plain_payload(self.target, self.input))
-        for part in payload.parts:
-            other.put_blob(part.digest, part.data)
-        options = child_options(given).to_stored(across_apps=True)
-        return {
-            "kind": "invoke",
-            "workflow": self._target_name(),
-            "run_id": self.child,
-            "input": codecs.parse(payload.text),
-            "headers": given.get("headers"),
-            "label": given.get("label"),
-            "options": None if options is None else codecs.parse(options),
-            "caller": {
-                "app": self.run.core.app,
-                "run_id": journal.id,
-                "step": step_label(self.key),
-                "root_run_id": journal.root_id,
-                "depth": journal.depth,
-            },
-        }
+    def _elsewhere_of(self, app: str, child: str) -> ChildElsewhere:
+        """The child as another app has it."""
+        if self._elsewhere is None:
+            name, options = self._target_name(), self.options
+            payload = partial(_plain_payload, self.target, self.input)
+            self._elsewhere = ChildElsewhere(
+                self.run, app, child, self.key, name, payload, options
+            )
+        return self._elsewhere
 
-    def _join_elsewhere(self, app: str, is_new: bool, is_resumed: bool) -> None:
-        """Ask for the child where it is not there yet, and wait for its end."""
-        core = self.run.core
-        assert self.child is not None
-        child = self.child
-        other = core.apps.find(app)
-
-        def ask() -> None:
-            if self._is_over or self.run.is_closed:
-                return
-            try:
-                row = other.run(child)
-                id, is_invoke = self.command, self.command is not None
-                if self.mode == "join":
-                    if row is None and id is None:
-                        raise InvokeError(f"there is no run {child!r} in app {app!r}")
-                elif row is None or (is_new and self.options.get("run_id")):
-                    id, is_invoke = other.send(self._command(other)), True
-                elif is_resumed and row.status in ("failed", "canceled"):
-                    id = other.send({"kind": "resume", "run_id": child})
-                told = (self._ended_elsewhere, self._refuse, id, is_invoke)
-                self._wait = Wait(child, *told)
-                other.join(self._wait)
-            except InvokeError as exc:
-                self._refuse(exc)
-            except Exception as exc:  # nobody else would tell the caller
-                self._refuse(InvokeError(str(exc), run_id=child))
-
-        core.commits.after(ask)
-        core.commits.flush_soon()
-
-    def _ended_elsewhere(self, ending: Ending) -> None:
-        self._ended(at_home(ending, self.run.core.commits.put_blob))
+    def _join_elsewhere(
+        self, app: str, child: str, is_new: bool, is_resumed: bool
+    ) -> None:
+        elsewhere, told = self._elsewhere_of(app, child), (self._ended, self._refuse)
+        if self.mode == "join":
+            elsewhere.follow(*told, self.command)
+        else:
+            elsewhere.join(*told, is_new=is_new, is_resumed=is_resumed)
 
     def _refuse(self, error: InvokeError) -> None:
         """The other app's engine has refused to start the child."""
@@ -363,21 +314,13 @@ class InvokeCall:
         run = self.run
         if self.app is not None and self.child is not None:
             try:
-                id = await self._send_detached(self.app, self.child, is_new)
+                id = await self._elsewhere_of(self.app, self.child).send(is_new)
             except StoreError as exc:
                 return await self._refused(InvokeError(str(exc)))
             fields["_command"] = id
         run.journal.append(_COMPLETED, self.key, None, self.mark, to_json(fields))
         await run.settle(self.key)
         return fields, True
-
-    async def _send_detached(self, app: str, child: str, is_new: bool) -> str | None:
-        """Leave the command in the other app: a child that was started is durable."""
-        await self.run.core.commits.committed()
-        other = self.run.core.apps.find(app)
-        if other.run(child) is None or (is_new and self.options.get("run_id")):
-            return other.send(self._command(other))
-        return None
 
     async def _refused(self, error: NbflowError) -> tuple[dict[str, Any], bool]:
         """The child never came to exist, or cannot be waited for."""
@@ -446,8 +389,8 @@ class InvokeCall:
     def _stop_waiting(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._wait is not None and self.app is not None:
-            self.run.core.apps.find(self.app).leave(self._wait)
+        if self._elsewhere is not None:
+            self._elsewhere.leave()
 
     def _abandoned(self) -> None:
         """The body no longer waits."""
@@ -589,13 +532,6 @@ def start_child(
     )
     core.launch(journal)
     return journal.id
-
-
-def child_options(options: Mapping[str, Any]) -> RunOptions:
-    """Those options of an invoke that are the child's own."""
-    names = ("retries", "retry_delay", "flow_control")
-    given = {name: options[name] for name in names if name in options}
-    return RunOptions(**given) if given else NO_OPTIONS
 
 
 def _no_target(key: str, target: object) -> TypeError:
