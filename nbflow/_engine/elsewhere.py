@@ -1,20 +1,22 @@
 """A child in another app: its engine is asked by a command, its end is looked for.
 
-The caller's `step.invoking`, which names the child, is committed before anything is
-sent, so a re-entered caller finds the child that it has asked for.
+The caller's `step.invoking` is committed before anything is sent, and names the child,
+the command and the store that it goes to. So a re-entered caller sends the very same
+command, unless that was done, and each is applied once: there is exactly one child.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from nbflow import codecs
-from nbflow._engine.apps import OtherApp, Wait, at_home
+from nbflow._engine.apps import OtherApp, Wait, at_home, was_replaced
 from nbflow._engine.ending import Ending
 from nbflow._engine.life import Life
+from nbflow._engine.memo import NOT_ASKED, Asked
 from nbflow._engine.options import child_options
+from nbflow._store import inbox
 from nbflow.errors import InvokeError, StoreError
-from nbflow.model import step_label
+from nbflow.model import RunStatus, step_label
 
 
 class ChildElsewhere:
@@ -26,8 +28,9 @@ class ChildElsewhere:
         child: the child's run id.
         key: the call's.
         workflow: the child's.
-        payload: makes its input, in plain types.
+        payload: makes its input, in plain types; None where a call only waits.
         options: those of the call.
+        asked: what was sent for it before, or will be.
     """
 
     def __init__(
@@ -36,10 +39,12 @@ class ChildElsewhere:
         app: str,
         child: str,
         key: str,
-        workflow: str,
-        payload: Callable[[], Any],
+        workflow: str | None,
+        payload: Callable[[], Any] | None,
         options: Mapping[str, Any],
+        asked: Asked = NOT_ASKED,
     ) -> None:
+        self.asked = asked
         self._run = run
         self._app = app
         self._child = child
@@ -47,6 +52,7 @@ class ChildElsewhere:
         self._workflow = workflow
         self._payload = payload
         self._options = options
+        self._data: bytes | None = None  # the command, from its making to its sending
         self._wait: Wait | None = None
         self._is_left = False
 
@@ -54,137 +60,121 @@ class ChildElsewhere:
     def _other(self) -> OtherApp:
         return self._run.core.apps.find(self._app)
 
-    def check(self) -> None:
-        """Refuse now what cannot be asked for.
+    def prepare(self, is_new: bool) -> None:
+        """Make the command that gets the child going; it is sent after the commit.
+
+        Args:
+            is_new: whether the child is asked for the first time; else one that has
+                failed is resumed, and one that goes on is waited for.
 
         Raises:
-            WorkflowNotFound: there is no such app or workflow.
-            InvokeError: the input or the options cannot be sent.
+            InvokeError: there is no such app or workflow, the input does not fit, or
+                the command cannot be sent.
+            PayloadTooLarge: it is larger than an engine takes.
         """
         try:
             other = self._other
-            other.check(self._workflow)
-            json.dumps(self._command(other), allow_nan=False)
+            if self._workflow is not None:
+                other.check(self._workflow)
+            row = None if is_new else other.run(self._child)
+            is_over = row is not None and row.status in _MAY_GO_ON
+            self.asked = Asked(None, other.uid, is_over)
+            if row is None or is_over:
+                self._data = self._make(other)
+                self.asked = self.asked._replace(command=inbox.new_id())
         except InvokeError:
             raise
         except (StoreError, TypeError, ValueError) as exc:
-            problem = f"workflow {self._workflow!r} cannot be asked: {exc}"
+            what = f"workflow {self._workflow!r}" if self._workflow else "its run"
+            problem = f"{what} of app {self._app!r} cannot be asked: {exc}"
             raise InvokeError(problem) from exc
 
-    def _command(self, other: OtherApp) -> dict[str, Any]:
-        """What asks the other app's engine for the child."""
+    def _make(self, other: OtherApp) -> bytes:
+        """The command; large parts of its input are put beside it."""
+        if self.asked.resumes:
+            return inbox.encode({"kind": "resume", "run_id": self._child})
+        if self._payload is None:
+            raise InvokeError(
+                f"there is no run {self._child!r} in app {self._app!r} any more: it "
+                "was deleted",
+                run_id=self._child,
+            )
         journal, given = self._run.journal, self._options
         payload = codecs.encode(self._payload())
         for part in payload.parts:
             other.put_blob(part.digest, part.data)
         options = child_options(given).to_stored(across_apps=True)
-        return {
-            "kind": "invoke",
-            "workflow": self._workflow,
-            "run_id": self._child,
-            "input": codecs.parse(payload.text),
-            "headers": given.get("headers"),
-            "label": given.get("label"),
-            "options": None if options is None else codecs.parse(options),
-            "caller": {
-                "app": self._run.core.app,
-                "run_id": journal.id,
-                "step": step_label(self._key),
-                "root_run_id": journal.root_id,
-                "depth": journal.depth,
-            },
-        }
+        return inbox.encode(
+            {
+                "kind": "invoke",
+                "workflow": self._workflow,
+                "run_id": self._child,
+                "input": codecs.parse(payload.text),
+                "headers": given.get("headers"),
+                "label": given.get("label"),
+                "options": None if options is None else codecs.parse(options),
+                "caller": {
+                    "app": self._run.core.app,
+                    "run_id": journal.id,
+                    "step": step_label(self._key),
+                    "root_run_id": journal.root_id,
+                    "depth": journal.depth,
+                },
+            }
+        )
 
-    async def send(self, is_new: bool) -> str | None:
-        """Leave the command in the other app: a child that was started is durable.
+    def send(self) -> None:
+        """Leave the command in the other app, unless a former life has done so.
 
-        Returns:
-            Its id; None where the child is there already.
+        To be called once `step.invoking` is committed.
+
+        Raises:
+            InvokeError, StoreError: the app was deleted, or cannot be written.
         """
-        await self._run.core.commits.committed()
-        other = self._other
-        if other.run(self._child) is None or (is_new and self._options.get("run_id")):
-            return other.send(self._command(other))
-        return None
+        data, self._data = self._data, None
+        other, id = self._other, self.asked.command
+        if self.asked.store not in (None, other.uid):
+            raise was_replaced(self._app, self._child, self._run.journal.id)
+        if id is not None and (data or not other.has_got(id, self._child)):
+            other.send(data or self._make(other), id)
 
     def join(
-        self,
-        ended: Callable[[Ending], None],
-        refused: Callable[[InvokeError], None],
-        *,
-        is_new: bool,
-        is_resumed: bool,
+        self, ended: Callable[[Ending], None], refused: Callable[[InvokeError], None]
     ) -> None:
-        """Ask for the child where it is not there yet, and wait for its end.
+        """Send the command after the next commit, and wait for the child's end.
 
         Args:
             ended: gets its end, as this app's store takes it.
-            refused: gets the error, where the other app's engine does not start it.
-            is_new: whether this life is the first to ask.
-            is_resumed: whether a child that has failed is to go on.
+            refused: gets the error, where it cannot be had.
         """
 
-        def ask() -> None:
-            other, child = self._other, self._child
-            row, id, is_invoke = other.run(child), None, False
-            if row is None or (is_new and self._options.get("run_id")):
-                id, is_invoke = other.send(self._command(other)), True
-            elif is_resumed and row.status in ("failed", "canceled"):
-                id = other.send({"kind": "resume", "run_id": child})
-            self._look(ended, refused, id, is_invoke)
-
-        self._soon(ask, refused)
-
-    def follow(
-        self,
-        ended: Callable[[Ending], None],
-        refused: Callable[[InvokeError], None],
-        command: str | None,
-    ) -> None:
-        """Wait for the end of a child that `command` has asked for before."""
-
-        def ask() -> None:
-            if self._other.run(self._child) is None and command is None:
-                problem = f"there is no run {self._child!r} in app {self._app!r}"
-                raise InvokeError(problem)
-            self._look(ended, refused, command, command is not None)
-
-        self._soon(ask, refused)
-
-    def leave(self) -> None:
-        """Nobody waits any more."""
-        self._is_left = True
-        if self._wait is not None:
-            self._other.leave(self._wait)
-
-    def _look(
-        self,
-        ended: Callable[[Ending], None],
-        refused: Callable[[InvokeError], None],
-        command: str | None,
-        is_invoke: bool,
-    ) -> None:
         def home(ending: Ending) -> None:
             ended(at_home(ending, self._run.core.commits.put_blob))
 
-        self._wait = Wait(self._child, home, refused, command, is_invoke)
-        self._other.join(self._wait)
-
-    def _soon(
-        self, ask: Callable[[], None], refused: Callable[[InvokeError], None]
-    ) -> None:
-        """Ask once what was recorded so far is committed."""
-
-        def call() -> None:
+        def begin() -> None:
             if self._is_left or self._run.is_closed:
                 return
             try:
-                ask()
+                self.send()
+                self._wait = Wait(
+                    self._child, self._run.journal.id, self.asked, home, refused
+                )
+                self._other.join(self._wait)
             except InvokeError as exc:
                 refused(exc)
             except Exception as exc:  # nobody else would tell the caller
                 refused(InvokeError(str(exc), run_id=self._child))
 
         commits = self._run.core.commits
-        commits.after(call)
+        commits.after(begin)
         commits.flush_soon()
+
+    def leave(self) -> None:
+        """Nobody waits any more."""
+        self._is_left = True
+        self._data = None
+        if self._wait is not None:
+            self._other.leave(self._wait)
+
+
+_MAY_GO_ON = frozenset({RunStatus.FAILED.value, RunStatus.CANCELED.value})

@@ -19,7 +19,14 @@ from nbflow._engine.elsewhere import ChildElsewhere
 from nbflow._engine.ending import Ending
 from nbflow._engine.journal import Journal
 from nbflow._engine.life import Life
-from nbflow._engine.memo import NO_FUNCTION, Partial, Recorded
+from nbflow._engine.memo import (
+    NO_FUNCTION,
+    NOT_ASKED,
+    Asked,
+    Partial,
+    Recorded,
+    read_asked,
+)
 from nbflow._engine.options import check_invoke_options, child_options
 from nbflow._engine.resuming import find_existing, join
 from nbflow._store.payload import load_value, to_json
@@ -67,13 +74,15 @@ class StartedChild:
         run: Life,
         id: str,
         run_id: str,
+        workflow: str,
         app: str | None = None,
-        command: str | None = None,
+        asked: Asked = NOT_ASKED,
     ) -> None:
         self._run = run
         self._id = id
+        self._workflow = workflow
         self._app = app  # another one, and what has asked it for the child
-        self._command = command
+        self._asked = asked
         self.run_id = run_id
 
     def __repr__(self) -> str:
@@ -83,7 +92,7 @@ class StartedChild:
         branch = self._run.branch_for(self._id)
         key = branch.key(f"{self._id}.result")
         call = InvokeCall(self._run, key, self.run_id, None, "join", {})
-        call.app, call.command = self._app, self._command
+        call.app, call.asked, call.workflow = self._app, self._asked, self._workflow
         return call.__await__()
 
 
@@ -91,13 +100,14 @@ class InvokeCall:
     """An invoke that was called; awaiting it starts the child, or finds it."""
 
     __slots__ = (
+        "_due",
         "_elsewhere",
         "_future",
         "_is_over",
         "_timer",
         "app",
+        "asked",
         "child",
-        "command",
         "input",
         "is_awaited",
         "is_item",
@@ -109,6 +119,7 @@ class InvokeCall:
         "options",
         "run",
         "target",
+        "workflow",
     )
 
     def __init__(
@@ -145,7 +156,9 @@ class InvokeCall:
         self._is_over = False
         self._timer: Any = None
         self._elsewhere: ChildElsewhere | None = None
-        self.command: str | None = None
+        self._due: int | None = None  # when its time-out is up
+        self.asked = NOT_ASKED  # by the `ctx.start` that it waits for
+        self.workflow = name
 
     def __await__(self) -> Generator[Any, Any, Any]:
         if self.is_awaited:
@@ -169,32 +182,37 @@ class InvokeCall:
 
     async def _execute(self, left: Partial | None) -> tuple[dict[str, Any], bool]:
         """Start or find the child, wait as the mode says, record the outcome."""
-        run, core = self.run, self.run.core
+        if left is not None and left.child is None:
+            left = None
+        # A resume puts aside that the child was asked for.
+        is_known = left is not None and not left.is_retried
+        self._due = left.until if left is not None and is_known else None
+        if self._due is None:
+            self._due = self._until()
         try:
-            if left is not None and left.child is not None:
-                self.child = left.child
-            elif self.mode == "join":
-                self.child = str(self.target)
-            elif self.app is None:
-                self._start_child()
-            else:
-                self._start_elsewhere(self.app)
+            self._find_child(left)
+            if not is_known:
+                self._note_invoking()
         except InvokeError as exc:
             return await self._refused(exc)
         assert self.child is not None
         is_detached = self.mode == "start"
-        abandon = bool(self.options.get("abandon", False)) or self.mode == "join"
-        run.children[self.child] = Child(self.child, is_detached, abandon, self.app)
+        child = Child(self.child, is_detached, self._is_abandoned, self.app)
+        self.run.children[self.child] = child
         if is_detached:
-            return await self._detached(left is None or left.child is None)
-        self._arm(left.until if left is not None else None)
+            return await self._detached()
+        return await self._wait(is_resumed=left is not None and left.is_retried)
+
+    async def _wait(self, *, is_resumed: bool) -> tuple[dict[str, Any], bool]:
+        """Wait for the child's end, and record what it comes to."""
+        assert self.child is not None
+        if self._due is not None:
+            self._timer = self.run.core.timers.call_at(self._due, self._timed_out)
         try:
-            is_retried = left is not None and left.is_retried
-            if self.app is None:
-                join(core, self.child, self._ended, is_resumed=is_retried)
+            if self._elsewhere is None:
+                join(self.run.core, self.child, self._ended, is_resumed=is_resumed)
             else:
-                is_new = left is None or left.child is None
-                self._join_elsewhere(self.app, self.child, is_new, is_retried)
+                self._elsewhere.join(self._ended, self._refuse)
         except (InvokeError, RunNotFound) as exc:
             return await self._refused(exc)
         try:
@@ -204,16 +222,53 @@ class InvokeCall:
             raise
         return outcome
 
+    @property
+    def _is_abandoned(self) -> bool:
+        """Whether the child goes on when the caller stops waiting."""
+        return bool(self.options.get("abandon", False)) or self.mode == "join"
+
+    def _find_child(self, left: Partial | None) -> None:
+        """Start the child, or take the one that a former life has started.
+
+        Raises:
+            InvokeError: it cannot be started.
+        """
+        if left is not None:
+            self.child = left.child
+        elif self.mode == "join":
+            self.child = str(self.target)
+        elif self.app is None:
+            self._start_child()
+        else:
+            self._check_depth()
+            run_id = self.options.get("run_id")
+            if run_id is not None:
+                names.check_run_id(run_id)
+            self.child = run_id or self.run.core.clock.new_run_id()
+        if self.app is None:
+            return
+        assert self.child is not None
+        name, payload = self.workflow, None
+        if self.mode != "join":
+            payload = partial(_plain_payload, self.target, self.input)
+        elsewhere = self._elsewhere = ChildElsewhere(
+            self.run, self.app, self.child, self.key, name, payload, self.options
+        )
+        if left is not None and not left.is_retried:
+            elsewhere.asked = left.asked
+        elif left is None and self.mode == "join":
+            elsewhere.asked = self.asked
+        else:
+            elsewhere.prepare(is_new=left is None)
+
     def _start_child(self) -> None:
         run, core = self.run, self.run.core
         spec = core.specs.resolve(self.target)
         self._check_depth()
         values = self._validated(spec)
-        until = self._until()
         self.child = start_child(
             core, run.journal, self.key, spec, values, self.options
         )
-        self._note_invoking(until)
 
     def _check_depth(self) -> None:
         journal = self.run.journal
@@ -221,56 +276,27 @@ class InvokeCall:
             raise InvokeDepthExceeded(
                 f"step {step_label(self.key)!r} would be run number {MAX_DEPTH + 1} "
                 f"below {journal.root_id}: invokes nest at most {MAX_DEPTH} deep. "
-                f"Look whether {self._target_name()!r} invokes itself without an end.",
+                f"Look whether {self.workflow!r} invokes itself without an end.",
                 run_id=journal.id,
                 step=step_label(self.key),
             )
 
-    def _note_invoking(self, until: int | None) -> None:
+    def _note_invoking(self) -> None:
+        """Record which child is waited for, and what will be sent for it."""
+        asked = NOT_ASKED if self._elsewhere is None else self._elsewhere.asked
         fields = {
             "kind": self.kind,
             "child_run_id": self.child,
-            "workflow": self._target_name(),
+            "workflow": self.workflow,
             "app": self.app,
             "timeout": self.options.get("timeout") and self._timeout(),
-            "_until": until,
-            "_abandon": True if self.options.get("abandon") else None,
+            "_until": self._due,
+            "_abandon": True if self._is_abandoned else None,
+            **_stored_asked(asked),
         }
         run = self.run
         run.journal.append(_INVOKING, self.key, None, self.mark, to_json(fields))
         run.core.commits.flush_soon()
-
-    # In another app
-
-    def _start_elsewhere(self, app: str) -> None:
-        """Decide on the child's id; its engine is asked once that is recorded."""
-        run_id = self.options.get("run_id")
-        self._check_depth()
-        if run_id is not None:
-            names.check_run_id(run_id)
-        until = self._until()
-        self.child = run_id or self.run.core.clock.new_run_id()
-        self._elsewhere_of(app, self.child).check()
-        self._note_invoking(until)
-
-    def _elsewhere_of(self, app: str, child: str) -> ChildElsewhere:
-        """The child as another app has it."""
-        if self._elsewhere is None:
-            name, options = self._target_name(), self.options
-            payload = partial(_plain_payload, self.target, self.input)
-            self._elsewhere = ChildElsewhere(
-                self.run, app, child, self.key, name, payload, options
-            )
-        return self._elsewhere
-
-    def _join_elsewhere(
-        self, app: str, child: str, is_new: bool, is_resumed: bool
-    ) -> None:
-        elsewhere, told = self._elsewhere_of(app, child), (self._ended, self._refuse)
-        if self.mode == "join":
-            elsewhere.follow(*told, self.command)
-        else:
-            elsewhere.join(*told, is_new=is_new, is_resumed=is_resumed)
 
     def _refuse(self, error: InvokeError) -> None:
         """The other app's engine has refused to start the child."""
@@ -298,26 +324,24 @@ class InvokeCall:
             return None
         return self.run.core.clock.micros() + round(self._timeout() * 1e6)
 
-    def _arm(self, until: int | None) -> None:
-        if until is None:
-            until = self._until()
-        if until is not None:
-            self._timer = self.run.core.timers.call_at(until, self._timed_out)
-
-    async def _detached(self, is_new: bool) -> tuple[dict[str, Any], bool]:
+    async def _detached(self) -> tuple[dict[str, Any], bool]:
+        """Have the child durable in its app, and leave it to itself."""
+        run, elsewhere = self.run, self._elsewhere
         fields: dict[str, Any] = {
             "kind": "start",
             "child_run_id": self.child,
             "app": self.app,
             "_value": self.child,
         }
-        run = self.run
-        if self.app is not None and self.child is not None:
+        if elsewhere is not None:
+            await run.core.commits.committed()
             try:
-                id = await self._elsewhere_of(self.app, self.child).send(is_new)
+                elsewhere.send()
+            except InvokeError as exc:
+                return await self._refused(exc)
             except StoreError as exc:
-                return await self._refused(InvokeError(str(exc)))
-            fields["_command"] = id
+                return await self._refused(InvokeError(str(exc), run_id=self.child))
+            fields.update(_stored_asked(elsewhere.asked))
         run.journal.append(_COMPLETED, self.key, None, self.mark, to_json(fields))
         await run.settle(self.key)
         return fields, True
@@ -342,7 +366,7 @@ class InvokeCall:
             stored = to_json(head)[:-1] + b"," + ending.member + b"}"
             self._record(_COMPLETED, stored, head | {"value": ending.value}, True)
             return
-        word = str(ending.status)
+        word = "refused" if ending.is_undefined else str(ending.status)
         fields = head | {"outcome": word, "error": ending.error}
         if ending.error is None:
             fields["error"] = self._end_error(ending)
@@ -405,7 +429,7 @@ class InvokeCall:
 
     def _cancel_child(self, reason: str) -> None:
         child = self.run.children.pop(self.child or "", None)
-        if child is None and not self.options.get("abandon") and self.mode != "join":
+        if child is None and not self._is_abandoned:
             child = Child(self.child or "", False, False, self.app)
         if child is not None and not child.is_abandoned:
             self.run.core.cancel_child(child, reason)
@@ -417,9 +441,8 @@ class InvokeCall:
                 raise self._error(fields)
             id = step_label(self.key)
             child = str(fields["child_run_id"])
-            return StartedChild(
-                run, id, child, fields.get("app"), fields.get("_command")
-            )
+            asked = read_asked(fields)
+            return StartedChild(run, id, child, self.workflow, fields.get("app"), asked)
         value = None
         if is_completed:
             value = fields["value"] if "value" in fields else self._load(fields)
@@ -462,17 +485,14 @@ class InvokeCall:
             error=info,
             run_id=fields.get("child_run_id"),
             step=step_label(self.key),
-            workflow=None if self.mode == "join" else self._target_name(),
+            workflow=self.workflow,
         )
-
-    def _target_name(self) -> str:
-        return self.target if isinstance(self.target, str) else self.target.name
 
     def _conflict(self, found: Recorded) -> NonDeterminismError:
         label = step_label(self.key)
         return NonDeterminismError(
             f"step {label!r} of run {self.run.journal.id} is recorded with another "
-            f"workflow or input than {self._target_name()!r} with "
+            f"workflow or input than {self.workflow!r} with "
             f"{codecs.preview(self.input)}, which the same code now asks for: a "
             "re-entered body must call its steps with equal arguments. Take clocks, "
             "random numbers and ids from ctx.now(), ctx.random() and ctx.uuid(), or "
@@ -497,6 +517,12 @@ def _typed_result(target: Target | str, value: Any) -> Any:
     """A result as the type that a reference names."""
     check = getattr(target, "result", None)
     return value if check is None else check(value)
+
+
+def _stored_asked(asked: Asked) -> dict[str, Any]:
+    """Fields of an event that say what is sent to another app."""
+    resumes = True if asked.resumes else None
+    return {"_command": asked.command, "_store": asked.store, "_resumes": resumes}
 
 
 def start_child(
