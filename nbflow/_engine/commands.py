@@ -136,7 +136,10 @@ def invoke(core: Core, command: Mapping[str, Any]) -> str:
     """Start a run that another process asks for."""
     spec = core.specs.resolve(str(command["workflow"]))
     payload = codecs.revive(command.get("input"), core.store.get_blob)
-    values = spec.inputs.validate_payload(payload)
+    if command.get("is_item") and not isinstance(payload, Mapping):
+        values = spec.inputs.validate_call((payload,))
+    else:
+        values = spec.inputs.validate_payload(payload)
     run_id = names.check_run_id(command.get("run_id"))
     label, wake = command.get("label"), command.get("wake")
     if label is not None:

@@ -45,6 +45,7 @@ class ChildElsewhere:
         asked: Asked = NOT_ASKED,
     ) -> None:
         self.asked = asked
+        self.is_item = False  # of a map: its input may be a single value
         self._run = run
         self._app = app
         self._child = child
@@ -110,6 +111,7 @@ class ChildElsewhere:
                 "workflow": self._workflow,
                 "run_id": self._child,
                 "input": codecs.parse(payload.text),
+                "is_item": self.is_item,
                 "headers": given.get("headers"),
                 "label": given.get("label"),
                 "options": None if options is None else codecs.parse(options),

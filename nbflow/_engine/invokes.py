@@ -74,13 +74,13 @@ class StartedChild:
         run: Life,
         id: str,
         run_id: str,
-        workflow: str,
+        target: Target | str,
         app: str | None = None,
         asked: Asked = NOT_ASKED,
     ) -> None:
         self._run = run
         self._id = id
-        self._workflow = workflow
+        self._target = target
         self._app = app  # another one, and what has asked it for the child
         self._asked = asked
         self.run_id = run_id
@@ -92,7 +92,8 @@ class StartedChild:
         branch = self._run.branch_for(self._id)
         key = branch.key(f"{self._id}.result")
         call = InvokeCall(self._run, key, self.run_id, None, "join", {})
-        call.app, call.asked, call.workflow = self._app, self._asked, self._workflow
+        call.app, call.asked, call.result_of = self._app, self._asked, self._target
+        call.workflow = _address(self._target)[0]
         return call.__await__()
 
 
@@ -117,6 +118,7 @@ class InvokeCall:
         "mark",
         "mode",
         "options",
+        "result_of",
         "run",
         "target",
         "workflow",
@@ -148,7 +150,7 @@ class InvokeCall:
         self.is_item = is_item
         self.is_awaited = False
         self.child: str | None = None
-        name, app = (target, None) if isinstance(target, str) else _address(target)
+        name, app = _address(target)
         self.app = app if app != run.core.app else None  # another one
         given = (name, input) if self.app is None else (name, input, self.app)
         self.mark = codecs.fingerprint(given, {}).mark + NO_FUNCTION
@@ -159,6 +161,7 @@ class InvokeCall:
         self._due: int | None = None  # when its time-out is up
         self.asked = NOT_ASKED  # by the `ctx.start` that it waits for
         self.workflow = name
+        self.result_of = target  # a reference to it names the result's type
 
     def __await__(self) -> Generator[Any, Any, Any]:
         if self.is_awaited:
@@ -254,6 +257,7 @@ class InvokeCall:
         elsewhere = self._elsewhere = ChildElsewhere(
             self.run, self.app, self.child, self.key, name, payload, self.options
         )
+        elsewhere.is_item = self.is_item
         if left is not None and not left.is_retried:
             elsewhere.asked = left.asked
         elif left is None and self.mode == "join":
@@ -311,9 +315,10 @@ class InvokeCall:
     # Its end
 
     def _validated(self, spec: WorkflowSpec) -> dict[str, Any]:
-        if not self.is_item or isinstance(self.input, Mapping):
-            return spec.inputs.validate_payload(self.input)
-        return spec.inputs.validate_call((self.input,))
+        given = _plain_payload(self.target, self.input)
+        if not self.is_item or isinstance(given, Mapping):
+            return spec.inputs.validate_payload(given)
+        return spec.inputs.validate_call((given,))
 
     def _timeout(self) -> float:
         what = f"timeout of {step_label(self.key)!r}"
@@ -442,26 +447,43 @@ class InvokeCall:
             id = step_label(self.key)
             child = str(fields["child_run_id"])
             asked = read_asked(fields)
-            return StartedChild(run, id, child, self.workflow, fields.get("app"), asked)
-        value = None
+            return StartedChild(run, id, child, self.target, fields.get("app"), asked)
+        value, problem = None, None
         if is_completed:
-            value = fields["value"] if "value" in fields else self._load(fields)
-            value = _typed_result(self.target, value)
+            try:
+                value = self._value(fields)
+            except InvokeError as exc:
+                problem = self._located(exc, fields)
         if self.mode != "try":
+            if problem is not None:
+                raise problem
             if not is_completed:
                 raise self._error(fields)
             return value
         word = fields.get("outcome")
         error = fields.get("error")
+        if problem is not None:
+            error = failure.describe(problem, codecs.redact, step=problem.step)
         return InvokeOutcome(
             fields.get("child_run_id"),
             body=value,
-            is_failed=word in ("failed", "refused"),
+            is_failed=problem is not None or word in ("failed", "refused"),
             is_canceled=word == "canceled",
             is_timed_out=word == "timed_out",
             is_skipped=word == "skipped",
             error=ErrorInfo.from_stored(error) if error else None,
         )
+
+    def _value(self, fields: dict[str, Any]) -> Any:
+        """The child's result, as the type that a reference names."""
+        value = fields["value"] if "value" in fields else self._load(fields)
+        check = getattr(self.result_of, "result", None)
+        return value if check is None else check(value)
+
+    def _located(self, error: InvokeError, fields: dict[str, Any]) -> InvokeError:
+        error.run_id = fields.get("child_run_id")
+        error.step = step_label(self.key)
+        return error
 
     def _load(self, fields: dict[str, Any]) -> Any:
         core = self.run.core
@@ -502,21 +524,22 @@ class InvokeCall:
         )
 
 
-def _address(target: Target) -> tuple[str, str | None]:
+def _address(target: Target | str) -> tuple[str, str | None]:
     """A workflow runs in the caller's app; a reference may name another one."""
-    return target.name, target.target_app
+    return (
+        (target, None)
+        if isinstance(target, str)
+        else (
+            target.name,
+            target.target_app,
+        )
+    )
 
 
 def _plain_payload(target: Target | str, input: Any) -> Any:
     """An input as another app can read it: it need not have the classes."""
     check = getattr(target, "payload", None)
     return input if check is None else check(input)
-
-
-def _typed_result(target: Target | str, value: Any) -> Any:
-    """A result as the type that a reference names."""
-    check = getattr(target, "result", None)
-    return value if check is None else check(value)
 
 
 def _stored_asked(asked: Asked) -> dict[str, Any]:
