@@ -6,7 +6,7 @@ Everything here happens on the loop's thread. A run is live (it has a body now),
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from hashlib import sha256
@@ -375,12 +375,18 @@ class Core:
     ) -> None:
         """Record the end of a live run, for its parent too, and tell who waits."""
         self.live.pop(journal.id, None)
+        canceled = set[str]()
         for child in list(children.values()):
             ends = not child.is_detached or ending.status is RunStatus.CANCELED
             if ends and not child.is_abandoned:
                 self.cancel_child(child, f"its parent {ending.status}")
+                canceled.add(child.run_id)
+        # Those of former lives, which this one has not come to yet, end with it, too.
         if ending.status is RunStatus.CANCELED:
-            self.cancel_open(journal, "its parent was canceled", ("start",))
+            both = ("invoke", "start")
+            self.cancel_open(journal, "its parent was canceled", both, canceled)
+        elif ending.status is RunStatus.FAILED:
+            self.cancel_open(journal, "its parent failed", ("invoke",), canceled)
         self.end(journal, ending)
         if not self.live:
             self.commits.after(self._rest)
@@ -450,13 +456,19 @@ class Core:
             self.apps.cancel(child.app, child.run_id, reason)
 
     def cancel_open(
-        self, journal: Journal, reason: str, kinds: tuple[str, ...]
+        self,
+        journal: Journal,
+        reason: str,
+        kinds: tuple[str, ...],
+        canceled: Container[str] = (),
     ) -> None:
-        """Cancel the children that former lives of a run have left."""
+        """Cancel children that former lives have left, the `canceled` ones apart."""
         for run_id in history.open_children(self.store, journal.n, kinds):
-            self.cancel_run(run_id, reason, "parent")
+            if run_id not in canceled:
+                self.cancel_run(run_id, reason, "parent")
         for app, run_id in history.open_elsewhere(self.store, journal.n, kinds):
-            self.apps.cancel(app, run_id, reason)
+            if run_id not in canceled:
+                self.apps.cancel(app, run_id, reason)
 
     def _start_failure_workflow(self, journal: Journal, ending: Ending) -> None:
         spec = journal.spec
