@@ -125,6 +125,7 @@ class Engine:
             self._find,
             self._known,
             recovers=self._recovers,
+            is_fixed=self._specs is not None,
             stubs=self._stubs,
         )
         try:

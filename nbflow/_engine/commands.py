@@ -40,20 +40,27 @@ def apply_inbox(core: Core, path: Path) -> None:
     taken = inbox.take(path, SLICE, core.stuck_commands)
     if not taken:
         return
-    files = []
-    for id, command, file in taken:
+    files: list[Path] = []
+    rejected: list[Path] = []
+    for id, command, file, problem in taken:
         if core.store.command(id) is None:
-            outcome = apply(core, command)
+            outcome = _unread(problem) if command is None else apply(core, command)
             if core.commits.paused is not None and "error" in outcome:
                 break  # refused for want of space: it waits with the rest
             row = CommandRow(id, core.clock.micros(), to_json(outcome))
             core.commits.batch.commands.append(row)
-        files.append(file)
-    core.commits.after(partial(_remove, core, files))
+        (rejected if command is None else files).append(file)
+    core.commits.after(partial(_remove, core, files, rejected))
     core.commits.flush_soon()
 
 
-def _remove(core: Core, files: list[Path]) -> None:
+def _unread(problem: str) -> dict[str, Any]:
+    """What to tell the sender of a file that holds no command."""
+    log.warning("a file of the inbox is no command: it %s", problem)
+    return _problem("InvalidOption", f"the command was not read: its file {problem}")
+
+
+def _remove(core: Core, files: list[Path], rejected: list[Path]) -> None:
     for file, error in inbox.remove(files):
         core.stuck_commands.add(file.name)
         say(
@@ -61,6 +68,7 @@ def _remove(core: Core, files: list[Path]) -> None:
             f"({error}): remove it within a day, or it may be applied again",
             logging.ERROR,
         )
+    core.stuck_commands.update(file.name for file, _ in inbox.reject(rejected))
 
 
 def apply(core: Core, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +136,10 @@ def invoke(core: Core, command: Mapping[str, Any]) -> str:
     """Start a run that another process asks for."""
     spec = core.specs.resolve(str(command["workflow"]))
     payload = codecs.revive(command.get("input"), core.store.get_blob)
-    values = spec.inputs.validate_payload(payload)
+    if command.get("is_item") and not isinstance(payload, Mapping):
+        values = spec.inputs.validate_call((payload,))
+    else:
+        values = spec.inputs.validate_payload(payload)
     run_id = names.check_run_id(command.get("run_id"))
     label, wake = command.get("label"), command.get("wake")
     if label is not None:

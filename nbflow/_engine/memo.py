@@ -4,10 +4,10 @@ Built once from the run's events when a body is re-entered. Nothing here acts: `
 decides what a call gets, the caller does it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
@@ -66,6 +66,23 @@ class Recorded(NamedTuple):
         return self.type in OUTCOMES and not self.is_failure
 
 
+class Asked(NamedTuple):
+    """What was, or will be, sent to another app for a child.
+
+    Attributes:
+        command: its id; None where nothing needs to be sent.
+        store: identity of the store that it was meant for.
+        resumes: whether it resumes the child; else it starts it.
+    """
+
+    command: str | None = None
+    store: str | None = None
+    resumes: bool = False
+
+
+NOT_ASKED = Asked()
+
+
 @dataclass(slots=True)
 class Partial:
     """A step that had begun and has no outcome yet."""
@@ -76,6 +93,7 @@ class Partial:
     until: int | None = None
     child: str | None = None
     is_elsewhere: bool = False  # the child is a run of another app
+    asked: Asked = NOT_ASKED
     is_retried: bool = False  # its failure was put aside by a resume
     since: int | None = None  # when it was first heard of
 
@@ -388,6 +406,15 @@ def _note_progress(partial: Partial, event: EventRow) -> None:
         partial.child = data.get("child_run_id")
         partial.is_elsewhere = data.get("app") is not None
         partial.until = data.get("_until")
+        partial.asked = read_asked(data)
+        partial.is_retried = False  # the child was asked for since
+
+
+def read_asked(fields: Mapping[str, Any]) -> Asked:
+    """What the fields of an event say was sent to another app."""
+    return Asked(
+        fields.get("_command"), fields.get("_store"), bool(fields.get("_resumes"))
+    )
 
 
 def _family(key: str) -> str:

@@ -27,6 +27,7 @@ def send(access: Access, commands: Sequence[Mapping[str, Any]]) -> list[Any] | N
 
     Raises:
         NbflowError: of the kind with which the engine refused one.
+        PayloadTooLarge: one is larger than an engine takes; none was sent.
     """
     return send_or_keep(access, commands)[0]
 
@@ -41,7 +42,9 @@ def send_or_keep(
     is_served = access.holder() is not None
     if is_served:
         access.refuse_loop("a command to an engine in another process")
-    ids = [inbox.put(access.folder, dict(command)) for command in commands]
+    # All of them are encoded before the first is sent.
+    files = [inbox.encode(command) for command in commands]
+    ids = [inbox.put(access.folder, file) for file in files]
     if is_served:
         outcomes = _outcomes(access, ids)
         if outcomes is not None:

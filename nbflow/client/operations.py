@@ -6,6 +6,7 @@ none alive the command is kept. `Runs` and `RunHandle` are the faces.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,12 +14,13 @@ from nbflow import durations
 from nbflow._engine import commands, reruns
 from nbflow._engine.flow import read_queues
 from nbflow._engine.sleeps import deadline
+from nbflow._engine.undefined import reason
 from nbflow._store import lock, paths
 from nbflow._store.base import OneOrMore, RunRow
 from nbflow.client import inbox, plans
 from nbflow.client.access import Access, is_ended
 from nbflow.client.fold import StepState, body_retry, fold_steps
-from nbflow.client.reasons import waiting_lines
+from nbflow.client.reasons import NOBODY, waiting_lines
 from nbflow.client.records import (
     Numbers,
     run_record,
@@ -26,7 +28,13 @@ from nbflow.client.records import (
     verify_run,
 )
 from nbflow.client.steps import StepList, caller_of
-from nbflow.errors import AmbiguousRunId, InvalidOption, RunActive, RunFinished
+from nbflow.errors import (
+    AmbiguousRunId,
+    InvalidOption,
+    RunActive,
+    RunFinished,
+    StoreError,
+)
 from nbflow.model import (
     TERMINAL_RUN,
     UNFINISHED_RUN,
@@ -45,6 +53,7 @@ PAGE = 1_000
 _LOOK_BACK = 5_000
 """Events of a live run that are read to say what it waits for."""
 _CHUNK = 200
+_SHOWN = 20  # children that are waited for
 
 
 # Reading
@@ -127,10 +136,41 @@ def _waiting(access: Access, row: RunRow) -> list[str]:
     steps = fold_steps(events).values()
     lines = waiting_lines(row, steps, body_retry(events), access.micros())
     lines += _turns(access, row)
+    lines += _children(access, steps)
     lines += _unserved(access, steps)
-    if not access.executes(row):
-        lines.insert(0, "nobody executes it: its engine is gone")
-    return lines
+    idle = _idle(access, row)
+    return lines if idle is None else [idle, *lines]
+
+
+def _idle(access: Access, row: RunRow) -> str | None:
+    """Why nobody executes an unfinished run, if nobody does."""
+    if is_ended(row):
+        return None
+    host = access.host()
+    if host is None:
+        return row.reason if access.holder() is not None else NOBODY
+    if host.executes(row.id):
+        return None
+    is_defined = host.find_spec(row.workflow) is not None
+    return NOBODY if is_defined else reason(row.workflow)
+
+
+def _children(access: Access, steps: Iterable[StepState]) -> list[str]:
+    """Children that the run waits for, and that nobody executes though they might."""
+    lines = []
+    for state in steps:
+        if state.status is not StepStatus.INVOKING or state.child is None:
+            continue
+        its, home = access, access.home
+        if state.app is not None and home is not None:
+            its = Access(home, state.app)
+        with suppress(StoreError):  # what cannot be read just now is not told
+            reader = its.reader()
+            row = None if reader is None else reader.run(state.child)
+            idle = None if row is None or not its.is_served() else _idle(its, row)
+            if idle is not None:
+                lines.append(f"child {state.child}: {idle} (step {state.label!r})")
+    return lines[:_SHOWN]
 
 
 def moment(access: Access, value: object, what: str) -> int:

@@ -17,6 +17,7 @@ import anyio
 from nbflow._engine.ending import Ending, read_ending
 from nbflow._engine.host import Host
 from nbflow._engine.tickets import Ticket
+from nbflow._engine.undefined import reason
 from nbflow._store.base import RunRow
 from nbflow.client import inbox
 from nbflow.client.access import Access, is_ended
@@ -229,8 +230,14 @@ class Watch:
         if self._is_told:
             return
         self._is_told = True
-        app = self.access.app
-        if self.access.is_served():
+        app, host = self.access.app, self.access.host()
+        row = self._row() if host is not None else None
+        if host is not None and row and host.find_spec(row.workflow) is None:
+            warn(
+                f"run {self.run_id} of app {app!r} {reason(row.workflow)}: define it, "
+                f"then client.runs.resume({self.run_id!r}) goes on. Still waiting."
+            )
+        elif self.access.is_served():
             warn(
                 f"run {self.run_id} of app {app!r} is unfinished and nobody executes "
                 f"it: client.runs.resume({self.run_id!r}) goes on with it. Still "
