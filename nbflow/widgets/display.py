@@ -12,8 +12,6 @@ from nbflow.widgets.showing import Showing
 
 View = Literal["live", "static", "none"]
 
-_WAIT = 0.25
-
 # By cell: which execution of it has shown what.
 _shown: dict[str, tuple[str | None, list[Showing]]] = {}
 
@@ -59,9 +57,7 @@ def show(
         hub.add(showing)
     _replace(shell, showing)
     showing.display()
-    # KeyboardInterrupt leaves this, and the run as it is.
-    while not is_interactive and not showing.done.wait(_WAIT):
-        pass
+    showing.wait_alone()
 
 
 def _replace(shell: Any, showing: Showing) -> None:

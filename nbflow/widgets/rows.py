@@ -323,7 +323,9 @@ class Rows:
         if not node.is_step:
             ended = millis(watched.tree.ended(node))
             times = [0, None, millis(node.started), ended, None]
-            row = [*head, *times, None, flags, None, counts_of(node)]
+            fold = self._folds.get(_place(node, watched))
+            text = None if fold is None else _folded_text(node, fold)
+            row = [*head, *times, text, flags, None, counts_of(node)]
         else:
             assert node.facts is not None
             row = [*head, *_step_fields(node.facts, flags)]
@@ -390,6 +392,14 @@ def _step_fields(facts: Facts, flags: str | None) -> list[Any]:
         counts,
         line(facts.child, NAME) if facts.child else None,
     ]
+
+
+def _folded_text(node: Node, fold: _Fold) -> str | None:
+    hidden = len(node.members) - len(fold.kept)
+    if hidden <= 0:
+        return None
+    more = "run.steps has them all" if fold.is_opened else "open to see them"
+    return f"{hidden:,} of {len(node.members):,} not shown: {more}"
 
 
 def _place(node: Node, watched: Watched) -> tuple[int, int]:

@@ -93,6 +93,7 @@ class RunView(anywidget.AnyWidget):
             raise NotImplementedError  # as text
         outputs.watch_cells(shell)
         self._showing.display()
+        self._showing.wait_alone()
 
     def _take(self, widget: Any, content: Any, buffers: Any) -> None:
         self._showing.receive(content)
