@@ -11,6 +11,7 @@ from html import escape
 
 from nbflow.model import RunStatus, StepStatus, safe_text
 from nbflow.view.board import Board, Facts
+from nbflow.view.frames import Cells, no_cells, with_cells
 from nbflow.view.rows import run_words, short_id
 from nbflow.view.text import cut
 from nbflow.view.tree import BUSY, FAILED, IDLE, Node, Tree
@@ -67,13 +68,16 @@ def run_sentence(board: Board, now: dt.datetime) -> str:
     return safe_text(text)
 
 
-def run_html(board: Board, now: dt.datetime, *, rows: int = ROWS) -> str:
+def run_html(
+    board: Board, now: dt.datetime, *, rows: int = ROWS, cells: Cells = no_cells
+) -> str:
     """A run with its steps as HTML.
 
     Args:
         board: the run; its `children` are shown below the steps that started them.
         now: the present time.
         rows: of steps; what is left out is counted, and said where to be found.
+        cells: names the cells of a traceback's frames.
     """
     room = _Room(rows, BYTES)
     status = mark(board.status)
@@ -88,7 +92,7 @@ def run_html(board: Board, now: dt.datetime, *, rows: int = ROWS) -> str:
         " · ".join(facts),
         "</p>",
         _bar(board),
-        _error(board),
+        _error(board, cells),
         _result(board),
         _table(_tree(board), None, board, now, room),
     ]
@@ -134,13 +138,13 @@ def _bar(board: Board) -> str:
     return f'<progress value="{done}" max="{total}">{done:,} of {total:,}</progress>'
 
 
-def _error(board: Board) -> str:
+def _error(board: Board, cells: Cells) -> str:
     if board.error is None:
         return ""
     text = f'<p class="n-bad">{_text(board.error, 4 * _ERROR)}</p>'
     traceback = str((board.failure or {}).get("traceback") or "").strip()
     if traceback:
-        shown = safe_text(traceback, multiline=True)
+        shown = safe_text(with_cells(traceback, cells), multiline=True)
         if len(shown) > _TRACEBACK:
             shown = f"…{shown[-_TRACEBACK:]}"
         text += (

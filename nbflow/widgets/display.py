@@ -43,6 +43,7 @@ def show(
     if view == "none":
         return
     handle = handle_of(run, client)
+    _ = handle.status  # raises for a run that was refused
     shell = outputs.kernel_shell()
     if shell is None:
         print(Live(Client.of(handle), handle.run_id).sentence())

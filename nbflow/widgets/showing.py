@@ -133,7 +133,9 @@ class Showing:
         if self._is_to_freeze(now):
             self._freeze()
             return None
-        wake = due if due < float("inf") else now + SLOW
+        wake = due
+        if due == float("inf"):  # nobody listens yet, or nobody is there
+            wake = now + (SLOW if self._widget is not None else 0)
         if not live.has_rows:
             wake = max(wake, now + live.delay)
         self._read_at = wake
@@ -235,7 +237,7 @@ class Showing:
             return False
         if self._ended is None:
             self._ended = now
-        if self._widget is not None and not self._displays:
+        if not self._displays:
             return False  # it is part of another widget, or not shown yet
         if self._widget is None or not self._is_interactive:
             return True

@@ -162,7 +162,15 @@ def test_a_browser_without_our_script_gets_the_basic_view(front: FrontEnd) -> No
     data = front.replaced(view)
     assert data[WIDGET]["model_id"] != view["id"]
     assert "<b>patient</b>" in data["text/html"]
-    front.run("h.cancel()")
+    (button,) = [
+        each["content"]["comm_id"]
+        for each in front.heard
+        if each["msg_type"] == "comm_open"
+        and each["content"]["data"]["state"].get("description") == "Cancel"
+    ]
+    blocking = front.start("while h.status != 'canceled': time.sleep(.05)")
+    front.tell(button, event="click")
+    front.until(lambda message: is_idle(message, blocking))
     assert set(front.replaced(view)) == {"text/html", "text/plain"}
 
 
