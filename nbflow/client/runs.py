@@ -7,17 +7,18 @@ from typing import Any, Literal, TypeAlias, overload
 from nbflow import names
 from nbflow._store.base import OneOrMore
 from nbflow.client import frames, operations
-from nbflow.client.access import Access
+from nbflow.client.access import Access, is_ended
 from nbflow.client.events import act, refuse_ended
 from nbflow.client.handle import RunHandle
 from nbflow.client.offsets import START
 from nbflow.client.steps import StepList
 from nbflow.client.stream import EventList, Stream, read_events
-from nbflow.model import Page, Plan, Run
+from nbflow.model import Page, Plan, Run, RunEvent, Step
 
 _MISSING: Any = object()
 # `Runs.list` hides the type inside of that class.
 Ids: TypeAlias = list[str]
+Events: TypeAlias = list[RunEvent]
 
 
 class Runs:
@@ -111,6 +112,23 @@ class Runs:
         """
         return operations.list_steps(self._access, run_id)
 
+    def step(self, run_id: str, name: str) -> Step:
+        """One step of a run, by its name; much cheaper than the list of a large run.
+
+        Raises:
+            RunNotFound, StepNotFound: naming what there is.
+            StoreDamaged: an event was changed outside of nbflow; names it.
+        """
+        return operations.get_step(self._access, run_id, name)
+
+    def log(self, run_id: str, step: str | None = None, tail: int = 200) -> Events:
+        """The last log lines of a run, or of one of its steps.
+
+        Raises:
+            RunNotFound: the app has no run of that id.
+        """
+        return operations.read_log(self._access, run_id, step, tail)
+
     def events(
         self, run_id: str, offset: str = START, tail: int | None = None
     ) -> EventList:
@@ -151,6 +169,15 @@ class Runs:
             RunNotFound, OffsetError, InvalidOption: as they say.
         """
         return Stream(self._access, run_id, offset, tail, live)
+
+    def is_executed(self, run_id: str) -> bool:
+        """Whether the run goes on, as far as can be told: an engine is alive for it.
+
+        Raises:
+            RunNotFound: the app has no run of that id.
+        """
+        row = self._access.find_row(run_id)
+        return not is_ended(row) and self._access.executes(row)
 
     def frame(self, **filters: Any) -> Any:
         """Runs as a pandas DataFrame, one row each; filters as those of `list`.
