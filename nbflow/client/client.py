@@ -62,6 +62,18 @@ class Client:
         """The `.nbflow` folder; None for a store in memory."""
         return self._access.home
 
+    def stamp(self) -> tuple[str, int] | None:
+        """A value that differs whenever something of the app was committed since.
+
+        Cheap: made to be asked a few times a second by what shows the app. None as
+        long as there is no store.
+
+        Raises:
+            StoreError: a store is there and cannot be read.
+        """
+        reader = self._access.reader()
+        return None if reader is None else (reader.uid, reader.stamp())
+
     @cached_property
     def flow_control(self) -> FlowControls:
         """The app's flow-control keys."""
