@@ -82,11 +82,15 @@ def tree(widget: Any) -> Iterator[Any]:
         yield from tree(child)
 
 
-def close_tree(widgets: Iterable[Any]) -> None:
-    """Close widgets with all that they hold, the newest views first."""
+def close_tree(*widgets: Any) -> None:
+    """Close widgets with all that they hold: children, layouts and styles."""
     for widget in widgets:
-        close_tree(getattr(widget, "children", ()))
+        close_tree(*getattr(widget, "children", ()))
+        parts = (getattr(widget, "layout", None), getattr(widget, "style", None))
         widget.close()
+        for part in parts:
+            if isinstance(part, ipywidgets.Widget):
+                part.close()
 
 
 def hear_while_busy(*widgets: Any) -> None:

@@ -261,6 +261,8 @@ class Field:
             left = self._control.tell({place: text})
             if not left:
                 return
+        if self._problem.value:
+            return  # the first is enough to go on with
         inside = f"{place}: " if place else ""
         self._say(f"{inside}{text}")
 

@@ -49,6 +49,8 @@ class WorkflowForm(ipywidgets.VBox):
         TypeError: `workflow` is neither.
     """
 
+    _is_closed = True  # until it is made: there is nothing to close
+
     def __init__(
         self,
         workflow: Workflow[..., Any] | str,
@@ -143,7 +145,7 @@ class WorkflowForm(ipywidgets.VBox):
             return
         places.freeze(self)
         self._is_closed = True
-        close_tree(self.children)
+        close_tree(self)
         super().close()
 
     # The parts
@@ -221,12 +223,12 @@ class WorkflowForm(ipywidgets.VBox):
 
     def _add(self, view: Any) -> None:
         if self._is_closed:
-            close_tree([view])
+            close_tree(view)
             return
         self._views.insert(0, view)
         old, self._views[MAX_VIEWS:] = self._views[MAX_VIEWS:], []
         self._shown.children = tuple(self._views)
-        close_tree(old)
+        close_tree(*old)
         hear_while_busy(self._shown)
 
     def _show_error(self, error: Exception) -> None:
@@ -288,13 +290,6 @@ def _target(
         )
     if client is None:
         return _by_call(workflow), workflow.name, workflow.input_schema
-    if client.app != workflow.app:
-        raise InvalidOption(
-            f"{client!r} is of another app than workflow {workflow.name!r} of app "
-            f"{workflow.app!r}: leave client= out, or give a workflow of its own",
-            option="client",
-            value=client,
-        )
     return _by_name(client, workflow.name), workflow.name, workflow.input_schema
 
 

@@ -33,6 +33,8 @@ class LiveBox(ipywidgets.VBox):
     A subclass draws in `_draw`, and retells times in `_retime`.
     """
 
+    _is_closed = True  # until it is made: there is nothing to close
+
     def __init__(self, client: Client, kind: str) -> None:
         super().__init__()
         self._client = client
@@ -83,10 +85,10 @@ class LiveBox(ipywidgets.VBox):
         """Look no more, and leave a plain picture in the place of the widget."""
         if self._is_closed:
             return
-        self._is_closed = True
         ticker.unwatch(self)
         places.freeze(self)
-        close_tree(self.children)
+        self._is_closed = True
+        close_tree(self)
         super().close()
 
     def picture(self) -> list[str]:

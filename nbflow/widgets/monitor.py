@@ -31,6 +31,8 @@ class Monitor(ipywidgets.VBox):
         view: makes the widget for a run that is opened; the live view if None.
     """
 
+    _is_closed = True  # until it is made: there is nothing to close
+
     def __init__(
         self, client: Client | None = None, *, view: ViewOfRun | None = None
     ) -> None:
@@ -98,7 +100,7 @@ class Monitor(ipywidgets.VBox):
         self._is_closed = True
         self.runs_view.close()
         self.queues_view.close()
-        close_tree(self.children)
+        close_tree(self)
         super().close()
 
     def _show(self) -> None:

@@ -77,7 +77,7 @@ class QueuesView(LiveBox):
         children = tuple(self._cards[key.key].widget for key in shown)
         if children != self._list.children:
             self._list.children = children
-        close_tree(card.widget for card in gone)
+        close_tree(*(card.widget for card in gone))
         self._empty.value = "no flow-control key was used so far"
         self._empty.layout.display = "none" if shown else None
         more = len(self._keys) - len(shown)

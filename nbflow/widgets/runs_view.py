@@ -121,7 +121,7 @@ class RunsView(LiveBox):
         self._detail.layout.display = "none"
         self._table.choose(None)
         if opened is not None:
-            close_tree([opened[1]])
+            close_tree(opened[1])
 
     def close(self) -> None:
         """Stop looking, and leave a plain picture in the place of the list."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import ipywidgets
+from ipywidgets.widgets.widget_string import LabelStyle
 
 from nbflow.model import UNFINISHED_RUN, Run, RunStatus
 from nbflow.view import clock, first_line, mark, short_id, took
@@ -88,8 +89,8 @@ class RunTable:
         self._free: list[_Row] = []
         self._chosen: str | None = None
         # All cells share one layout and one style: fewer models to make and send.
-        self._layout = ipywidgets.Layout()
-        self._style = ipywidgets.Label().style
+        self._layout: Any = None
+        self._style: Any = None
         self.widget = ipywidgets.VBox()
         self.widget._dom_classes = ("nbflow-rows",)
 
@@ -130,6 +131,8 @@ class RunTable:
     def _take(self, fresh: list[Any]) -> "_Row":
         if self._free:
             return self._free.pop()
+        if self._layout is None:
+            self._layout, self._style = ipywidgets.Layout(), LabelStyle()
         row = _Row(self._layout, self._style, self._on_choose)
         fresh.append(row.widget)
         return row
