@@ -1,5 +1,6 @@
 """`Client`: reads the store of an app and acts on its runs, from any process."""
 
+import datetime as dt
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,7 @@ from nbflow.client.flow_control import FlowControls
 from nbflow.client.runs import Runs
 from nbflow.client.workflows import Workflows
 from nbflow.definition.apps import default_app
+from nbflow.model import from_micros
 
 
 class Client:
@@ -73,6 +75,10 @@ class Client:
         """
         reader = self._access.reader()
         return None if reader is None else (reader.uid, reader.stamp())
+
+    def now(self) -> dt.datetime:
+        """The time as the app's engine has it, to tell how long ago something was."""
+        return from_micros(self._access.micros())
 
     @cached_property
     def flow_control(self) -> FlowControls:

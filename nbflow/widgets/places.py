@@ -1,10 +1,9 @@
 """Where a widget is shown: cells, front ends that cannot show widgets, and the end.
 
 With nobody there to use a widget (nbclient, papermill, nbconvert), a plain picture is
-shown instead. A widget that is closed, or whose kernel ends, leaves its picture.
+shown instead. A widget that is closed leaves its picture.
 """
 
-import atexit
 import contextvars
 import threading
 from collections.abc import Callable
@@ -30,13 +29,14 @@ _cells: dict[str, tuple[str, list[Pictured]]] = {}
 
 
 def bundle(widget: Pictured, make: Callable[[], Any]) -> Any:
-    """What a front end gets: the widget, or its picture where nobody could use it."""
-    if is_attended():
-        made = make()
-        if isinstance(made, dict):
-            made["text/plain"] = repr(widget)
-        return made
-    return still(widget)
+    """What a front end gets: the widget, or its picture where nobody could use it.
+
+    The picture goes along with the widget, for readers of the saved notebook.
+    """
+    if not is_attended():
+        return still(widget)
+    made = make()
+    return {**made, **still(widget)} if isinstance(made, dict) else made
 
 
 def still(widget: Pictured) -> dict[str, str]:
@@ -110,12 +110,3 @@ def _parent() -> dict[str, Any] | None:
     get = getattr(shell, "get_parent", None)
     found = get() if callable(get) else None
     return found if isinstance(found, dict) else None
-
-
-@atexit.register
-def _at_exit() -> None:
-    for widget in list(_displays):
-        try:
-            freeze(widget)
-        except Exception:  # the kernel's connection may be gone already
-            return

@@ -59,7 +59,10 @@ class QueuesView(LiveBox):
 
     def picture(self) -> list[str]:
         """The keys as text."""
-        return [safe_text(repr(self)), *map(plain, flow_lines(self._keys, _now()))]
+        return [
+            safe_text(repr(self)),
+            *map(plain, flow_lines(self._keys, self._client.now())),
+        ]
 
     def _draw(self) -> int:
         self._keys = self._client.flow_control.list()
@@ -69,7 +72,7 @@ class QueuesView(LiveBox):
         gone = [
             self._cards.pop(name) for name in list(self._cards) if name not in names
         ]
-        now = _now()
+        now = self._client.now()
         for key in shown:
             if key.key not in self._cards:
                 self._cards[key.key] = _Card(key.key, self._act)
@@ -254,7 +257,3 @@ def _count(text: str, what: str) -> int | None:
             value=text,
         )
     return int(text)
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)

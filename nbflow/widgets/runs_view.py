@@ -1,6 +1,5 @@
 """`RunsView`: the runs of an app as a live list; a row opens its run below."""
 
-import datetime as dt
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -96,7 +95,7 @@ class RunsView(LiveBox):
 
     def picture(self) -> list[str]:
         """The list as text."""
-        lines = runs_table(self._page, Look(), _now())
+        lines = runs_table(self._page, Look(), self._client.now())
         return [safe_text(repr(self)), *map(plain, lines)]
 
     def show_run(self, run_id: str) -> Any:
@@ -227,7 +226,7 @@ class RunsView(LiveBox):
             self._page = self._list()
         self._next = self._page.cursor
         self._has_live = any(map(is_live, self._page))
-        changed = self._table.show(self._page, _now())
+        changed = self._table.show(self._page, self._client.now())
         is_paged = self._next is not None or bool(self._cursors)
         page = f" · page {len(self._cursors) + 1}" if is_paged else ""
         self._count.value = f"{plural(len(self._page), 'run')}{page}"
@@ -267,7 +266,7 @@ class RunsView(LiveBox):
         self._is_offering = False
 
     def _retime(self) -> None:
-        self._table.retime(_now())
+        self._table.retime(self._client.now())
 
 
 _TOOLTIPS = [
@@ -299,7 +298,3 @@ def _values(given: Any) -> set[str] | None:
     if given is None:
         return None
     return {str(given)} if isinstance(given, str) else {str(each) for each in given}
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
