@@ -167,6 +167,10 @@ class Group:
                 field.tell(rest, text)
         return left
 
+    def wrong(self) -> list[str]:
+        """The names of the fields that say what is wrong with them."""
+        return [each.shape.name for each in self._all() if each.is_wrong]
+
     def clear(self) -> None:
         """Forget what was wrong."""
         for field in self._all():
@@ -271,6 +275,12 @@ class Field:
         self._say("")
         if isinstance(self._control, Group):
             self._control.clear()
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it, or a field inside of it, says what is wrong."""
+        inner = self._control.wrong() if isinstance(self._control, Group) else []
+        return bool(self._problem.value or inner)
 
     def freeze(self, disabled: bool) -> None:
         """Have it not changed, or changeable again."""

@@ -123,7 +123,7 @@ class WorkflowForm(ipywidgets.VBox):
             value = self._payload()
             options = self._given_options()
         except Problem:
-            self._say("correct the fields that are marked")
+            self._say_wrong()
             return
         self._button.disabled = True
         acting.start(lambda: self._act(value, options))
@@ -255,14 +255,19 @@ class WorkflowForm(ipywidgets.VBox):
             }
         left = self._group.tell(problems)
         if problems and not left:
-            self._say("correct the fields that are marked")
+            self._say_wrong()
         else:
             self._say(str(error))
 
     def _at_option(self, key: str, error: Exception) -> None:
         self._folded.selected_index = 0
         self._options[key].tell("", str(error))
-        self._say("correct the options that are marked")
+        self._say_wrong()
+
+    def _say_wrong(self) -> None:
+        """Name the fields that are marked: they may be out of sight."""
+        options = [each.shape.name for each in self._options.values() if each.is_wrong]
+        self._say(f"correct what is marked: {', '.join(self._group.wrong() + options)}")
 
     def _say(self, text: str) -> None:
         self._put(self._message, text)

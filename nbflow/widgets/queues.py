@@ -118,6 +118,7 @@ class _Card:
         self._key = key
         self._act = act
         self._is_paused = False
+        self._shown: FlowKey | None = None
         self._limits = label("", "nbflow-about")
         self._state = label("", "nbflow-state")
         self._running = label("", "nbflow-took")
@@ -171,7 +172,7 @@ class _Card:
                 self._period,
                 label("at once"),
                 self._parallelism,
-                button("set", self._put_limits, button_style="primary"),
+                button("set", self._put_limits, "nbflow-quiet"),
             ],
             layout={"display": "none"},
         )
@@ -181,6 +182,7 @@ class _Card:
     def show(self, key: FlowKey, now: dt.datetime) -> None:
         """Show how the key stands."""
         self._is_paused = key.paused
+        self._shown = key
         self._limits.value = flow_limits(key)
         self._running.value = f"{key.running:,} running"
         states = ["paused"] if key.paused else []
@@ -222,6 +224,10 @@ class _Card:
     def _unfold(self) -> None:
         layout = self._form.layout
         layout.display = "none" if layout.display is None else None
+        if layout.display is None and self._shown is not None:
+            self._rate.value = _typed(self._shown.rate)
+            self._period.value = f"{self._shown.period:g}s"
+            self._parallelism.value = _typed(self._shown.parallelism)
 
     def _put_limits(self) -> None:
         try:
@@ -243,6 +249,10 @@ def _told(waiter: FlowWaiter, now: dt.datetime) -> tuple[str, str, str, str]:
     step = f" · {waiter.step}" if waiter.step else ""
     name = f"{short_id(waiter.run_id)}{step}"
     return f"{waiter.place + 1}.", name, f"since {clock(waiter.since, now)}", waiter.why
+
+
+def _typed(limit: int | None) -> str:
+    return "" if limit is None else str(limit)
 
 
 def _count(text: str, what: str) -> int | None:

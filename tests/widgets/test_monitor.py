@@ -123,6 +123,7 @@ def test_a_key_is_paused_resumed_set_and_reset(queues, engine, until):
     until(lambda: not key().paused and card._pause.description == "pause")
     card._set.click()
     assert card._form.layout.display is None
+    assert (card._rate.value, card._parallelism.value) == ("", "1")
     card._parallelism.value = "2"
     card._form.children[-1].click()
     until(lambda: key().parallelism == 2 and key().running == 2)
