@@ -24,7 +24,7 @@ from nbflow._store import inbox
 from nbflow._store.base import CommandRow, RunRow, WorkflowRow
 from nbflow._store.paths import STEPS
 from nbflow._store.payload import to_json
-from nbflow.errors import InvalidOption, NbflowError, RunActive
+from nbflow.errors import InvalidInput, InvalidOption, NbflowError, RunActive
 from nbflow.model import UNFINISHED_RUN
 from nbflow.policy import RunOptions
 
@@ -79,6 +79,8 @@ def apply(core: Core, command: Mapping[str, Any]) -> dict[str, Any]:
             kind = command.get("kind")
             return _problem("InvalidOption", f"command kind {kind!r} is unknown here")
         return {"ok": handler(core, command)}
+    except InvalidInput as exc:
+        return _problem(type(exc).__name__, str(exc), exc.problems)
     except NbflowError as exc:
         return _problem(type(exc).__name__, str(exc))
     except Exception as exc:  # a malformed file must not stop the engine
@@ -91,10 +93,20 @@ def perform(core: Core, command: Mapping[str, Any]) -> Any:
     return _HANDLERS[str(command["kind"])](core, command)
 
 
-def _problem(type: str, message: str) -> dict[str, Any]:
+def _problem(
+    type: str, message: str, problems: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    error: dict[str, Any] = {"type": type, "message": _storable(message)}
+    if problems:
+        error["problems"] = {
+            _storable(place): _storable(rule) for place, rule in problems.items()
+        }
+    return {"error": error}
+
+
+def _storable(text: str) -> str:
     # Lone surrogates, which a file may hold, cannot be stored.
-    stored = message.encode(errors="replace").decode()
-    return {"error": {"type": type, "message": stored}}
+    return text.encode(errors="replace").decode()
 
 
 def _texts(command: Mapping[str, Any], name: str) -> list[str] | None:

@@ -304,6 +304,13 @@ class RunHandle(Generic[T]):
 
     # Inside
 
+    def _confirm(self) -> None:
+        """Wait until the run's record is committed; raise why it was refused."""
+        self._access.settle()
+        ticket = self._watch.ticket
+        if ticket is not None and ticket.ending is None and ticket.error is not None:
+            raise ticket.error
+
     def _is_pending(self) -> bool:
         """Whether the run's record is on its way into the store."""
         ticket = self._watch.ticket

@@ -118,4 +118,7 @@ def _result(outcome: bytes) -> Any:
     kind = getattr(errors, str(error.get("type")), StoreError)
     if not (isinstance(kind, type) and issubclass(kind, NbflowError)):
         kind = StoreError
-    raise kind(str(error.get("message")))
+    message = str(error.get("message"))
+    if kind is errors.InvalidInput:
+        raise errors.InvalidInput(message, problems=error.get("problems"))
+    raise kind(message)

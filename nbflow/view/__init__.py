@@ -5,6 +5,7 @@ a run's steps as rows (`board`, `rows`), lists and events as lines (`tables`).
 """
 
 from nbflow.view.board import Board, Facts, Family, error_line, family_name, first_line
+from nbflow.view.flow import flow_limits, flow_lines
 from nbflow.view.rows import (
     Row,
     run_line,
@@ -65,6 +66,8 @@ __all__ = [
     "family_name",
     "first_line",
     "fit",
+    "flow_limits",
+    "flow_lines",
     "line",
     "mark",
     "number",

@@ -473,3 +473,13 @@ class TestPlaces:
         with pytest.raises(StoreDamaged, match=r"event 4 \(step.completed of step 'f"):
             client.runs.steps(handle.run_id)
         assert client.runs.get(handle.run_id).result == 5
+
+
+def test_the_stamp_differs_once_something_was_committed(home, serve):
+    client = Client(home, "t")
+    assert client.stamp() is None
+    engine = serve(add)
+    first = client.stamp()
+    assert client.stamp() == first
+    engine.client.workflows.invoke("add", input={"a": 1}).result(60)
+    assert client.stamp() not in (None, first)

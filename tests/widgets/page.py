@@ -4,21 +4,11 @@ The model's object is the seam of anywidget: `get`, `on`, `off`, `send`. What th
 would send is put in with `tell`, what the view sends is read with `sent`.
 """
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 WIDGETS = Path(__file__).parents[2] / "nbflow" / "widgets"
 START = 1_800_000_000_000  # the kernel's clock when the runs of the tests start
-
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
-    " --disable-background-networking --disable-component-update"
-    " --disable-dev-shm-usage"
-)
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>run view</title>
 <link rel="stylesheet" href="run_view.css"><body><div id="cell"></div>"""
@@ -57,17 +47,6 @@ window.tell = async (messages) => {
   await drawn();
 };
 """
-
-
-def chromium() -> str:
-    """Where Chromium is; without one, tests are skipped, in CI they fail."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if (found := shutil.which(name)) is not None:
-            return found
-    missing = "no Chromium on the path: apt-get install chromium fonts-dejavu-core"
-    if os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    pytest.skip(missing)
 
 
 def head(**changes: Any) -> dict[str, Any]:
