@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import anyio
@@ -76,6 +76,15 @@ class Watch:
 
     def wait(self, timeout: float | None) -> Ending | None:
         """Block until the run has ended; None when `timeout` seconds have passed."""
+        with around_wait(self):
+            return self._wait(timeout)
+
+    async def wait_async(self) -> Ending:
+        """Wait on asyncio or trio without blocking the loop."""
+        with around_wait(self):
+            return await self._wait_async()
+
+    def _wait(self, timeout: float | None) -> Ending | None:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             state = self.look()
@@ -90,8 +99,7 @@ class Watch:
                 with suppress(TimeoutError):
                     state.result(min(left, _SLICE))
 
-    async def wait_async(self) -> Ending:
-        """Wait on asyncio or trio without blocking the loop."""
+    async def _wait_async(self) -> Ending:
         while True:
             state = self.look()
             if isinstance(state, Ending):
@@ -224,6 +232,11 @@ class Watch:
                 f"no engine serves app {app!r}, so run {self.run_id} does not go on: "
                 "start one (nbflow.Engine, nbflow serve). Still waiting."
             )
+
+
+around_wait: Callable[[Watch], AbstractContextManager[object]] = nullcontext
+"""What every wait for a run happens in. A notebook puts in its place what cancels the
+run when its cell is interrupted."""
 
 
 async def _done(future: "Future[None]") -> None:
