@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+import nbflow
 from nbflow.cli import output, places
 from nbflow.client.checks import Finding, check_home
 from nbflow.view import finding_line, plural
@@ -15,7 +16,7 @@ def doctor(options: argparse.Namespace) -> int:
     apps = None
     if options.app is not None:
         apps = [client.app for client in places.clients(options)]
-    for finding in check_home(home, apps):
+    for finding in check_home(home, apps, version=nbflow.__version__):
         found.append(finding)
         if not options.json:
             output.write_lines([finding_line(*finding, output.look_of(sys.stdout))])

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import nbflow
 from nbflow._store import lock, opening, paths
 from nbflow._store.reader import SqliteReader
 from nbflow.client.records import verify_run
@@ -32,17 +31,20 @@ class Finding(NamedTuple):
     text: str
 
 
-def check_home(home: Path, apps: Sequence[str] | None = None) -> Iterator[Finding]:
+def check_home(
+    home: Path, apps: Sequence[str] | None = None, *, version: str
+) -> Iterator[Finding]:
     """Look at a home and its stores; nothing is changed.
 
     Args:
         home: the `.nbflow` folder; it need not exist.
         apps: only these; all that the home has if None.
+        version: that of nbflow, to be shown.
     """
     yield Finding(
         "ok",
         "versions",
-        f"nbflow {nbflow.__version__}, Python {platform.python_version()}, SQLite "
+        f"nbflow {version}, Python {platform.python_version()}, SQLite "
         f"{sqlite3.sqlite_version}, {platform.system()} {platform.release()}",
     )
     yield from _home(home)

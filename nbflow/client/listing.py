@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from nbflow.client.client import Client
 from nbflow.client.runs import Runs
 from nbflow.errors import InvalidOption
-from nbflow.model import Run
+from nbflow.model import UNFINISHED_RUN, Run
 
 _PAGES = 50
 
@@ -41,6 +42,20 @@ def newest(
         if cursor is None or len(found) > limit:
             break
     return found[:limit], cursor is not None or len(found) > limit
+
+
+def left_behind(client: Client, workflow: str) -> list[Run]:
+    """Unfinished runs of a workflow that nobody executes, newest first.
+
+    Without those that another run has started, which goes on with them itself.
+    """
+    access = client._access
+    page = client.runs.list(status=UNFINISHED_RUN, workflow=workflow)
+    return [
+        run
+        for run in page
+        if run.parent is None and not access.executes(access.find_row(run.run_id))
+    ]
 
 
 def refresh_names(given: list[str]) -> list[str] | str | None:

@@ -7,7 +7,7 @@ has no kernel. Values that are Python stay text here: who evaluates it has the n
 import argparse
 import ast
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NamedTuple, NoReturn
@@ -147,14 +147,11 @@ def read_options(text: str) -> Options:
     Raises:
         NotebookError: naming what is wrong, the nearest option, and an example.
     """
-    found, rest = _PARSER.parse_known_args([text[a:b] for a, b in split(text)])
-    if rest:
-        raise NotebookError(_unknown(rest[0]))
-    given = vars(found)
+    given = vars(_PARSER.read(text))
     for name in ("run_id", "label", "variable"):
-        given[name] = _unquoted(given[name])
+        given[name] = unquoted(given[name])
     for name in ("retry_delay", "timeout"):
-        given[name] = _duration(_unquoted(given[name]))
+        given[name] = _duration(unquoted(given[name]))
     variable = given["variable"]
     if variable is not None and not str(variable).isidentifier():
         raise NotebookError(f"--as {variable}: give a Python name, as in --as run")
@@ -164,7 +161,7 @@ def read_options(text: str) -> Options:
         **given
         | {
             "inputs": tuple(map(_input, given["inputs"] or ())),
-            "retries": _count(_unquoted(given["retries"])),
+            "retries": _count(unquoted(given["retries"])),
         }
     )
 
@@ -221,35 +218,52 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises instead of leaving the process."""
+class LineParser(argparse.ArgumentParser):
+    """Reads the words of a line, and raises where argparse would leave the process.
+
+    Args:
+        example: what an error shows as a line that is right.
+    """
+
+    def __init__(self, example: str) -> None:
+        super().__init__(add_help=False, allow_abbrev=False)
+        self._example = example
 
     def error(self, message: str) -> NoReturn:
-        text = message.removeprefix("argument ")
+        """Raise a NotebookError instead of exiting."""
         raise NotebookError(
-            f"{text}. Example: %%workflow nightly(n: int = 2) -w -i n=5"
+            f"{message.removeprefix('argument ')}. Example: {self._example}"
+        )
+
+    def read(self, text: str) -> argparse.Namespace:
+        """Parse a line.
+
+        Raises:
+            NotebookError: naming what is wrong, and the nearest option.
+        """
+        words = [text[start:end] for start, end in split(text)]
+        found, rest = self.parse_known_args(words)
+        if not rest:
+            return found
+        flags = [each for each in self._option_string_actions if each[:2] == "--"]
+        word = rest[0]
+        if word.startswith("-") and flags:
+            name = word.partition("=")[0]
+            raise NotebookError(f"there is no option {name}: {nearest(name, flags)}")
+        raise NotebookError(
+            f"{word!r} is not understood here; values have no blanks outside of "
+            f"brackets and quotes. Example: {self._example}"
         )
 
 
-def _make_parser() -> _Parser:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+def _make_parser() -> LineParser:
+    parser = LineParser("%%workflow nightly(n: int) -w -i n=5")
     for option in OPTIONS:
         parser.add_argument(*option.flags, **option.keywords)
     return parser
 
 
 _PARSER = _make_parser()
-
-
-def _unknown(word: str) -> str:
-    flags = [flag for option in OPTIONS for flag in option.flags if flag[:2] == "--"]
-    if word.startswith("-"):
-        name = word.partition("=")[0]
-        return f"there is no option {name}: {nearest(name, flags)}"
-    return (
-        f"{word!r} is not understood here. Write NAME(PARAMS) -> TYPE first, then "
-        "options, and values without blanks: -i n=5, -i 'a b'"
-    )
 
 
 def _end_of_quote(text: str, start: int) -> int:
@@ -283,7 +297,8 @@ def _check_expression(what: str, source: str) -> None:
         ) from error
 
 
-def _unquoted(text: Any) -> Any:
+def unquoted(text: Any) -> Any:
+    """A word without the quotes around it."""
     if isinstance(text, str) and text[:1] in ("'", '"'):
         try:
             value = ast.literal_eval(text)
@@ -306,8 +321,3 @@ def _count(text: Any) -> int | None:
     if not re.fullmatch(r"\d+", str(text)):
         raise NotebookError(f"--retries {text}: give a whole number, as in --retries 5")
     return int(text)
-
-
-def flags(options: Sequence[Option] = OPTIONS) -> list[str]:
-    """Every spelling, for completion."""
-    return [flag for option in options for flag in option.flags]

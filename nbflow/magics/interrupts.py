@@ -1,0 +1,106 @@
+"""An interrupt cancels the runs that the interrupted cell waits for, and no others.
+
+Waits of the main thread are noted while they last. A sync wait is told by the
+KeyboardInterrupt that it gets. A kernel cancels an `await` in a cell through its event
+loop, which looks just like the user's own cancel, so the signal itself is noted too.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from nbflow.client import operations, waiting
+from nbflow.client.waiting import Watch
+from nbflow.errors import NbflowError
+from nbflow.magics import tracebacks
+from nbflow.magics.settings import NBFlow
+
+REASON = "interrupted"
+
+
+class Interrupts:
+    """Watches the waits of one shell's cells."""
+
+    def __init__(self, settings: NBFlow) -> None:
+        self._settings = settings
+        self._open: dict[object, Watch] = {}
+        self._is_asked = False
+        self._before = waiting.around_wait
+
+    def install(self) -> None:
+        """Note the waits from here on."""
+        waiting.around_wait = self._around
+
+    def uninstall(self) -> None:
+        """Undo `install`."""
+        waiting.around_wait = self._before
+
+    def cell_begins(self) -> None:
+        """Note the signal while an async cell of a kernel runs."""
+        self._is_asked = False
+        self._open.clear()
+        if threading.current_thread() is not threading.main_thread():
+            return
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler) and handler is not signal.default_int_handler:
+            # The kernel puts its own handler back at the end of the cell.
+            signal.signal(signal.SIGINT, self._noting(handler))
+
+    def cell_ends(self, error: BaseException | None) -> None:
+        """Cancel what was waited for, where the wait itself was not told."""
+        if isinstance(error, KeyboardInterrupt):
+            for watch in list(self._open.values()):
+                self._cancel(watch)
+        self._open.clear()
+
+    def _noting(self, handler: Callable[..., Any]) -> Callable[..., None]:
+        def note(number: int, frame: FrameType | None) -> None:
+            self._is_asked = True
+            handler(number, frame)
+            # The handler schedules on a loop that may sleep.
+            with suppress(RuntimeError):
+                asyncio.get_running_loop().call_soon_threadsafe(lambda: None)
+
+        return note
+
+    @contextmanager
+    def _around(self, watch: Watch) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        key = object()
+        self._open[key] = watch
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            self._interrupted(watch, error)
+            raise
+        except asyncio.CancelledError as error:
+            if self._is_asked:
+                self._interrupted(watch, error)
+            raise
+        finally:
+            self._open.pop(key, None)
+
+    def _interrupted(self, watch: Watch, error: BaseException) -> None:
+        text = self._cancel(watch)
+        if self._settings.short_errors:
+            tracebacks.show_as(error, lambda: [text])
+
+    def _cancel(self, watch: Watch) -> str:
+        """Cancel the run, if the user wants that; what to say of it."""
+        run_id = watch.run_id
+        if self._settings.on_interrupt == "leave":
+            return f"Interrupted: run {run_id} goes on"
+        try:
+            operations.cancel(watch.access, [run_id], REASON)
+        except NbflowError as error:
+            return f"Interrupted: run {run_id} could not be canceled: {error}"
+        return (
+            f"Interrupted: run {run_id} is canceled, finished steps are kept; "
+            f"`%workflow resume {run_id}` goes on with it"
+        )
