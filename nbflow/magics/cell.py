@@ -95,6 +95,10 @@ def follow(session: Session, handle: RunHandle[Any], options: Options) -> Any:
         return None
     try:
         value = handle.result()
+    except KeyboardInterrupt as error:
+        # Also one that came just before the wait, which cancels its run itself.
+        session.interrupts.interrupted(handle, error)
+        raise
     except RunFailed as error:
         failed = _in_short(session, error)
         if failed is error:

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from nbflow.client import operations, waiting
+from nbflow.client import RunHandle, operations, waiting
+from nbflow.client.access import Access
 from nbflow.client.waiting import Watch
 from nbflow.errors import NbflowError
 from nbflow.magics import tracebacks
@@ -54,8 +55,12 @@ class Interrupts:
         """Cancel what was waited for, where the wait itself was not told."""
         if isinstance(error, KeyboardInterrupt):
             for watch in list(self._open.values()):
-                self._cancel(watch)
+                self._cancel(watch.access, watch.run_id)
         self._open.clear()
+
+    def interrupted(self, handle: RunHandle[Any], error: KeyboardInterrupt) -> None:
+        """Cancel the run that a magic waits for."""
+        self._interrupted(handle._access, handle.run_id, error)
 
     def _noting(self, handler: Callable[..., Any]) -> Callable[..., None]:
         def note(number: int, frame: FrameType | None) -> None:
@@ -77,27 +82,26 @@ class Interrupts:
         try:
             yield
         except KeyboardInterrupt as error:
-            self._interrupted(watch, error)
+            self._interrupted(watch.access, watch.run_id, error)
             raise
         except asyncio.CancelledError as error:
             if self._is_asked:
-                self._interrupted(watch, error)
+                self._interrupted(watch.access, watch.run_id, error)
             raise
         finally:
             self._open.pop(key, None)
 
-    def _interrupted(self, watch: Watch, error: BaseException) -> None:
-        text = self._cancel(watch)
+    def _interrupted(self, access: Access, run_id: str, error: BaseException) -> None:
+        text = self._cancel(access, run_id)
         if self._settings.short_errors:
             tracebacks.show_as(error, lambda: [text])
 
-    def _cancel(self, watch: Watch) -> str:
+    def _cancel(self, access: Access, run_id: str) -> str:
         """Cancel the run, if the user wants that; what to say of it."""
-        run_id = watch.run_id
         if self._settings.on_interrupt == "leave":
             return f"Interrupted: run {run_id} goes on"
         try:
-            operations.cancel(watch.access, [run_id], REASON)
+            operations.cancel(access, [run_id], REASON)
         except NbflowError as error:
             return f"Interrupted: run {run_id} could not be canceled: {error}"
         return (

@@ -23,7 +23,7 @@ from nbflow.errors import (
 )
 from nbflow.model import ErrorInfo, safe_text
 
-_FRAME = re.compile(r'(?m)^(\s*)File "([^"]+)", line (\d+)')
+_FRAME = re.compile(r'(?m)^([\s|]*)File "([^"]+)", line (\d+)')
 _HOOK = "_render_traceback_"
 
 

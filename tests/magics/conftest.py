@@ -51,6 +51,7 @@ class Kernel:
     """A kernel in a process of its own."""
 
     def __init__(self, folder: Path, notebook: str) -> None:
+        self.folder = folder
         self.manager = KernelManager()
         env = {
             **os.environ,

@@ -63,6 +63,7 @@ def test_cancel_and_resume(shell: Shell) -> None:
         "%%workflow wait_for --run-id r-1 -r\nfirst = await ctx.run(count)\n"
         "await ctx.wait_for_event('w', 'go')\nreturn first"
     )
+    shell.ok("while not [s for s in _run.steps if s.kind == 'wait']: pass")
     assert "r-1 is canceled" in shell.ok("%workflow cancel r-1").text
     assert "has ended already: canceled" in shell.ok("%workflow cancel r-1").text
     plan = shell.ok("%workflow resume r-1 --plan").text
@@ -171,6 +172,7 @@ class TestExport:
         spec = importlib.util.spec_from_file_location("exported_flow", "flow.py")
         assert spec is not None
         assert spec.loader is not None
+        shell.ok("%nbflow app exported")  # one app has one workflow of a name
         module = importlib.util.module_from_spec(spec)
         sys.modules["exported_flow"] = module
         try:
