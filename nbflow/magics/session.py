@@ -11,6 +11,7 @@ from nbflow.definition.spec import WorkflowSpec
 from nbflow.engine import process_host
 from nbflow.errors import EngineBusy
 from nbflow.magics import tracebacks
+from nbflow.magics.displays import Displays
 from nbflow.magics.interrupts import Interrupts
 from nbflow.magics.settings import NBFlow
 
@@ -29,6 +30,7 @@ class Session:
         self.shell = shell
         self.settings = NBFlow(parent=shell)
         self.interrupts = Interrupts(self.settings)
+        self._displays = Displays(shell)
         self.told: set[str] = set()
         self._cell = ""
         self._known: dict[tuple[str, str], WorkflowSpec] = {}
@@ -126,6 +128,7 @@ class Session:
         shell.events.register("post_run_cell", self._cell_ends)
         self.interrupts.install()
         tracebacks.install(lambda: bool(self.settings.short_errors))
+        self._displays.install()
         self._completions = Completions(self)
         self._completions.install()
 
@@ -142,6 +145,7 @@ class Session:
         shell.events.unregister("pre_run_cell", self._cell_begins)
         shell.events.unregister("post_run_cell", self._cell_ends)
         self.interrupts.uninstall()
+        self._displays.uninstall()
         tracebacks.uninstall()
         self._completions.uninstall()
         self.settings.app = ""

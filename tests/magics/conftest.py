@@ -176,7 +176,7 @@ class Shell:
 
 
 @contextmanager
-def _shell(kind: type[InteractiveShell]) -> Iterator[Shell]:
+def shell_of(kind: type[InteractiveShell]) -> Iterator[Shell]:
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"
@@ -197,10 +197,14 @@ def _shell(kind: type[InteractiveShell]) -> Iterator[Shell]:
 
 
 @pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    """A plain shell with nbflow loaded, in an empty folder."""
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NBFLOW_HOME", str(tmp_path / ".nbflow"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / ".ipython"))
-    with _shell(InteractiveShell) as made:
+
+
+@pytest.fixture
+def shell(_own_folder: None) -> Iterator[Shell]:
+    """A plain shell with nbflow loaded, in an empty folder."""
+    with shell_of(InteractiveShell) as made:
         yield made

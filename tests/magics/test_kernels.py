@@ -61,7 +61,8 @@ def test_the_debuggers_file_name_is_that_of_the_cell(kernel: Kernel) -> None:
 
 def test_a_run_goes_on_while_other_cells_are_executed(kernel: Kernel) -> None:
     kernel.ok(
-        "%%workflow goes_on --invoke --as run\nawait ctx.wait_for_event('w', 'go')\nreturn 7"
+        "%%workflow goes_on --invoke --as run\n"
+        "await ctx.wait_for_event('w', 'go')\nreturn 7"
     )
     assert kernel.ok("run.status.value").result == "'running'"
     kernel.ok("nbflow.Client().events.send('go', run=run.run_id)")
@@ -168,6 +169,8 @@ class TestPrints:
         )
         done = kernel.ok("%%workflow pretty -w --quiet\nreturn await ctx.run(bars)")
         assert (done.result, done.text) == ("20", "")
+        asked = "print([e.data['message'] for e in _run.events() if e.type == 'log'])"
+        assert "rich" in eval(kernel.ok(asked).text)
 
 
 class TestHeadless:
