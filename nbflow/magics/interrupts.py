@@ -30,6 +30,8 @@ class Interrupts:
         self._settings = settings
         self._open: dict[object, Watch] = {}
         self._is_asked = False
+        self._former: Any = None
+        self._note: Any = None
         self._before = waiting.around_wait
 
     def install(self) -> None:
@@ -48,8 +50,8 @@ class Interrupts:
             return
         handler = signal.getsignal(signal.SIGINT)
         if callable(handler) and handler is not signal.default_int_handler:
-            # The kernel puts its own handler back at the end of the cell.
-            signal.signal(signal.SIGINT, self._noting(handler))
+            self._former, self._note = handler, self._noting(handler)
+            signal.signal(signal.SIGINT, self._note)
 
     def cell_ends(self, error: BaseException | None) -> None:
         """Cancel what was waited for, where the wait itself was not told."""
@@ -57,6 +59,9 @@ class Interrupts:
             for watch in list(self._open.values()):
                 self._cancel(watch.access, watch.run_id)
         self._open.clear()
+        if self._note is not None and signal.getsignal(signal.SIGINT) is self._note:
+            signal.signal(signal.SIGINT, self._former)
+        self._former = self._note = None
 
     def interrupted(self, handle: RunHandle[Any], error: KeyboardInterrupt) -> None:
         """Cancel the run that a magic waits for."""
