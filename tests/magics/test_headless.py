@@ -1,6 +1,8 @@
 """What a kernel accepts, the loader without a kernel accepts too, with one meaning."""
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,17 @@ def facts(made: Any) -> tuple[Any, ...]:
         made.fn.__name__,
         made.source.strip() if made.source else None,
     )
+
+
+@pytest.fixture(autouse=True)
+def _own_modules() -> Iterator[None]:
+    """What a test loads ends with it."""
+    path, known = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - known:
+        if name.startswith("nbflow_notebook_"):
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize("cell", CELLS)
