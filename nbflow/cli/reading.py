@@ -8,23 +8,10 @@ from typing import Any
 
 from nbflow.cli import failures, output, places
 from nbflow.client import Client
+from nbflow.client.listing import newest
 from nbflow.errors import StoreError
-from nbflow.model import Run, RunStatus, Step, safe_text
-from nbflow.view import (
-    Board,
-    Line,
-    Span,
-    badge,
-    event_line,
-    line,
-    paint,
-    run_facts,
-    run_rows,
-    runs_table,
-    word,
-)
-
-_PAGES = 50
+from nbflow.model import Run, RunStatus, Step
+from nbflow.view import error_text, event_line, paint, run_page, runs_table
 
 
 def runs(options: argparse.Namespace) -> int:
@@ -36,7 +23,16 @@ def runs(options: argparse.Namespace) -> int:
     code = 0
     for client in places.clients(options):
         try:
-            some, more = _newest(client, options)
+            some, more = newest(
+                client.runs,
+                limit=options.limit,
+                children=options.children,
+                since=options.since,
+                status=options.status,
+                workflow=options.workflow,
+                label=options.label,
+                search=options.search,
+            )
         except StoreError as error:
             failures.tell(str(error))
             code = 1
@@ -57,37 +53,6 @@ def runs(options: argparse.Namespace) -> int:
     return code
 
 
-def _newest(client: Client, options: argparse.Namespace) -> tuple[list[Run], bool]:
-    """The newest runs of an app that are asked for, and whether there are more.
-
-    Without a filter, runs that others have started are left out: a list of their
-    parents tells more.
-    """
-    filters = {
-        "status": options.status,
-        "workflow": options.workflow,
-        "label": options.label,
-        "search": options.search,
-    }
-    is_filtered = any(filters.values())
-    found: list[Run] = []
-    cursor: str | None = None
-    for _ in range(_PAGES):
-        page = client.runs.list(
-            **filters,
-            since=options.since,
-            limit=min(max(options.limit, 100), 1000),
-            cursor=cursor,
-        )
-        found += [
-            run for run in page if is_filtered or options.children or not run.parent
-        ]
-        cursor = page.cursor
-        if cursor is None or len(found) > options.limit:
-            break
-    return found[: options.limit], cursor is not None or len(found) > options.limit
-
-
 def show(options: argparse.Namespace) -> int:
     """Show one run: its facts, its steps, its error."""
     client, run_id = places.find_run(options, options.run)
@@ -98,26 +63,13 @@ def show(options: argparse.Namespace) -> int:
         output.write_json([made])
         return 0
     look, now = output.look_of(sys.stdout), _now()
-    board = Board(run)
-    for step in steps:
-        board.add(step)
-    head = line(
-        badge(run.status, look),
-        " ",
-        Span(run.workflow, "strong"),
-        f"  {run.run_id}  ",
-        word(run.status),
-    )
     given = output.to_json(_value(run, "input"))[:2000]
-    lines: list[Line] = [head, *run_facts(run, look, now, given)]
-    if steps:
-        width = output.size_of(sys.stdout)[0] if sys.stdout.isatty() else None
-        fold = 10**9 if options.all else 10
-        rows = run_rows(board, look, now, fold=fold, width=width)
-        lines += [line(), *(row.line for row in rows)]
+    width = output.size_of(sys.stdout)[0] if sys.stdout.isatty() else None
+    fold = 10**9 if options.all else 10
+    lines = run_page(run, steps, look, now, input=given, fold=fold, width=width)
     output.write_lines(lines)
     if run.error is not None:
-        output.write(f"\n{_error_text(run)}\n")
+        output.write(f"\n{error_text(run)}\n")
     _tell_next(options, client, run)
     return 0
 
@@ -180,14 +132,6 @@ def _value(run: Run, name: str) -> Any:
         return getattr(run, name)
     except Exception as error:  # a lost blob must not hide the rest of the list
         return f"<{type(error).__name__}: {error}>"
-
-
-def _error_text(run: Run) -> str:
-    assert run.error is not None
-    error = run.error
-    step = f"in step {error.step!r}: " if error.step else ""
-    frames = f"{error.traceback.rstrip()}\n" if error.traceback else ""
-    return safe_text(f"{frames}{step}{error}", multiline=True)
 
 
 def _tell_next(options: argparse.Namespace, client: Client, run: Run) -> None:

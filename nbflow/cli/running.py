@@ -10,6 +10,7 @@ from nbflow.cli import failures, following, inputs, output, places
 from nbflow.cli.displays import Display, make_display
 from nbflow.cli.loading import load
 from nbflow.client import Client
+from nbflow.client.listing import refresh_names
 from nbflow.engine import Engine
 from nbflow.errors import (
     EngineBusy,
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace) -> int:
     """Go on with a run, here or in the engine that serves its app."""
     client, run_id = places.find_run(options, options.run)
-    refresh = _refresh(options.refresh)
+    refresh = refresh_names(options.refresh)
     if options.plan:
         plan = _plan_resume(options, client, run_id, refresh)
         if options.json:
@@ -356,13 +357,6 @@ def _tell_other_app(loaded: Any, client: Client, job: _Job) -> None:
             f"nbflow: the run is of app {client.app!r} and goes on with the code of "
             f"{job.options.target}, whose own runs are in app {own!r}"
         )
-
-
-def _refresh(given: list[str]) -> list[str] | str | None:
-    names = [name.strip() for text in given for name in text.split(",") if name.strip()]
-    if "stale" in names and len(names) > 1:
-        raise failures.Usage("--refresh takes step names or the word stale, not both")
-    return "stale" if names == ["stale"] else names or None
 
 
 def _print_plan(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import anyio
@@ -92,6 +92,15 @@ class Watch:
 
     def wait(self, timeout: float | None) -> Ending | None:
         """Block until the run has ended; None when `timeout` seconds have passed."""
+        with around_wait(self):
+            return self._wait(timeout)
+
+    async def wait_async(self) -> Ending:
+        """Wait on asyncio or trio without blocking the loop."""
+        with around_wait(self):
+            return await self._wait_async()
+
+    def _wait(self, timeout: float | None) -> Ending | None:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             state = self.look()
@@ -106,8 +115,7 @@ class Watch:
                 with suppress(TimeoutError):
                     state.result(min(left, _SLICE))
 
-    async def wait_async(self) -> Ending:
-        """Wait on asyncio or trio without blocking the loop."""
+    async def _wait_async(self) -> Ending:
         while True:
             state = self.look()
             if isinstance(state, Ending):
@@ -248,6 +256,11 @@ class Watch:
                 f"no engine serves app {app!r}, so run {self.run_id} does not go on: "
                 "start one (nbflow.Engine, nbflow serve). Still waiting."
             )
+
+
+around_wait: Callable[[Watch], AbstractContextManager[object]] = nullcontext
+"""What every wait for a run happens in. A notebook puts in its place what cancels the
+run when its cell is interrupted."""
 
 
 async def _done(future: "Future[None]") -> None:

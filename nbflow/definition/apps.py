@@ -17,6 +17,7 @@ from typing import Any
 FALLBACK = "notebook"
 LIMIT = 128
 
+_chosen: str | None = None
 _MAIN = ("__main__", "__mp_main__")
 _CUT = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -28,8 +29,16 @@ def default_app(module: str | None = None) -> str:
     kernel serves one app. Elsewhere it is the module's last name, for `__main__`
     that of the script; `notebook` when nothing is known.
     """
+    if _chosen is not None:
+        return _chosen
     stem = notebook_stem() or _module_stem(module or "__main__")
     return app_name(stem) if stem else FALLBACK
+
+
+def choose_app(name: str | None) -> None:
+    """Make `name` the app of all that is defined from here on; None: as before."""
+    global _chosen
+    _chosen = name
 
 
 def notebook_stem() -> str | None:

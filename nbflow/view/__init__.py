@@ -6,6 +6,7 @@ a run's steps as rows (`board`, `rows`), lists and events as lines (`tables`).
 
 from nbflow.view.board import Board, Facts, Family, error_line, family_name, first_line
 from nbflow.view.flow import flow_limits, flow_lines
+from nbflow.view.page import error_text, run_page
 from nbflow.view.rows import (
     Row,
     run_line,
@@ -16,6 +17,7 @@ from nbflow.view.rows import (
 )
 from nbflow.view.tables import (
     event_line,
+    finding_line,
     plan_line,
     plan_lines,
     run_brief,
@@ -62,8 +64,10 @@ __all__ = [
     "clock",
     "cut",
     "error_line",
+    "error_text",
     "event_line",
     "family_name",
+    "finding_line",
     "first_line",
     "fit",
     "flow_limits",
@@ -81,6 +85,7 @@ __all__ = [
     "run_brief",
     "run_facts",
     "run_line",
+    "run_page",
     "run_rows",
     "runs_table",
     "said",
