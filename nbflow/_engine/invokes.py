@@ -10,14 +10,14 @@ from collections.abc import Generator, Mapping
 from functools import partial
 from typing import Any, Literal
 
-from nbflow import codecs, durations, errors, names
+from nbflow import codecs, durations, names
 from nbflow._engine import failure
 from nbflow._engine.calls import awaited_twice, recall
-from nbflow._engine.core import Child, Core
-from nbflow._engine.creation import new_journal, store_input
+from nbflow._engine.children import check_depth, start_child
+from nbflow._engine.core import Child
 from nbflow._engine.elsewhere import ChildElsewhere
 from nbflow._engine.ending import Ending
-from nbflow._engine.journal import Journal
+from nbflow._engine.invoked import end_fields, error_of, outcome_of
 from nbflow._engine.life import Life
 from nbflow._engine.memo import (
     NO_FUNCTION,
@@ -27,26 +27,19 @@ from nbflow._engine.memo import (
     Recorded,
     read_asked,
 )
-from nbflow._engine.options import check_invoke_options, child_options
-from nbflow._engine.resuming import find_existing, join
+from nbflow._engine.options import check_invoke_options
+from nbflow._engine.resuming import join
 from nbflow._store.payload import load_value, to_json
-from nbflow.context import InvokeOutcome
 from nbflow.definition.spec import Target, WorkflowSpec
 from nbflow.errors import (
-    InvokeDepthExceeded,
-    InvokedRunCanceled,
-    InvokedRunFailed,
     InvokeError,
-    InvokeRateLimited,
-    InvokeTimedOut,
     NbflowError,
     NonDeterminismError,
     RunNotFound,
     StoreError,
 )
-from nbflow.model import ErrorInfo, EventType, RunStatus, step_label
+from nbflow.model import EventType, RunStatus, step_label
 
-MAX_DEPTH = 100
 Mode = Literal["invoke", "try", "start", "join"]
 
 _CALLS: Mapping[Mode, str] = {
@@ -58,12 +51,6 @@ _COMPLETED = EventType.STEP_COMPLETED.value
 _FAILED = EventType.STEP_FAILED.value
 _TIMED_OUT = EventType.STEP_TIMED_OUT.value
 _INVOKING = EventType.STEP_INVOKING.value
-_ERRORS: Mapping[str, type[InvokeError]] = {
-    "failed": InvokedRunFailed,
-    "canceled": InvokedRunCanceled,
-    "timed_out": InvokeTimedOut,
-    "skipped": InvokeRateLimited,
-}
 
 
 class StartedChild:
@@ -243,7 +230,7 @@ class InvokeCall:
         elif self.app is None:
             self._start_child()
         else:
-            self._check_depth()
+            check_depth(self.run.journal, self.key, self.workflow)
             run_id = self.options.get("run_id")
             if run_id is not None:
                 names.check_run_id(run_id)
@@ -268,22 +255,11 @@ class InvokeCall:
     def _start_child(self) -> None:
         run, core = self.run, self.run.core
         spec = core.specs.resolve(self.target)
-        self._check_depth()
+        check_depth(run.journal, self.key, self.workflow)
         values = self._validated(spec)
         self.child = start_child(
             core, run.journal, self.key, spec, values, self.options
         )
-
-    def _check_depth(self) -> None:
-        journal = self.run.journal
-        if journal.depth >= MAX_DEPTH:
-            raise InvokeDepthExceeded(
-                f"step {step_label(self.key)!r} would be run number {MAX_DEPTH + 1} "
-                f"below {journal.root_id}: invokes nest at most {MAX_DEPTH} deep. "
-                f"Look whether {self.workflow!r} invokes itself without an end.",
-                run_id=journal.id,
-                step=step_label(self.key),
-            )
 
     def _note_invoking(self) -> None:
         """Record which child is waited for, and what will be sent for it."""
@@ -367,24 +343,13 @@ class InvokeCall:
         if self._is_over or self.run.is_closed:
             return
         head = {"kind": self.kind, "child_run_id": self.child}
+        assert self.child is not None
         if ending.status is RunStatus.COMPLETED:
             stored = to_json(head)[:-1] + b"," + ending.member + b"}"
             self._record(_COMPLETED, stored, head | {"value": ending.value}, True)
             return
-        word = "refused" if ending.is_undefined else str(ending.status)
-        fields = head | {"outcome": word, "error": ending.error}
-        if ending.error is None:
-            fields["error"] = self._end_error(ending)
+        fields = head | end_fields(self.child, ending)
         self._record(_FAILED, to_json(fields), fields, False)
-
-    def _end_error(self, ending: Ending) -> dict[str, Any]:
-        """What is recorded of a child that ended without an error of its own."""
-        because = f": {ending.reason}" if ending.reason else ""
-        return {
-            "type": _ERRORS[str(ending.status)].__name__,
-            "message": f"run {self.child} was {ending.status}{because}",
-            "run_id": self.child,
-        }
 
     def _timed_out(self) -> None:
         if self._is_over or self.run.is_closed:
@@ -440,75 +405,36 @@ class InvokeCall:
             self.run.core.cancel_child(child, reason)
 
     def _result(self, fields: dict[str, Any], is_completed: bool) -> Any:
-        run = self.run
-        if self.mode == "start":
-            if not is_completed:
-                raise self._error(fields)
-            id = step_label(self.key)
-            child = str(fields["child_run_id"])
+        run, label = self.run, step_label(self.key)
+        if self.mode == "start" and is_completed:
+            child, app = str(fields["child_run_id"]), fields.get("app")
             asked = read_asked(fields)
-            return StartedChild(run, id, child, self.target, fields.get("app"), asked)
-        value, problem = None, None
-        if is_completed:
+            return StartedChild(run, label, child, self.target, app, asked)
+        value, error = None, None
+        if not is_completed:
+            error = error_of(fields, label, self.workflow)
+        else:
             try:
                 value = self._value(fields)
             except InvokeError as exc:
-                problem = self._located(exc, fields)
-        if self.mode != "try":
-            if problem is not None:
-                raise problem
-            if not is_completed:
-                raise self._error(fields)
-            return value
-        word = fields.get("outcome")
-        error = fields.get("error")
-        if problem is not None:
-            error = failure.describe(problem, codecs.redact, step=problem.step)
-        return InvokeOutcome(
-            fields.get("child_run_id"),
-            body=value,
-            is_failed=problem is not None or word in ("failed", "refused"),
-            is_canceled=word == "canceled",
-            is_timed_out=word == "timed_out",
-            is_skipped=word == "skipped",
-            error=ErrorInfo.from_stored(error) if error else None,
-        )
+                exc.run_id, exc.step = fields.get("child_run_id"), label
+                error = exc
+        if self.mode == "try":
+            return outcome_of(fields, value, error)
+        if error is not None:
+            raise error
+        return value
 
     def _value(self, fields: dict[str, Any]) -> Any:
         """The child's result, as the type that a reference names."""
-        value = fields["value"] if "value" in fields else self._load(fields)
+        if "value" in fields:
+            value = fields["value"]
+        else:
+            core = self.run.core
+            classes = core.specs.classes(self.workflow)
+            value = load_value(fields, core.store.get_blob, classes)
         check = getattr(self.result_of, "result", None)
         return value if check is None else check(value)
-
-    def _located(self, error: InvokeError, fields: dict[str, Any]) -> InvokeError:
-        error.run_id = fields.get("child_run_id")
-        error.step = step_label(self.key)
-        return error
-
-    def _load(self, fields: dict[str, Any]) -> Any:
-        core = self.run.core
-        target = self.target
-        if self.mode == "join":  # it names the run
-            row = core.store.run(str(target))
-            target = target if row is None else row.workflow
-        classes = core.specs.classes(target)
-        return load_value(fields, core.store.get_blob, classes)
-
-    def _error(self, fields: dict[str, Any]) -> InvokeError:
-        stored = fields.get("error") or {}
-        info = ErrorInfo.from_stored(stored)
-        word = fields.get("outcome", "failed")
-        kind = _ERRORS.get(word) or _error_type(info.type)
-        message = info.message
-        if word == "failed":
-            message = f"run {fields.get('child_run_id')} failed with {info}"
-        return kind(
-            message,
-            error=info,
-            run_id=fields.get("child_run_id"),
-            step=step_label(self.key),
-            workflow=self.workflow,
-        )
 
     def _conflict(self, found: Recorded) -> NonDeterminismError:
         label = step_label(self.key)
@@ -548,55 +474,10 @@ def _stored_asked(asked: Asked) -> dict[str, Any]:
     return {"_command": asked.command, "_store": asked.store, "_resumes": resumes}
 
 
-def start_child(
-    core: Core,
-    parent: Journal,
-    key: str,
-    spec: WorkflowSpec,
-    values: Mapping[str, Any],
-    options: Mapping[str, Any],
-) -> str:
-    """Create a child with the parent's next commit, or find the run of that id."""
-    run_id = options.get("run_id")
-    stored = store_input(core.commits.put_blob, values)
-    if run_id is not None:
-        names.check_run_id(run_id)
-        if find_existing(core, run_id, spec, stored) is not None:
-            return str(run_id)
-    label = options.get("label")
-    if label is not None:
-        names.check_label(label)
-    journal = new_journal(
-        core.commits,
-        core.specs,
-        spec,
-        values,
-        run_id=run_id,
-        stored_input=stored,
-        headers=options.get("headers"),
-        label=label,
-        options=child_options(options),
-        parent=parent,
-        parent_step=key,
-    )
-    core.launch(journal)
-    return journal.id
-
-
 def _no_target(key: str, target: object) -> TypeError:
     name = getattr(target, "__name__", None) or type(target).__name__
     return TypeError(
         f"ctx.invoke({step_label(key)!r}) got {type(target).__name__} {name!r}: it "
         "takes a workflow, its name or a reference. A plain function is a step: "
         f"ctx.run({step_label(key)!r}, {name}, …)"
-    )
-
-
-def _error_type(name: str) -> type[InvokeError]:
-    """The class of a recorded refusal."""
-    kind = getattr(errors, name.rpartition(".")[2], InvokeError)
-    return (
-        kind
-        if isinstance(kind, type) and issubclass(kind, InvokeError)
-        else InvokeError
     )

@@ -268,20 +268,20 @@ def test_so_it_does_where_the_caller_was_away_meanwhile(serve, home):
     assert shop.client.runs.list() == []
 
 
-def test_a_child_that_was_deleted_settles_its_caller(serve):
-    goes_on.set()
+def test_a_child_that_was_deleted_settles_its_caller_and_is_not_run_again(serve):
     shop = serve("shop", job)
     office = serve("office", main)
-    run_id = office.client.workflows.invoke("main", run_id="main").run_id
-    until(lambda: any(run.is_ended for run in shop.client.runs.list()))
-    nbflow.testing.crash(office)  # before or after it has recorded the end
-    shop.client.runs.delete(only(shop.client).run_id)
+    run_id = office.client.workflows.invoke("main").run_id
+    assert began.wait(60)
+    nbflow.testing.crash(office)
+    goes_on.set()
+    child = only(shop.client).run_id
+    assert shop.client.runs.handle(child).result(60) == "done"
+    shop.client.runs.delete(child)
     office = serve("office", main)
-    handle = office.client.runs.handle(run_id)
-    try:
-        assert handle.result(60) == "done"
-    except RunFailed as exc:
-        assert "it was deleted" in str(exc)
+    with pytest.raises(RunFailed, match=f"no run '{child}' in app 'shop' any more"):
+        office.client.runs.handle(run_id).result(60)
+    assert shop.client.runs.list() == []
 
 
 # Commands
@@ -323,7 +323,7 @@ def test_an_input_that_no_inbox_takes_is_refused_by_the_sender(serve, home):
         inbox.encode({"x": "x" * inbox.LARGEST})
 
 
-def test_the_input_is_made_once_and_let_go(serve, monkeypatch):
+def test_the_input_is_made_into_a_command_once(serve):
     made = []
 
     class Made(BaseModel):
@@ -335,14 +335,6 @@ def test_the_input_is_made_once_and_let_go(serve, monkeypatch):
     async def sends(ctx: Context) -> str:
         return await ctx.invoke("job", reference("job", app="shop"), Made())
 
-    held = []
-    join = apps.OtherApp.join
-
-    def look(self: apps.OtherApp, wait: apps.Wait) -> None:
-        held.append(wait)
-        join(self, wait)
-
-    monkeypatch.setattr(apps.OtherApp, "join", look)
     goes_on.set()
     serve("shop", job)
     office = serve("office", sends)
@@ -414,6 +406,40 @@ def test_a_cancel_is_sent_only_once_the_parents_end_is_committed(serve, monkeypa
     handle.cancel()
     until(lambda: only(shop.client).status is RunStatus.CANCELED)
     assert sent == ["canceled"]
+
+
+def test_a_resumed_child_is_shown_as_waited_for(serve):
+    @workflow(app="shop", retries=0)
+    async def shaky(ctx: Context) -> str:
+        if not is_mended:
+            raise LookupError("not yet")
+        return await ctx.run("work", work)
+
+    @workflow(app="shop")
+    async def calls_shaky(ctx: Context) -> str:
+        return await ctx.invoke("here", "shaky")
+
+    @workflow(app="office")
+    async def far(ctx: Context) -> str:
+        return await ctx.invoke("there", reference("shaky", app="shop"))
+
+    is_mended: list[int] = []
+    shop = serve("shop", shaky, calls_shaky)
+    office = serve("office", far)
+    handles = [
+        shop.client.workflows.invoke("calls_shaky"),
+        office.client.workflows.invoke("far"),
+    ]
+    for handle in handles:
+        with pytest.raises(RunFailed, match="not yet"):
+            handle.result(60)
+    is_mended.append(1)
+    for handle in handles:
+        handle.resume()
+        until(lambda: any("invoking child" in line for line in handle.run.waiting))
+    goes_on.set()
+    assert [handle.result(60) for handle in handles] == ["done", "done"]
+    assert len(shop.client.runs.list()) == 3
 
 
 # References
