@@ -20,7 +20,7 @@ from nbflow.view import (
 )
 from nbflow.widgets import acting
 from nbflow.widgets.elements import button, close_tree, label, text_line
-from nbflow.widgets.live_box import LiveBox
+from nbflow.widgets.following import LiveBox
 
 _KEYS = 30
 _WAITERS = 10

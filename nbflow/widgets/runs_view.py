@@ -20,7 +20,7 @@ from nbflow.widgets.elements import (
     offer,
     text_line,
 )
-from nbflow.widgets.live_box import LiveBox
+from nbflow.widgets.following import LiveBox
 from nbflow.widgets.tables import RunTable, is_live
 
 ViewOfRun = Callable[[RunHandle[Any]], Any]
