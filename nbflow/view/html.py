@@ -27,27 +27,31 @@ _PREVIEW = 120
 _NAME = 120
 _HIDDEN = (None, "None", "null")
 
+# Front ends style tables and code of their outputs, by selectors of two classes.
+_SCOPE = ".nbflow-run" * 3
 _STYLE = """<style>
-.nbflow-run{font:var(--jp-ui-font-size1,13px)/1.45 var(--jp-ui-font-family,system-ui);\
+&{font:var(--jp-ui-font-size1,13px)/1.45 var(--jp-ui-font-family,system-ui);\
 color:var(--jp-ui-font-color1,CanvasText);max-width:72em}
-.nbflow-run p{margin:0 0 4px}
-.nbflow-run code,.nbflow-run pre{font-family:var(--jp-code-font-family,monospace);\
-background:none;color:inherit}
-.nbflow-run pre{margin:2px 0 6px;padding:6px 8px;overflow:auto;max-height:24em;\
+& p{margin:0 0 4px}
+& code,& pre{font-family:var(--jp-code-font-family,monospace);\
+background:none;color:inherit;padding:0}
+& pre{margin:2px 0 6px;padding:6px 8px;overflow:auto;max-height:24em;\
 background:var(--jp-layout-color2,Canvas)}
-.nbflow-run progress{width:16em;height:6px;\
-accent-color:var(--jp-brand-color1,Highlight)}
-.nbflow-run table{border-collapse:collapse;margin:2px 0;width:100%;table-layout:auto}
-.nbflow-run th,.nbflow-run td{text-align:left;vertical-align:top;\
-padding:1px 12px 1px 0;border:0;background:none;overflow-wrap:anywhere}
-.nbflow-run th{font-weight:400;color:var(--jp-ui-font-color2,GrayText)}
-.nbflow-run summary{cursor:pointer}
-.nbflow-run .n-dim{color:var(--jp-ui-font-color2,GrayText)}
-.nbflow-run .n-good{color:var(--jp-success-color1,CanvasText)}
-.nbflow-run .n-bad{color:var(--jp-error-color1,CanvasText)}
-.nbflow-run .n-warn{color:var(--jp-warn-color1,CanvasText)}
-.nbflow-run .n-busy{color:var(--jp-brand-color1,LinkText)}
-</style>"""
+& progress{width:16em;height:6px;accent-color:var(--jp-brand-color1,Highlight)}
+& table{border-collapse:collapse;margin:2px 0;width:100%;table-layout:auto}
+& tr{background:none}
+& th,& td{text-align:left;vertical-align:top;padding:1px 16px 1px 0;border:0;\
+background:none;white-space:nowrap;max-width:none}
+& th:last-child,& td:last-child{width:100%;white-space:normal;overflow-wrap:anywhere}
+& th{font-weight:400;color:var(--jp-ui-font-color2,GrayText)}
+& details table{margin-left:16px}
+& summary{cursor:pointer}
+& .n-dim{color:var(--jp-ui-font-color2,GrayText)}
+& .n-good{color:var(--jp-success-color1,CanvasText)}
+& .n-bad{color:var(--jp-error-color1,CanvasText)}
+& .n-warn{color:var(--jp-warn-color1,CanvasText)}
+& .n-busy{color:var(--jp-brand-color1,LinkText)}
+</style>""".replace("&", _SCOPE)
 _CLASSES = {"again": "warn", "rest": "busy", "strong": "", "": ""}
 
 

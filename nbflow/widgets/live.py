@@ -69,6 +69,8 @@ class Live:
         for _ in range(_TURNS):
             if not self.read():
                 break
+        # Whatever page there will be, its snapshot holds what is known by now.
+        self._log.take_new()
 
     @property
     def is_over(self) -> bool:
