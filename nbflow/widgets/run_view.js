@@ -22,7 +22,7 @@ const BUSY_AFTER = 2000; // ms without an answer
 const RESYNC_EVERY = 500;
 const ANNOUNCE_EVERY = 5000;
 
-// Words and times ---------------------------------------------------------------------
+// Words and times
 
 /** Word, tone and shape (a path in a box of 16) of each status; words as in `nbflow.view`. */
 export const MARKS = {
@@ -71,16 +71,16 @@ export function duration(ms) {
   if (!(ms >= 0)) return "0 ms";
   if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 59_950) return `${Number((ms / SECOND).toFixed(1))} s`;
-  const [large, unit, small, part] =
-    ms < HOUR - 50 ? [MINUTE, "min", SECOND, "s"] : ms < DAY - 50 ? [HOUR, "h", MINUTE, "min"] : [DAY, "d", HOUR, "h"];
-  const rest = Math.floor(((ms + 50) % large) / small);
-  return `${Math.floor((ms + 50) / large)} ${unit} ${String(rest).padStart(2, "0")} ${part}`;
+  return split(ms + 50, ms + 50 < HOUR ? UNITS[0] : ms + 50 < DAY ? UNITS[1] : UNITS[2]);
 }
+
+const UNITS = [[MINUTE, "min", SECOND, "s"], [HOUR, "h", MINUTE, "min"], [DAY, "d", HOUR, "h"]];
+const split = (ms, [large, unit, small, part]) =>
+  `${Math.floor(ms / large)} ${unit} ${String(Math.floor((ms % large) / small)).padStart(2, "0")} ${part}`;
 
 /** How long something has been going on, in whole seconds: calm to watch. */
 const elapsed = (ms) => (ms < SECOND ? "0 s" : duration(Math.floor(ms / SECOND) * SECOND));
 
-/** "in 4 s"; nothing once it is due. */
 const until = (due, now) => (due > now ? `in ${duration(Math.ceil((due - now) / SECOND) * SECOND)}` : "");
 
 const clock = (time) => new Date(time).toTimeString().slice(0, 8);
@@ -100,7 +100,7 @@ const timeOf = ({ started, queued, ended }, now) =>
   started != null ? (ended == null ? elapsed(now - started) : duration(ended - started))
     : queued != null && ended == null ? elapsed(now - queued) : "";
 
-// Rows, their bars, the time axis -----------------------------------------------------
+// Rows, their bars, the time axis
 
 /** @returns {Row} */
 export function decodeRow(list) {
@@ -117,10 +117,10 @@ const LETTER_OF_KIND = { sleep: "s", wait: "w", ask: "w", invoke: "i" };
 
 /**
  * What a row did when: `[letter, from, to, tone]`. Letters as in `ROW`; "e" is the extent
- * of what holds others, "f" what lies ahead.
+ * of what holds others.
  */
 export function barsOf(row, now) {
-  const { status, queued, started, spans, due } = row;
+  const { status, queued, started, spans } = row;
   const end = row.ended ?? now;
   const tone = mark(status)[1];
   const present = LETTER_OF_STATUS[status];
@@ -136,14 +136,13 @@ export function barsOf(row, now) {
     if (queued != null && queued < (started ?? end)) bars.push(["q", queued, started ?? end, "dim"]);
     if (started != null) bars.push([present ?? LETTER_OF_KIND[row.kind] ?? "r", started, end, tone]);
   }
-  if (!isOver(status) && due > now) bars.push(["f", now, due, "dim"]);
   return bars;
 }
 
 const TICK_STEPS = [
-  ...[1, 2, 5, 10, 20, 50, 100, 200, 500], ...[1, 2, 5, 10, 15, 30].map((each) => each * SECOND),
-  ...[1, 2, 5, 10, 15, 30].map((each) => each * MINUTE), ...[1, 2, 3, 6, 12].map((each) => each * HOUR),
-  ...[1, 2, 7, 30, 365].map((each) => each * DAY),
+  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+  ...[SECOND, MINUTE].flatMap((unit) => [1, 2, 5, 10, 15, 30].map((each) => each * unit)),
+  ...[1, 2, 3, 6, 12, 24, 48, 168, 720, 8760].map((each) => each * HOUR),
 ];
 
 /**
@@ -152,22 +151,16 @@ const TICK_STEPS = [
  */
 export function timeAxis(start, length, isLive, most = 5) {
   const span = Math.max(length, isLive ? 4 * SECOND : 4);
-  const step = TICK_STEPS.find((each) => span / each <= most) ?? Math.ceil(span / most / DAY) * DAY;
+  const step = TICK_STEPS.find((each) => span / each <= most) ?? span;
   const whole = isLive ? Math.ceil(span / (step / 2)) * (step / 2) : span;
   const ticks = Array.from({ length: Math.floor(whole / step) + 1 }, (_, index) => index * step);
   return { start, end: start + whole, length: whole, ticks };
 }
 
-/** "0", "200 ms", "30 s", "1:30 min", "2 h", "1 d" */
-export function tickLabel(ms) {
-  const [large, unit, small] = ms < HOUR ? [MINUTE, "min", SECOND] : [HOUR, "h", MINUTE];
-  if (ms < MINUTE) return ms === 0 ? "0" : ms < SECOND ? `${ms} ms` : `${ms / SECOND} s`;
-  if (ms >= DAY) return `${Number((ms / DAY).toFixed(1))} d`;
-  const rest = (ms % large) / small;
-  return `${Math.floor(ms / large)}${rest ? `:${String(rest).padStart(2, "0")}` : ""} ${unit}`;
-}
+/** "0", "200 ms", "30 s", "2 min", "1 min 30 s" */
+export const tickLabel = (ms) => (ms ? duration(ms).replace(/ 00 \w+$/, "") : "0");
 
-// The store ---------------------------------------------------------------------------
+// The store
 
 /** A line of the tree; `more` > 0: it stands for so many rows of `row` that are not shown. */
 class Item {
@@ -187,16 +180,13 @@ class Store {
   rows = new Map();
   children = new Map(); // ids by parent, in order
   failed = new Set();
-  maps = new Set();
   log = [];
   questions = "[]"; // as JSON: the forms are made anew only when it changes
 
   folds = new Map(); // what the user did: open, some (the failed ones), closed
   filter = "all";
-  query = "";
   selected = 0; // key of an item
   mustReveal = false; // it is to be brought into sight
-  follows = true; // the tree keeps what runs in sight, until the user takes over
   scrollTop = 0;
   refusals = new Map(); // what was wrong with an answer, by row
 
@@ -205,56 +195,45 @@ class Store {
   plan = null; // null, "asked", or what the kernel said
   notice = null; // {tone, text}
   commands = new Map(); // under way: {name, row, isAccepted} by number
-  isDisconnected = false;
-  farewell = null;
+  isDeaf = false; // nothing can be asked of the kernel
 
   #model = null;
   #seq = 0;
   #missing = 0; // the first number that is missing; 0: none is
-  #resync = { at: 0, wait: RESYNC_EVERY };
+  #resyncAt = 0;
+  #resyncWait = RESYNC_EVERY; // doubled until the kernel answers
   #offset = null; // ms from the kernel's clock to the browser's
   #lastHeard = 0;
   #slowAt = 0;
   #lastCommand = 0;
   #reopened = new Set();
-  #detailAsked = { at: 0, isOld: false };
-  #noticeTimer = 0;
+  #isDetailOld = false;
   #ticker = 0;
   #list = null;
   #views = new Map(); // {isVisible, isHeld} by view
   #said = { vis: true, hold: false };
 
-  /** Follow a model; returns what ends that. */
+  /** Follow a model; anywidget takes the listeners off when it is closed. */
   connect(model) {
-    const listeners = {
-      "msg:custom": (message) => this.receive(message),
-      "change:snapshot": () => this.#load(model.get("snapshot")),
-      comm_live_update: () => this.#disconnect(), // the kernel is another one
-    };
     this.#model = model;
-    for (const [name, listener] of Object.entries(listeners)) model.on(name, listener);
+    model.on("msg:custom", (message) => this.receive(message));
+    model.on("change:snapshot", () => this.#load(model.get("snapshot")));
+    model.on("comm_live_update", () => {
+      this.commands.clear();
+      this.plan = null;
+      this.#close("disconnected: the kernel was restarted; run the cell again to go on");
+    });
     this.#load(model.get("snapshot"));
-    return () => {
-      for (const [name, listener] of Object.entries(listeners)) model.off(name, listener);
-      clearInterval(this.#ticker);
-    };
   }
 
   get isLive() {
-    return this.head !== null && !isOver(this.head.status) && !this.isDisconnected;
-  }
-
-  /** Whether nothing can be asked of the kernel. */
-  get isDeaf() {
-    return this.isDisconnected || this.farewell !== null;
+    return !this.isDeaf && !isOver(this.head.status);
   }
 
   /** The kernel's time; without a kernel, when it was last heard. */
   get now() {
-    return this.isDisconnected ? this.#lastHeard : Date.now() - (this.#offset ?? 0);
+    return this.isDeaf ? this.#lastHeard : Date.now() - this.#offset;
   }
-
-  // Views
 
   attach(view) {
     this.#views.set(view, { isVisible: true, isHeld: false });
@@ -282,30 +261,27 @@ class Store {
     this.#said = said;
   }
 
-  /** Have all views drawn in the next frame. */
   draw() {
     for (const view of this.#views.keys()) view.schedule();
   }
 
   #tick() {
     if (this.#missing) this.#askAgain();
-    if (this.#detailAsked.isOld) this.#askDetail();
-    if (this.isLive) this.draw();
+    if (this.#isDetailOld) this.#askDetail();
+    if (this.head && this.isLive) this.draw();
   }
 
   // Kernel to browser
 
   receive(message) {
-    if (this.isDisconnected) this.#say(null);
-    this.isDisconnected = false;
+    // Who speaks is not gone, who answers is not busy.
+    if (this.isDeaf || (this.notice?.isBusy && message.t !== "d")) this.notice = null;
+    this.isDeaf = false;
     if (message.t === "d") this.#takeDelta(message);
     else if (message.t === "s") this.#load(message.snapshot);
     else if (message.t === "ack") this.#takeAck(message);
-    else if (message.t === "bye") this.farewell = plain(message.reason) || "closed";
-    else if (message.t === "p") {
-      if (this.plan) this.plan = message;
-      this.#unbusy();
-    }
+    else if (message.t === "bye") this.#close(message.reason);
+    else if (message.t === "p") this.plan &&= message;
     else if (message.t === "t" && message.detail.row === this.detailRow) {
       if (JSON.stringify(message.detail) !== JSON.stringify(this.detail)) this.detail = message.detail;
     }
@@ -318,8 +294,8 @@ class Store {
     this.#hear(snapshot.now);
     this.#seq = snapshot.seq;
     this.#missing = 0;
-    this.#resync.wait = RESYNC_EVERY;
-    for (const known of [this.rows, this.children, this.failed, this.maps]) known.clear();
+    this.#resyncWait = RESYNC_EVERY;
+    for (const known of [this.rows, this.children, this.failed]) known.clear();
     this.#list = null;
     for (const list of snapshot.rows) this.#takeRow(list);
     this.log = snapshot.log.slice(-LOG_LINES);
@@ -351,13 +327,14 @@ class Store {
   }
 
   #takeHead(head) {
-    for (const [cmd, { name }] of this.commands) {
-      if (name === "answer" ? !head.questions.length : !head.can.includes(name)) this.commands.delete(cmd);
+    for (const [cmd, { name, row }] of this.commands) {
+      const isOpen = name === "answer" ? head.questions.some((each) => each.row === row) : head.can.includes(name);
+      if (!isOpen) this.commands.delete(cmd);
     }
     if (!head.can.includes("resume")) this.plan = null;
     this.head = head;
     this.questions = JSON.stringify(head.questions);
-    if (this.detailRow === 0) this.#detailAsked.isOld = true;
+    if (this.detailRow === 0) this.#isDetailOld = true;
   }
 
   #takeRow(list) {
@@ -365,41 +342,38 @@ class Store {
     const row = decodeRow(list);
     const old = this.rows.get(row.id);
     this.rows.set(row.id, row);
-    if (old?.parent !== row.parent) {
-      if (old) this.#unlink(old);
-      this.#link(row);
-    }
-    if (row.kind === "map") this.maps.add(row.id);
+    if (old && old.parent !== row.parent) this.#unlink(old);
+    if (old?.parent !== row.parent) this.#link(row);
     if (isFailed(row.status) !== this.failed.has(row.id)) {
       if (this.failed.delete(row.id) === false) this.#noteFailed(row);
       this.#list = null;
     }
-    const isFiltered = this.filter !== "all" || this.query;
-    if ((isFiltered && old?.status !== row.status) || old?.flags !== row.flags) this.#list = null;
-    if (row.id === this.detailRow) this.#detailAsked.isOld = true;
+    if ((this.filter !== "all" && old?.status !== row.status) || old?.flags !== row.flags) this.#list = null;
+    if (row.id === this.detailRow) this.#isDetailOld = true;
     return undefined;
   }
 
-  /** Forget a row and what is under it. */
   #dropRow(id) {
-    for (const child of [...(this.children.get(id) ?? [])]) this.#dropRow(child);
+    for (const child of this.heldBy(id)) this.#dropRow(child);
     if (this.rows.has(id)) this.#unlink(this.rows.get(id));
-    for (const known of [this.rows, this.children, this.failed, this.maps]) known.delete(id);
+    for (const known of [this.rows, this.children, this.failed]) known.delete(id);
   }
 
   #link({ id, parent }) {
-    const ids = this.children.get(parent) ?? [];
-    let place = ids.length;
-    while (place > 0 && ids[place - 1] > id) place -= 1;
-    ids.splice(place, 0, id);
+    const ids = this.heldBy(parent);
+    ids.push(id);
+    if (ids.at(-2) > id) ids.sort((one, other) => one - other);
     this.children.set(parent, ids);
     this.#list = null;
   }
 
   #unlink({ id, parent }) {
-    const ids = this.children.get(parent) ?? [];
-    if (ids.includes(id)) ids.splice(ids.indexOf(id), 1);
+    this.children.set(parent, this.heldBy(parent).filter((each) => each !== id));
     this.#list = null;
+  }
+
+  heldBy(id) {
+    return this.children.get(id) ?? [];
   }
 
   /** A failure shows itself once, even where the user has folded what holds it. */
@@ -411,25 +385,19 @@ class Store {
     }
   }
 
-  #unbusy() {
-    if (this.notice?.isBusy) this.#say(null);
-  }
-
   #takeAck({ cmd, ok, text, problems }) {
     const command = this.commands.get(cmd);
-    this.#unbusy();
     if (command?.name === "answer" && !ok) this.refusals.set(command.row, { text, problems: problems ?? {} });
-    else if (text && command?.name !== "answer") this.#say({ tone: ok ? "good" : "bad", text }, ok ? 8 * SECOND : 0);
+    else if (text && command?.name !== "answer") this.#say({ tone: ok ? "good" : "bad", text });
     // What was accepted stays under way until the head shows it.
     if (command && ok && command.name !== "rerun") command.isAccepted = true;
     else this.commands.delete(cmd);
   }
 
-  #disconnect() {
-    this.isDisconnected = true;
-    this.commands.clear();
-    this.plan = null;
-    this.#say({ tone: "warn", text: "disconnected: the kernel was restarted; run the cell again to go on" });
+  /** Nothing more will come, as far as it is known. */
+  #close(text) {
+    this.isDeaf = true;
+    this.#say({ tone: "warn", text });
   }
 
   // Browser to kernel
@@ -441,24 +409,22 @@ class Store {
   /** Send a command; the answer to it is `ack`. */
   command(name, fields = {}) {
     const cmd = (this.#lastCommand += 1);
+    this.notice = null;
     this.commands.set(cmd, { name, row: fields.row, isAccepted: false });
     this.send({ t: name, cmd, ...fields });
     this.#expect(() => this.commands.get(cmd)?.isAccepted === false);
     this.draw();
   }
 
-  /** Whether a command, or the answer for a row, is under way. */
   isUnderWay(name, row) {
     return [...this.commands.values()].some((each) => each.name === name && each.row === row);
   }
 
-  /** Ask for the plan of a resume, or drop it. */
+  /** Ask for the plan of a resume ("asked"), or drop it (null). */
   setPlan(plan) {
     this.plan = plan;
-    if (plan === "asked") {
-      this.send({ t: "plan" });
-      this.#expect(() => this.plan === "asked");
-    }
+    if (plan) this.send({ t: "plan" });
+    this.#expect(() => this.plan === "asked");
     this.draw();
   }
 
@@ -467,17 +433,15 @@ class Store {
     setTimeout(() => isMissing() && this.#say(busy), BUSY_AFTER);
   }
 
-  #say(notice, forMs = 0) {
-    clearTimeout(this.#noticeTimer);
+  #say(notice) {
     this.notice = notice;
-    if (forMs) this.#noticeTimer = setTimeout(() => this.#say(null), forMs);
     this.draw();
   }
 
   #askAgain() {
-    const { at, wait } = this.#resync;
-    if (Date.now() - at < wait) return;
-    this.#resync = { at: Date.now(), wait: Math.min(wait * 2, 30 * SECOND) };
+    if (Date.now() - this.#resyncAt < this.#resyncWait) return;
+    this.#resyncAt = Date.now();
+    this.#resyncWait = Math.min(this.#resyncWait * 2, 30 * SECOND);
     this.send({ t: "resync", have: this.#missing - 1 });
   }
 
@@ -490,24 +454,20 @@ class Store {
 
   #askDetail() {
     const row = this.detailRow;
-    this.#detailAsked.isOld = false;
+    this.#isDetailOld = false;
     if (row !== null) this.send({ t: "detail", row });
   }
 
-  // What is shown
-
-  setFilter(filter, query) {
-    Object.assign(this, { filter, query: query.toLowerCase(), scrollTop: 0 });
+  setFilter(filter) {
+    Object.assign(this, { filter, scrollTop: 0 });
     this.#list = null;
     this.draw();
   }
 
   /** How a row is folded: open, some (its failed children show), closed; null: it holds nothing. */
   foldOf({ id, flags }) {
-    const held = this.children.get(id)?.length ?? 0;
-    const isLazy = flags.includes("l");
-    if (!held && !isLazy) return null;
-    return this.folds.get(id) ?? (isLazy || held > FOLD_FROM ? "some" : "open");
+    const held = flags.includes("l") ? Infinity : this.heldBy(id).length;
+    return held ? this.folds.get(id) ?? (held > FOLD_FROM ? "some" : "open") : null;
   }
 
   fold(row, isOpen) {
@@ -518,44 +478,43 @@ class Store {
   }
 
   select(key) {
-    Object.assign(this, { selected: key, follows: false, mustReveal: true });
+    Object.assign(this, { selected: key, mustReveal: true });
     this.draw();
   }
 
-  /** The lines of the tree; made anew when structure, folds or filter change. @returns {Item[]} */
+  /** The lines of the tree. @returns {Item[]} */
   get list() {
     this.#list ??= this.#flatten();
     return this.#list;
   }
 
   #flatten() {
-    const wanted = this.filter === "all" && !this.query ? null : this.#withAbove(this.#matching());
+    const wanted = this.filter === "all" ? null : this.#withAbove(this.#matching());
     const troubled = this.#withAbove(this.failed);
     const items = [];
-    const heldBy = (id) => this.children.get(id) ?? [];
     const add = (id, depth) => {
       const item = new Item(this.rows, id, depth, this.foldOf(this.rows.get(id)));
       items.push(item);
       return item;
     };
     const walk = (parent, depth) => {
-      for (const id of heldBy(parent)) {
+      for (const id of this.heldBy(parent)) {
         if (wanted && !wanted.has(id)) continue;
         const item = add(id, depth);
-        if (wanted && item.fold) item.fold = heldBy(id).some((child) => wanted.has(child)) ? "open" : "closed";
+        if (wanted && item.fold) item.fold = this.heldBy(id).some((child) => wanted.has(child)) ? "open" : "closed";
         if (item.fold === "open") walk(id, depth + 1);
         else if (item.fold === "some") walkFailed(item);
       }
     };
     const walkFailed = (item) => {
       const { row, depth } = item;
-      const shown = heldBy(row.id).filter((id) => troubled.has(id)).slice(0, FAILED_SHOWN);
+      const shown = this.heldBy(row.id).filter((id) => troubled.has(id)).slice(0, FAILED_SHOWN);
       if (!shown.length) item.fold = "closed";
       for (const id of shown) {
         const inner = add(id, depth + 1);
         if (inner.fold && inner.fold !== "closed") walkFailed(inner);
       }
-      const all = Math.max(heldBy(row.id).length, holdsOthers(row) && row.counts ? sum(row.counts.slice(0, 4)) : 0);
+      const all = Math.max(this.heldBy(row.id).length, holdsOthers(row) && row.counts ? sum(row.counts.slice(0, 4)) : 0);
       const more = all - shown.length;
       if (shown.length && more) items.push(new Item(this.rows, row.id, depth + 1, null, more));
     };
@@ -565,9 +524,8 @@ class Store {
 
   *#matching() {
     for (const row of this.rows.values()) {
-      // What holds others is found through them, unless it is looked for by its name.
-      if (!this.query && holdsOthers(row) && this.children.get(row.id)?.length) continue;
-      if (FILTERS[this.filter](row) && row.name.toLowerCase().includes(this.query)) yield row.id;
+      // What holds others is found through them.
+      if (FILTERS[this.filter](row) && !(holdsOthers(row) && this.heldBy(row.id).length)) yield row.id;
     }
   }
 
@@ -587,18 +545,15 @@ class Store {
   progress() {
     const { counts } = this.head;
     const of = (names) => sum(names.map((name) => counts[name]));
-    const ahead = [...this.maps].map((id) => {
-      const each = this.rows.get(id).counts ?? [];
-      return Math.max((each[4] ?? 0) - sum(each.slice(0, 4)), 0);
-    });
-    return {
-      bad: of(BAD), done: of(OVER), busy: of(BUSY), total: sum(Object.values(counts)) + sum(ahead),
-      ...counts,
-    };
+    let total = sum(Object.values(counts));
+    for (const { kind, counts: held } of this.rows.values()) {
+      if (kind === "map" && held?.[4]) total += Math.max(held[4] - sum(held.slice(0, 4)), 0);
+    }
+    return { ...counts, bad: of(BAD), done: of(OVER), busy: of(BUSY), total };
   }
 }
 
-// Elements ----------------------------------------------------------------------------
+// Elements
 
 /**
  * Make an element: `h("button.quiet", {onclick}, "Copy")`. Classes get the prefix `nbf-`;
@@ -609,15 +564,9 @@ function h(what, ...parts) {
   const element = document.createElement(tag);
   if (names.length) element.className = names.map((name) => `nbf-${name}`).join(" ");
   for (const part of parts.flat()) {
-    if (!part) continue;
     if (typeof part === "string") element.append(plain(part, 40_000));
     else if (part instanceof Node) element.append(part);
-    else {
-      for (const [name, value] of Object.entries(part)) {
-        if (name.startsWith("on")) element[name] = value;
-        else set(element, { [name]: value });
-      }
-    }
+    else set(element, part || {});
   }
   return element;
 }
@@ -632,54 +581,51 @@ function say(element, text) {
 
 function set(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (value == null || value === false) element.removeAttribute(name);
+    if (name.startsWith("on")) element[name] = value;
+    else if (value == null || value === false) element.removeAttribute(name);
     else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
   }
+}
+
+/** A function that tells whether its argument is another one than last time. */
+function watch(last) {
+  return (key) => key !== last && ((last = key), true);
 }
 
 const newId = () => `nbf-${Math.random().toString(36).slice(2)}`;
 const button = (text, onclick, kind = "", more = {}) => h(`button.button${kind}`, { type: "button", onclick, ...more }, text);
 
-function icon(status) {
+function icon(status = "queued") {
   const [svg, path] = ["svg", "path"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
   set(svg, { viewBox: "0 0 16 16", "aria-hidden": true, class: "nbf-icon" });
   svg.append(path);
-  return status ? setIcon(svg, status) : svg;
+  return setIcon(svg, status);
 }
 
 function setIcon(svg, status) {
   const [, tone, path] = mark(status);
   set(svg.firstChild, { d: path });
-  Object.assign(svg.dataset, { tone, status });
+  set(svg, { "data-tone": tone, "data-status": status });
   return svg;
 }
 
-/** A button that puts a text on the clipboard, and says so. */
+/** A button that puts a text on the clipboard, and says so; browsers want https or localhost. */
 function copyButton(text, what, label = "copy") {
-  const made = button(label, async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch { // a page that is served without https
-      const area = h("textarea.unseen", text);
-      made.after(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    }
+  const onclick = async () => {
+    await navigator.clipboard.writeText(text);
     say(made, "copied");
     setTimeout(() => say(made, label), 1200);
-  }, ".quiet", { "aria-label": `Copy ${what}`, title: `Copy ${what}` });
+  };
+  const made = button(label, onclick, ".quiet", { "aria-label": `Copy ${what}`, hidden: !navigator.clipboard });
   return made;
 }
 
-// The parts of a view: each is made once, has an element, and draws what the store holds --
+// The parts of a view: each is made once, has an element, and draws what the store holds
 
-/** Name and status of the run, what it has done, what can be done with it. */
 function makeHeader(store) {
-  const [badgeIcon, badgeWord] = [icon(), h("span")];
-  const badge = h("span.badge", badgeIcon, badgeWord);
-  const name = h("button.run-name", { type: "button", title: "Details of the run", onclick: () => store.showDetail(0) });
-  const [label, time, id] = [h("span.label"), h("span.elapsed"), h("span.run-id")];
+  const [sign, word, label, time, id] = [icon(), h("span"), h("span.label"), h("span"), h("span.run-id")];
+  const badge = h("span.badge", sign, word);
+  const name = button("", () => store.showDetail(0), ".run-name", { title: "Details of the run" });
   const buttons = {
     cancel: [button("", () => store.command("cancel")), "Cancel", "Canceling…"],
     resume: [button("", () => store.setPlan("asked"), ".main"), "Resume…", "Resuming…"],
@@ -687,11 +633,11 @@ function makeHeader(store) {
   };
   const shares = ["good", "bad", "busy"].map((tone) => h("span", { "data-tone": tone }));
   const bar = h("div.progress", { role: "progressbar", "aria-label": "steps", "aria-valuemin": 0 }, shares);
-  const [counts, lines, notice] = [h("div.soft"), h("div"), h("div.line", { role: "status" })];
-  const plan = makePlan(store);
+  const [counts, lines, notice, plan] = [h("div.soft"), h("div"), h("div.line", { role: "status" }), makePlan(store)];
   const actions = h("span.actions", Object.values(buttons).map(([each]) => each));
   const el = h("header.header", h("div.title", badge, name, label, time, id, actions), bar, counts, lines, notice, plan.el);
-  let shownLines;
+  const isOtherId = watch();
+  const areOtherLines = watch();
 
   function timeWords(head) {
     const left = until(head.due, store.now);
@@ -702,8 +648,7 @@ function makeHeader(store) {
   function drawProgress({ status, progress }) {
     const { bad, busy, done, total, retrying = 0, waiting = 0, queued } = store.progress();
     [done - bad, bad, busy].forEach((part, index) => {
-      shares[index].style.width = `${(100 * part) / (total || 1)}%`;
-      shares[index].hidden = !part;
+      set(shares[index], { style: `width:${(100 * part) / (total || 1)}%`, hidden: !part });
     });
     const [said, of, message] = progress ?? [];
     const live = [[busy - retrying - waiting, "running"], [retrying, "retrying"], [waiting, "waiting"], [queued, "queued"]];
@@ -711,45 +656,39 @@ function makeHeader(store) {
       !total ? (isOver(status) ? "no steps" : "no step yet")
         : done === total ? plural(total, "step") : `${count(done)} of ${plural(total, "step")}`,
       bad && `${count(bad)} failed`,
-      ...live.map(([number, word]) => number > 0 && !isOver(status) && `${count(number)} ${word}`),
+      ...live.map(([number, name]) => number > 0 && !isOver(status) && `${count(number)} ${name}`),
       progress && (of ? `${Math.round((100 * said) / of)} %` : String(said ?? "")), plain(message)));
     set(bar, { "aria-valuemax": total, "aria-valuenow": done, "aria-valuetext": counts.textContent });
   }
 
   function drawLines({ status, error, text, waiting, engine }) {
-    const key = JSON.stringify([status, error, text, waiting, engine, store.farewell]);
-    if (key === shownLines) return;
-    shownLines = key;
+    if (!areOtherLines(JSON.stringify([status, error, text, waiting, engine]))) return;
     const line = (tone, ...parts) => h("p.line", { "data-tone": tone }, parts);
     fill(lines,
       error && line("bad", error), text && line(null, status === "completed" && h("span.soft", "result "), text),
       ...waiting.map((each) => line("warn", each)),
-      engine === "left" && line("warn", "The kernel that ran it is gone; resume it to go on."),
-      store.farewell && line(null, store.farewell));
+      engine === "left" && line("warn", "The kernel that ran it is gone; resume it to go on."));
   }
 
   function draw() {
-    const { head } = store;
-    const [word, tone] = mark(head.status);
-    setIcon(badgeIcon, head.status);
-    say(badgeWord, word);
-    badge.dataset.tone = tone;
+    const { head, notice: news } = store;
+    setIcon(sign, head.status);
+    say(word, mark(head.status)[0]);
+    set(badge, { "data-tone": mark(head.status)[1] });
     say(name, plain(head.workflow));
     say(label, plain(head.label));
     say(time, timeWords(head));
-    if (id.title !== head.run_id) fill(id, h("code", head.run_id), copyButton(head.run_id, "the run's id"));
-    id.title = head.run_id;
+    if (isOtherId(head.run_id)) fill(id, h("code", head.run_id), copyButton(head.run_id, "the run's id"));
     for (const [command, [element, idle, busy]] of Object.entries(buttons)) {
       const isUnderWay = store.isUnderWay(command);
-      element.hidden = !head.can.includes(command);
-      element.disabled = isUnderWay || store.isDeaf;
+      set(element, { hidden: !head.can.includes(command), disabled: isUnderWay || store.isDeaf });
       say(element, isUnderWay ? busy : idle);
     }
     drawProgress(head);
     drawLines(head);
     plan.draw();
-    set(notice, { hidden: !store.notice, "data-tone": store.notice?.tone });
-    say(notice, plain(store.notice?.text));
+    set(notice, { hidden: !news, "data-tone": news?.tone });
+    say(notice, plain(news?.text));
   }
   return { el, draw };
 }
@@ -757,25 +696,22 @@ function makeHeader(store) {
 /** What a resume would do, and the buttons that start it. */
 function makePlan(store) {
   const el = h("div.card", { role: "group", "aria-label": "Plan of the resume", "data-tone": "busy", hidden: true });
-  let shown = null;
+  const isOther = watch(null);
 
   function draw() {
     const { plan } = store;
-    if (plan === shown) return;
-    shown = plan;
-    el.hidden = !plan;
-    const later = button("Not now", () => store.setPlan(null));
-    const resume = (text, stale, kind) => button(text, () => {
-      store.setPlan(null);
-      store.command("resume", { stale });
-    }, kind);
-    if (plan === "asked") fill(el, h("p", "looking at what is to be done…"), later);
-    if (!plan?.to_run) return;
-    const start = resume("Resume", false, ".main");
+    if (!isOther(plan)) return;
+    el.hidden = !plan?.text;
+    if (el.hidden) return;
     const stale = plan.stale.length;
+    const resume = (text, isAfresh, kind) => button(text, () => {
+      store.setPlan(null);
+      store.command("resume", { stale: isAfresh });
+    }, kind);
+    const start = resume("Resume", false, ".main");
     fill(el, h("p", h("b", "Resume"), ` ${plan.text}`),
       plan.to_run.length > 0 && h("details", h("summary.soft", "steps to run"), h("p", plan.to_run.join(", "))),
-      h("p.actions", start, stale > 0 && resume(`Resume, ${count(stale)} stale afresh`, true), later));
+      h("p.actions", start, stale > 0 && resume(`Resume, ${count(stale)} stale afresh`, true), button("Not now", () => store.setPlan(null))));
     start.focus({ preventScroll: true });
   }
   return { el, draw };
@@ -784,12 +720,11 @@ function makePlan(store) {
 /** The questions of `ctx.ask`; what the user has begun to fill in stays. */
 function makeQuestions(store) {
   const el = h("div");
-  let shown = "[]";
+  const areOther = watch("[]");
   let cards = new Map();
 
   function draw() {
-    if (store.questions !== shown) {
-      shown = store.questions;
+    if (areOther(store.questions)) {
       const keyed = store.head.questions.map((each) => [JSON.stringify(each), each]);
       cards = new Map(keyed.map(([key, each]) => [key, cards.get(key) ?? makeQuestion(store, each)]));
       fill(el, ...[...cards.values()].map((card) => card.el));
@@ -803,37 +738,39 @@ function makeQuestions(store) {
 function makeQuestion(store, { row, step, text, schema: root, until: end }) {
   const schema = resolveSchema(root, root);
   const choices = choicesOf(schema);
+  const properties = schema.type === "object" && schema.properties;
   const [id, left, problem] = [newId(), h("span.left.soft"), h("p.problem", { role: "alert" })];
-  const answer = (value) => {
+  const isOtherRefusal = watch();
+  let [fields, controls] = [[], []];
+
+  function answer(value) {
     store.refusals.delete(row);
     store.command("answer", { row, value });
-  };
-  let fields = [];
-  let controls;
-  let shownRefusal;
-
-  function makeForm() {
-    const properties = schema.type === "object" && schema.properties;
-    fields = Object.entries(properties || { "": schema }).map(([name, each]) => {
-      const isRequired = !properties || schema.required?.includes(name);
-      return makeField(name, { ...resolveSchema(each, root), title: each.title }, isRequired, id);
-    });
-    controls = [h("button.button.main", { type: "submit" }, "Send")];
-    const onsubmit = (event) => {
-      event.preventDefault();
-      const given = fields.map((field) => ({ field, ...field.read() }));
-      for (const each of given) each.field.show(each.problem);
-      const wrong = given.find((each) => each.problem);
-      if (wrong) wrong.field.input.focus();
-      else if (!properties) answer(given[0].value ?? null);
-      else answer(Object.fromEntries(given.filter((each) => "value" in each).map(({ field, value }) => [field.name, value])));
-    };
-    return h(properties ? "form.form" : "form.form.single", { novalidate: "", onsubmit }, fields.map((field) => field.el), h("p.actions", controls));
   }
 
   function makeChoice() {
     controls = choices.map(([value, word]) => button(word, () => answer(value), ".main"));
     return h("p.actions", controls);
+  }
+
+  function makeForm() {
+    fields = Object.entries(properties || { "": schema }).map(([name, each]) => {
+      const isRequired = !properties || schema.required?.includes(name);
+      return makeField(name, { ...resolveSchema(each, root), title: each.title }, isRequired, id);
+    });
+    controls = [h("button.button.main", { type: "submit" }, "Send")];
+    const kind = properties ? "form.form" : "form.form.single";
+    return h(kind, { novalidate: "", onsubmit }, fields.map((field) => field.el), h("p.actions", controls));
+  }
+
+  function onsubmit(event) {
+    event.preventDefault();
+    const given = fields.map((field) => ({ field, ...field.read() }));
+    for (const each of given) each.field.show(each.problem);
+    const wrong = given.find((each) => each.problem);
+    if (wrong) wrong.field.input.focus();
+    else if (!properties) answer(given[0].value ?? null);
+    else answer(Object.fromEntries(given.filter((each) => "value" in each).map(({ field, value }) => [field.name, value])));
   }
 
   function draw() {
@@ -843,8 +780,7 @@ function makeQuestion(store, { row, step, text, schema: root, until: end }) {
     say(left, isSent ? "sending the answer…" : ends && `ends ${ends}`);
     const refusal = store.refusals.get(row);
     problem.hidden = !refusal;
-    if (refusal === shownRefusal) return;
-    shownRefusal = refusal;
+    if (!isOtherRefusal(refusal)) return;
     say(problem, plain(refusal?.text));
     for (const field of fields) field.show(refusal?.problems[field.name]);
   }
@@ -854,14 +790,13 @@ function makeQuestion(store, { row, step, text, schema: root, until: end }) {
   return { el, draw };
 }
 
-/** Follow `$ref`, and what pydantic wraps round a type: `allOf` of one, `anyOf` with null. */
+/** Follow `$ref`, and `anyOf` of a type and null. */
 function resolveSchema(schema, root, depth = 0) {
   if (depth > 20 || typeof schema !== "object" || schema === null) return {};
-  const { $ref, allOf, anyOf, ...rest } = schema;
+  const { $ref, anyOf, ...rest } = schema;
   const real = anyOf?.filter(({ type }) => type !== "null");
   let inner;
   if ($ref) inner = $ref.split("/").slice(1).reduce((at, part) => at?.[part], root);
-  else if (allOf?.length === 1) [inner] = allOf;
   else if (real?.length === 1) [inner, rest.isOptional] = [real[0], anyOf.length > 1];
   else return schema;
   return { ...resolveSchema(inner, root, depth + 1), ...rest };
@@ -876,30 +811,29 @@ function choicesOf(schema) {
 
 /** One field of a form: a control by its schema, and what is wrong with it. */
 function makeField(name, schema, isNeeded, questionId) {
-  const { type, format, maxLength, isOptional, description, default: start } = schema;
+  const { type, title, format, isOptional, description, default: start } = schema;
   const isTicked = type === "boolean";
   const isNumber = type === "number" || type === "integer";
   const isRequired = isNeeded && !isOptional;
   const choices = isTicked ? null : choicesOf(schema);
   const id = newId();
   const problem = h("span.problem", { id: `${id}-p`, hidden: true });
-  const input = makeControl();
-  if (start != null && isTicked) input.checked = start;
-  else if (start != null) input.value = choices ? choices.findIndex(([each]) => each === start) : typeof start === "string" ? start : JSON.stringify(start);
-  const star = isRequired && !isTicked && h("span.problem", { title: "required" }, " *");
-  const el = h(isTicked ? "div.field.ticked" : "div.field", name && h("label", { for: id }, schema.title ?? name, star),
-    input, description && h("small", description), problem);
+  const input = makeControl({
+    id, "aria-describedby": `${id}-p`, "aria-required": isRequired, "aria-labelledby": name ? null : questionId, oninput: () => show(null),
+  });
+  if (start != null) {
+    const text = typeof start === "string" ? start : JSON.stringify(start);
+    if (isTicked) input.checked = start;
+    else input.value = choices ? choices.findIndex(([each]) => each === start) : text;
+  }
+  const label = name && h("label", { for: id }, title ?? name, isRequired && !isTicked && h("span.problem", { title: "required" }, " *"));
+  const el = h(isTicked ? "div.field.ticked" : "div.field", label, input, description && h("small", description), problem);
 
-  function makeControl() {
-    const common = {
-      id, "aria-describedby": `${id}-p`, "aria-required": isRequired, "aria-labelledby": name ? null : questionId, oninput: () => show(null),
-    };
+  function makeControl(common) {
     if (choices) return h("select.input", common, h("option", { value: "" }), choices.map(([, word], value) => h("option", { value }, word)));
-    if (isTicked || isNumber || (type === "string" && !(maxLength > 200))) {
-      const kind = isTicked ? "checkbox" : format === "date" ? "date" : "text";
-      return h("input.input", { ...common, type: kind, inputmode: isNumber && "decimal", placeholder: format });
-    }
-    return h("textarea.input", { ...common, rows: 3, placeholder: type !== "string" && "JSON" });
+    if (!isTicked && !isNumber && type !== "string") return h("textarea.input", { ...common, rows: 3, placeholder: "JSON" });
+    const kind = isTicked ? "checkbox" : format === "date" ? "date" : "text";
+    return h("input.input", { ...common, type: kind, inputmode: isNumber && "decimal", placeholder: format });
   }
 
   /** What was filled in: `{value}`, `{}` for nothing, `{problem}`; the kernel judges the rest. */
@@ -928,38 +862,12 @@ function makeField(name, schema, isNeeded, questionId) {
   return { el, name, input, read, show };
 }
 
-/** Filters and a search by name. */
-function makeTools(store, leave) {
-  const filters = Object.keys(FILTERS).map((name) => [name, button("", () => store.setFilter(name, store.query), ".filter")]);
-  const search = h("input.input.search", {
-    type: "search", placeholder: "find a step  /", "aria-label": "Find a step by its name",
-    oninput: () => store.setFilter(store.filter, search.value),
-    onkeydown: (event) => {
-      if (!["Escape", "Enter", "ArrowDown"].includes(event.key)) return;
-      if (event.key === "Escape") store.setFilter(store.filter, "");
-      event.preventDefault();
-      leave();
-    },
-  });
-  const el = h("div.tools", h("span.filters", { role: "group", "aria-label": "Filter" }, filters.map(([, each]) => each)), search);
-
-  function draw() {
-    const { bad, busy } = store.progress();
-    const words = { all: "All", running: `Running ${count(busy)}`, failed: `Failed ${count(bad)}` };
-    for (const [name, element] of filters) {
-      say(element, words[name]);
-      set(element, { "aria-pressed": String(store.filter === name) });
-    }
-    el.hidden = store.rows.size < 2;
-    if (search.value.toLowerCase() !== store.query) search.value = store.query;
-  }
-  return { el, draw, search };
-}
-
 /** The steps as a tree with a time line; only the rows in sight are elements. */
 function makeTree(store) {
   const id = newId();
   const lines = [];
+  const filters = Object.keys(FILTERS).map((name) => [name, button("", () => store.setFilter(name), ".filter")]);
+  const tools = h("div.tools", { role: "group", "aria-label": "Filter" }, filters.map(([, each]) => each));
   const column = (name, kind = "") => h(`span${kind}`, { role: "columnheader" }, name);
   const axisHead = h("span.axis", { role: "columnheader", "aria-label": "Timeline" });
   const columns = h("div.columns", { role: "row", "aria-rowindex": 1 }, column("Step"), column("Status"), column("Time", ".time"), axisHead);
@@ -968,13 +876,10 @@ function makeTree(store) {
   const canvas = h("div.canvas", { role: "presentation" }, grid);
   const viewport = h("div.viewport", { role: "rowgroup", tabindex: -1, onscroll }, canvas);
   const empty = h("p.empty.soft");
-  const release = () => { store.follows = false; };
-  const table = h("div.tree", {
-    role: "treegrid", tabindex: 0, "aria-colcount": 4, onwheel: release, onpointerdown: release, onkeydown, onclick,
-  }, columns, viewport, empty);
-  const tools = makeTools(store, () => table.focus());
-  const part = { el: h("div.steps", tools.el, table), table, draw, measure, onenter: null };
-  let [height, length, axisWidth, axisKey, followed, pause] = [0, 0, 300, "", null, 0];
+  const table = h("div.tree", { role: "treegrid", tabindex: 0, "aria-colcount": 4, onkeydown, onclick }, columns, viewport, empty);
+  const part = { el: h("div", tools, table), table, draw, measure, onenter: null };
+  const isOtherAxis = watch();
+  let [height, length, axisWidth, pause] = [0, 0, 300, 0];
 
   /** The size has changed, or the view is on the page again. */
   function measure() {
@@ -998,8 +903,8 @@ function makeTree(store) {
   }
 
   function draw() {
-    const { list, head } = store;
-    tools.draw();
+    const { list, head, now } = store;
+    drawTools(store.progress());
     set(table, { "aria-label": `Steps of ${plain(head.workflow)}`, "aria-rowcount": list.length + 1 });
     if (length !== list.length) {
       height = Math.min(list.length, ROWS_IN_SIGHT) * ROW_HEIGHT;
@@ -1010,51 +915,50 @@ function makeTree(store) {
     }
     empty.hidden = length > 0;
     say(empty, store.rows.size ? "no step matches the filter" : isOver(head.status) ? "it had no steps" : "no step yet");
-    keepInSight(list);
+    const place = store.mustReveal ? list.findIndex(({ key }) => key === store.selected) : -1;
+    if (place >= 0) {
+      const top = place * ROW_HEIGHT;
+      store.scrollTop = Math.max(Math.min(store.scrollTop, top), top + ROW_HEIGHT - height);
+      putScroll();
+    }
     const axis = store.axis(Math.max(Math.floor(axisWidth / 64), 2));
-    drawAxis(axis);
-    drawRows(list, axis);
+    drawAxis(axis, now);
+    drawRows(list, axis, now);
   }
 
-  /** Scroll to what was selected; else to what runs last, until the user takes over. */
-  function keepInSight(list) {
-    let place = -1;
-    if (store.mustReveal) place = list.findIndex(({ key }) => key === store.selected);
-    else if (store.follows && store.isLive && list !== followed) place = list.findLastIndex(({ row }) => BUSY.includes(row.status));
-    followed = list;
-    if (place < 0) return;
-    const top = place * ROW_HEIGHT;
-    store.scrollTop = Math.max(Math.min(store.scrollTop, top), top + ROW_HEIGHT - height);
-    putScroll();
+  function drawTools({ bad, busy }) {
+    const words = { all: "All", running: `Running ${count(busy)}`, failed: `Failed ${count(bad)}` };
+    for (const [name, element] of filters) {
+      say(element, words[name]);
+      set(element, { "aria-pressed": String(store.filter === name) });
+    }
+    tools.hidden = store.rows.size < 2;
   }
 
-  function drawAxis({ start, length: whole, ticks }) {
-    const key = [whole, ticks.length, axisWidth].join();
-    const place = (ms) => `left:${Math.min((100 * ms) / whole, 100)}%`;
-    if (key !== axisKey) {
-      axisKey = key;
+  function drawAxis({ start, length: whole, ticks }, now) {
+    const style = (ms) => ({ style: `left:${Math.min((100 * ms) / whole, 100)}%` });
+    if (isOtherAxis([whole, ticks.length, axisWidth].join())) {
       // The last one has no room where it would stick out.
       const labels = ticks.filter((tick) => (1 - tick / whole) * axisWidth > 34);
-      fill(axisHead, ...labels.map((tick) => h("span.tick", { style: place(tick) }, tickLabel(tick))));
-      fill(grid, ...ticks.slice(1).map((tick) => h("span.tick-line", { style: place(tick) })), nowLine);
+      fill(axisHead, ...labels.map((tick) => h("span.tick", style(tick), tickLabel(tick))));
+      fill(grid, ...ticks.slice(1).map((tick) => h("span.tick-line", style(tick))), nowLine);
     }
-    set(nowLine, { hidden: !store.isLive, style: place(store.now - start) });
+    set(nowLine, { hidden: !store.isLive, ...style(now - start) });
   }
 
-  function drawRows(list, axis) {
-    const size = Math.min(ROWS_IN_SIGHT + 2 * SPARE_ROWS, list.length);
-    const first = Math.max(Math.min(Math.floor(store.scrollTop / ROW_HEIGHT) - SPARE_ROWS, list.length - size), 0);
-    while (lines.length < size) {
-      lines.push(makeLine());
-      canvas.append(lines.at(-1).el);
-    }
+  function drawRows(list, axis, now) {
+    const size = Math.min(ROWS_IN_SIGHT + 2 * SPARE_ROWS, length);
+    const first = Math.max(Math.min(Math.floor(store.scrollTop / ROW_HEIGHT) - SPARE_ROWS, length - size), 0);
+    while (lines.length < size) lines.push(makeLine());
     for (const line of lines.splice(size)) line.el.remove();
     let active = null;
     for (let index = first; index < first + size; index += 1) {
       const item = list[index];
+      const line = lines[index % size];
       const isSelected = item.key === store.selected;
       const rowId = `${id}-${item.key}`;
-      lines[index % size].draw(item, index, isSelected, axis, store.now, rowId);
+      line.draw(item, index, isSelected, axis, now, rowId);
+      if (!line.el.isConnected) canvas.append(line.el);
       if (isSelected) active = rowId;
     }
     set(table, { "aria-activedescendant": active });
@@ -1078,7 +982,7 @@ function makeTree(store) {
     const page = ROWS_IN_SIGHT - 1;
     const moves = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: length };
     if (event.key in moves) move(Math.max(Math.min(moves[event.key], length - 1), 0));
-    else if (event.key === "/") tools.search.focus();
+    else if (event.key === "/") filters[0][1].focus();
     else if (event.key === "Escape" && store.detailRow !== null) store.showDetail(null);
     else if (event.key === "Escape") (table.closest(".jp-Cell") ?? table).focus();
     else if (at >= 0 && ["ArrowLeft", "ArrowRight", "Enter", " "].includes(event.key)) act(event.key, list[at], at);
@@ -1111,34 +1015,34 @@ function makeTree(store) {
 /** The element of a row; used again for another one when the tree is scrolled. */
 function makeLine() {
   const cell = (name, ...parts) => h(`span.${name}`, { role: "gridcell" }, parts);
-  const [sign, name, tags, text] = [icon(), h("span.name"), h("span.tags"), h("span.text")];
-  const share = h("span");
+  const [sign, name, tags, text, share] = [icon(), h("span.name"), h("span.tags"), h("span.text"), h("span")];
   const meter = h("span.meter", share);
   const [status, time, bars] = [cell("status"), cell("time"), cell("bars")];
   const lead = h("span.lead", h("span.twisty", { "aria-hidden": true }), sign, name, tags);
   const el = h("div.row", { role: "row" }, cell("step", lead, meter, text), status, time, bars);
-  let [shown, shownKey] = [null, ""];
+  const [isOtherRow, isOtherKey] = [watch(), watch()];
 
   /** @param {Item} item */
   function draw({ row, depth, fold, more }, index, isSelected, axis, now, id) {
     // What has an outcome stays as it is; what has none ticks.
     const pulse = isOver(row.status) ? 0 : Math.floor(now / 500);
-    const key = [index, depth, fold, more, isSelected, axis.start, axis.end, pulse].join();
-    if (row === shown && key === shownKey) return;
-    [shown, shownKey] = [row, key];
-    Object.assign(el.dataset, { index, fold: fold ?? "", more: more > 0, status: more ? "" : row.status });
+    const isSame = !isOtherKey([index, depth, fold, more, isSelected, axis.start, axis.end, pulse].join());
+    if (!isOtherRow(row) && isSame) return;
     set(el, {
       id, "aria-rowindex": index + 2, "aria-level": depth, "aria-selected": String(isSelected),
       "aria-expanded": fold && String(fold !== "closed"),
+      "data-index": index, "data-fold": fold ?? "", "data-more": more > 0, "data-status": more ? "" : row.status,
       style: `transform:translateY(${index * ROW_HEIGHT}px);--nbf-depth:${Math.min(depth - 1, 12)}`,
     });
-    if (!more) return drawRow(row, axis, now);
-    say(name, `${count(more)} more`);
-    meter.hidden = true;
-    return [tags, text, status, time, bars].forEach((each) => fill(each));
+    meter.hidden = more || !row.counts;
+    if (!more) drawRow(row, axis, now);
+    else {
+      say(name, `${count(more)} more`);
+      for (const each of [tags, text, status, time, bars]) fill(each);
+    }
   }
 
-  function drawRow(row, axis, now) {
+  function drawRow(row, { start, length }, now) {
     const { attempt, counts, kind, flags } = row;
     setIcon(sign, row.status);
     say(name, plain(row.name, 200));
@@ -1148,9 +1052,15 @@ function makeLine() {
     say(time, timeOf(row, now));
     say(text, listed(counts && drawMeter(counts), plain(row.text)));
     el.title = `${name.textContent}\n${text.textContent}`;
-    for (const element of [status, text, meter]) [, element.dataset.tone] = mark(row.status);
-    meter.hidden = !counts;
-    drawBars(barsOf(row, now), axis);
+    for (const element of [status, text, meter]) set(element, { "data-tone": mark(row.status)[1] });
+    const found = barsOf(row, now);
+    const place = (ms) => Math.min(Math.max((100 * (ms - start)) / length, 0), 100);
+    while (bars.childElementCount > found.length) bars.lastChild.remove();
+    while (bars.childElementCount < found.length) bars.append(h("span"));
+    found.forEach(([letter, from, to, tone], index) => {
+      const style = `left:${place(from)}%;width:${place(to) - place(from)}%`;
+      set(bars.children[index], { class: `nbf-bar nbf-${letter}`, "data-tone": tone, style });
+    });
   }
 
   /** The bar of what counts; returns it in words. */
@@ -1160,48 +1070,37 @@ function makeLine() {
     share.style.width = `${Math.min((100 * done) / (known || 1), 100)}%`;
     return listed(done === known ? count(done) : `${count(done)}/${count(known)}`, bad && `${count(bad)} failed`);
   }
-
-  function drawBars(found, { start, length }) {
-    const place = (ms) => Math.min(Math.max((100 * (ms - start)) / length, 0), 100);
-    while (bars.childElementCount > found.length) bars.lastChild.remove();
-    while (bars.childElementCount < found.length) bars.append(h("span"));
-    found.forEach(([letter, from, to, tone], index) => {
-      const kind = to < start ? "before" : letter; // before: in a former life
-      const style = `left:${place(from)}%;width:${place(to) - place(from)}%`;
-      set(bars.children[index], { class: `nbf-bar nbf-${kind}`, "data-tone": tone, style });
-    });
-  }
   return { el, draw };
 }
 
-/** All that is known of one row, or of the run. */
 function makeDetails(store) {
   const [title, sign, body] = [h("h3", { tabindex: -1 }), icon(), h("div")];
   const close = button("✕", () => store.showDetail(null), ".quiet", { "aria-label": "Close the details" });
   const part = { draw, mustFocus: false, onleave: null };
-  let [shownRow, shown] = [null, null];
+  const [isOtherRow, isOtherDetail] = [watch(null), watch()];
   const onkeydown = ({ key }) => key === "Escape" && part.onleave();
-  const el = h("aside.details", { "aria-label": "Details", onkeydown }, h("div.detail-title", sign, title, close), body);
+  part.el = h("aside.details", { "aria-label": "Details", onkeydown }, h("div.detail-title", sign, title, close), body);
 
   function draw() {
     const { detailRow: id, detail, head } = store;
-    el.hidden = id === null;
+    part.el.hidden = id === null;
     if (part.mustFocus) title.focus({ preventScroll: true });
     part.mustFocus = false;
-    if (id === null || (shownRow === id && shown === detail)) return;
-    if (shownRow !== id) el.scrollTop = 0;
-    [shownRow, shown] = [id, detail];
-    const row = store.rows.get(id);
-    say(title, plain(detail?.title ?? row?.name ?? head.workflow, 500));
-    setIcon(sign, detail?.status ?? row?.status ?? head.status);
+    const isSame = !isOtherDetail(detail);
+    if (isOtherRow(id)) part.el.scrollTop = 0;
+    else if (isSame) return;
+    if (id === null) return;
+    const known = detail ?? store.rows.get(id) ?? head;
+    say(title, plain(known.title ?? known.name ?? head.workflow, 500));
+    setIcon(sign, known.status);
     fill(body, ...(detail ? sections(detail, id === 0 && head.run_id) : [h("p.soft", "loading…")]));
   }
-  return Object.assign(part, { el });
+  return part;
 }
 
 function sections({ title, status, facts, run_id: started, error, result, input, attempts, log, snippet }, runId) {
   return [
-    h("dl.facts", [["status", mark(status)[0]], ...facts].map(([name, text]) => [h("dt", name), h("dd", text)]).flat()),
+    h("dl.facts", [["status", mark(status)[0]], ...facts].flatMap(([name, text]) => [h("dt", name), h("dd", text)])),
     started && h("p.soft", "started run ", h("code", started), copyButton(started, "the run's id")),
     error && errorSection(error),
     result && valueSection("Result", result),
@@ -1249,22 +1148,22 @@ const logLines = (lines) => h("ol.log-lines", { tabindex: 0, "aria-label": "Log 
 /** The last line of the log; opened, all that are kept. */
 function makeLog(store) {
   const [last, body] = [h("span.last.soft"), h("div.log-body")];
-  const el = h("details.log", { ontoggle: () => draw(true) }, h("summary", h("b", "Log"), last), body);
-  let shown;
+  const el = h("details.log", { ontoggle: () => store.draw() }, h("summary", h("b", "Log"), last), body);
+  const [isOtherLog, isToggled] = [watch(), watch(false)];
 
-  function draw(isToggled) {
+  function draw() {
     const { log } = store;
-    if (log === shown && !isToggled) return;
-    shown = log;
+    const isSame = !isOtherLog(log);
+    if (!isToggled(el.open) && isSame) return;
     el.hidden = !log.length;
     const [time, level, text] = log.at(-1) ?? [0, "", ""];
     say(last, `${clock(time)}  ${plain(text, 200)}`);
-    last.dataset.level = level;
+    set(last, { "data-level": level });
     const { scrollTop, scrollHeight, clientHeight } = body;
     fill(body, el.open && logLines(log));
     body.scrollTop = scrollHeight - scrollTop - clientHeight < 8 ? body.scrollHeight : scrollTop;
   }
-  return { el, draw: () => draw(false) };
+  return { el, draw };
 }
 
 /** One display of a run: `schedule` draws it in the next frame, `remove` ends it. */
@@ -1272,39 +1171,39 @@ function makeView(store) {
   const parts = [makeHeader, makeQuestions, makeTree, makeDetails, makeLog].map((make) => make(store));
   const [header, questions, tree, details, log] = parts;
   const announcer = h("div.unseen", { "aria-live": "polite" });
-  const el = h("section.run", header.el, questions.el, h("div.body", tree.el, details.el), log.el, announcer);
-  const view = { el, schedule, remove };
-  const inside = { pointer: false, focus: false };
-  let [frame, announcedAt] = [0, 0];
-  tree.onenter = () => { details.mustFocus = true; };
-  details.onleave = () => tree.table.focus();
-
-  const hold = (change) => {
-    Object.assign(inside, change);
-    store.note(view, { isHeld: inside.pointer || inside.focus });
-  };
-  Object.assign(el, {
+  const view = { schedule, remove };
+  let [frame, announcedAt, hasPointer, hasFocus] = [0, 0, false, false];
+  const el = view.el = h("section.run", {
     // JupyterLab would take keys for commands: "b" inserts a cell. Saving goes on.
     onkeydown: (event) => (event.ctrlKey || event.metaKey) && event.key === "s" ? null : event.stopPropagation(),
-    onpointerenter: () => hold({ pointer: true }),
-    onpointerleave: () => hold({ pointer: false }),
-  });
-  el.addEventListener("focusin", () => hold({ focus: true }));
-  el.addEventListener("focusout", ({ relatedTarget }) => hold({ focus: el.contains(relatedTarget) }));
+    onpointerenter: () => hold(true, hasFocus),
+    onpointerleave: () => hold(false, hasFocus),
+  }, header.el, questions.el, h("div.body", tree.el, details.el), log.el, announcer);
+  el.addEventListener("focusin", () => hold(hasPointer, true));
+  el.addEventListener("focusout", ({ relatedTarget }) => hold(hasPointer, el.contains(relatedTarget)));
+  tree.onenter = () => { details.mustFocus = true; };
+  details.onleave = () => tree.table.focus();
   const onTab = () => store.note(view, {});
   document.addEventListener("visibilitychange", onTab);
-  const sight = new IntersectionObserver((entries) => store.note(view, { isVisible: entries.at(-1).isIntersecting }));
-  const size = new ResizeObserver(() => {
-    measure();
-    schedule();
-  });
-  for (const watcher of [sight, size]) watcher.observe(el);
+  const watchers = [
+    new IntersectionObserver((entries) => store.note(view, { isVisible: entries.at(-1).isIntersecting })),
+    new ResizeObserver(() => {
+      measure();
+      schedule();
+    }),
+  ];
+  for (const watcher of watchers) watcher.observe(el);
+
+  function hold(pointer, focus) {
+    [hasPointer, hasFocus] = [pointer, focus];
+    store.note(view, { isHeld: pointer || focus });
+  }
 
   function remove() {
     store.detach(view);
     cancelAnimationFrame(frame);
     document.removeEventListener("visibilitychange", onTab);
-    for (const watcher of [sight, size]) watcher.disconnect();
+    for (const watcher of watchers) watcher.disconnect();
     el.remove();
   }
 
@@ -1326,11 +1225,12 @@ function makeView(store) {
     const { head } = store;
     el.hidden = !head;
     if (!head) return;
-    set(el, { "aria-label": `Run ${plain(head.run_id)} of ${plain(head.workflow)}` });
-    el.dataset.status = store.isDisconnected ? "disconnected" : head.status;
     const hasDetails = String(store.detailRow !== null);
     const hasMoved = el.dataset.details !== hasDetails;
-    el.dataset.details = hasDetails;
+    set(el, {
+      "aria-label": `Run ${plain(head.run_id)} of ${plain(head.workflow)}`,
+      "data-status": head.status, "data-deaf": store.isDeaf, "data-details": hasDetails,
+    });
     if (hasMoved) measure();
     for (const part of parts) part.draw();
     store.mustReveal = false;
@@ -1353,7 +1253,9 @@ function makeView(store) {
 export default () => {
   const store = new Store();
   return {
-    initialize: ({ model }) => store.connect(model),
+    initialize({ model }) {
+      store.connect(model);
+    },
     render({ el }) {
       const view = makeView(store);
       el.append(view.el);
