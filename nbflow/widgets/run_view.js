@@ -2,15 +2,13 @@
  * The live view of one run: the browser's half of `protocol.py`, for anywidget.
  *
  * `Store` keeps what the kernel has told (head, rows, log) and what the user has chosen
- * (folds, filter, selection), one per model; a `View` draws it, as often as the model is
+ * (folds, filter, selection), one per model; a view draws it, as often as the model is
  * displayed. Nothing of a run is ever taken as markup: texts become text nodes (`h`).
  *
  * @typedef {{id: number, parent: number, kind: string, name: string, status: string,
  *   attempt: number, queued?: number, started?: number, ended?: number, due?: number,
  *   text: string, flags: string, spans?: Array<[string, number, number]>,
  *   counts?: Array<number|null>, run?: string}} Row  see `ROW` in protocol.py
- * @typedef {{row: Row, key: number, depth: number, fold: string|null, more: number}} Item
- *   a line of the tree; `more` > 0: it stands for so many rows of `row` that are not shown
  */
 
 const ROW_HEIGHT = 24; // px, as in the style sheet
@@ -18,13 +16,13 @@ const ROWS_IN_SIGHT = 16;
 const SPARE_ROWS = 4; // above and below those in sight
 const FOLD_FROM = 20; // with more children than this a row begins folded
 const FAILED_SHOWN = 5; // failed children that show under a folded row
-const BUTTONS_MOST = 8; // choices that are buttons; more are a list
+const BUTTONS_MOST = 8; // choices that are buttons; more: a list
 const LOG_LINES = 200;
 const BUSY_AFTER = 2000; // ms without an answer
 const RESYNC_EVERY = 500;
 const ANNOUNCE_EVERY = 5000;
 
-// Words and times ---------------------------------------------------------------------
+// Words and times
 
 /** Word, tone and shape (a path in a box of 16) of each status; words as in `nbflow.view`. */
 export const MARKS = {
@@ -51,9 +49,6 @@ const FILTERS = {
   running: ({ status }) => BUSY.includes(status),
   failed: ({ status }) => isFailed(status),
 };
-const KIND_WORDS = {
-  sleep: "sleep", wait: "event", ask: "question", send: "send", invoke: "run", start: "start", map: "map", group: "group",
-};
 
 const count = (number) => number.toLocaleString("en-US");
 const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
@@ -76,16 +71,16 @@ export function duration(ms) {
   if (!(ms >= 0)) return "0 ms";
   if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 59_950) return `${Number((ms / SECOND).toFixed(1))} s`;
-  const [large, unit, small, part] =
-    ms < HOUR - 50 ? [MINUTE, "min", SECOND, "s"] : ms < DAY - 50 ? [HOUR, "h", MINUTE, "min"] : [DAY, "d", HOUR, "h"];
-  const rest = Math.floor(((ms + 50) % large) / small);
-  return `${Math.floor((ms + 50) / large)} ${unit} ${String(rest).padStart(2, "0")} ${part}`;
+  return split(ms + 50, ms + 50 < HOUR ? UNITS[0] : ms + 50 < DAY ? UNITS[1] : UNITS[2]);
 }
+
+const UNITS = [[MINUTE, "min", SECOND, "s"], [HOUR, "h", MINUTE, "min"], [DAY, "d", HOUR, "h"]];
+const split = (ms, [large, unit, small, part]) =>
+  `${Math.floor(ms / large)} ${unit} ${String(Math.floor((ms % large) / small)).padStart(2, "0")} ${part}`;
 
 /** How long something has been going on, in whole seconds: calm to watch. */
 const elapsed = (ms) => (ms < SECOND ? "0 s" : duration(Math.floor(ms / SECOND) * SECOND));
 
-/** "in 4 s"; nothing once it is due. */
 const until = (due, now) => (due > now ? `in ${duration(Math.ceil((due - now) / SECOND) * SECOND)}` : "");
 
 const clock = (time) => new Date(time).toTimeString().slice(0, 8);
@@ -105,7 +100,7 @@ const timeOf = ({ started, queued, ended }, now) =>
   started != null ? (ended == null ? elapsed(now - started) : duration(ended - started))
     : queued != null && ended == null ? elapsed(now - queued) : "";
 
-// Rows, their bars, the time axis -----------------------------------------------------
+// Rows, their bars, the time axis
 
 /** @returns {Row} */
 export function decodeRow(list) {
@@ -122,10 +117,10 @@ const LETTER_OF_KIND = { sleep: "s", wait: "w", ask: "w", invoke: "i" };
 
 /**
  * What a row did when: `[letter, from, to, tone]`. Letters as in `ROW`; "e" is the extent
- * of what holds others, "f" what lies ahead.
+ * of what holds others.
  */
 export function barsOf(row, now) {
-  const { status, queued, started, spans, due } = row;
+  const { status, queued, started, spans } = row;
   const end = row.ended ?? now;
   const tone = mark(status)[1];
   const present = LETTER_OF_STATUS[status];
@@ -141,14 +136,13 @@ export function barsOf(row, now) {
     if (queued != null && queued < (started ?? end)) bars.push(["q", queued, started ?? end, "dim"]);
     if (started != null) bars.push([present ?? LETTER_OF_KIND[row.kind] ?? "r", started, end, tone]);
   }
-  if (!isOver(status) && due > now) bars.push(["f", now, due, "dim"]);
   return bars;
 }
 
 const TICK_STEPS = [
-  ...[1, 2, 5, 10, 20, 50, 100, 200, 500], ...[1, 2, 5, 10, 15, 30].map((each) => each * SECOND),
-  ...[1, 2, 5, 10, 15, 30].map((each) => each * MINUTE), ...[1, 2, 3, 6, 12].map((each) => each * HOUR),
-  ...[1, 2, 7, 30, 365].map((each) => each * DAY),
+  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+  ...[SECOND, MINUTE].flatMap((unit) => [1, 2, 5, 10, 15, 30].map((each) => each * unit)),
+  ...[1, 2, 3, 6, 12, 24, 48, 168, 720, 8760].map((each) => each * HOUR),
 ];
 
 /**
@@ -157,22 +151,28 @@ const TICK_STEPS = [
  */
 export function timeAxis(start, length, isLive, most = 5) {
   const span = Math.max(length, isLive ? 4 * SECOND : 4);
-  const step = TICK_STEPS.find((each) => span / each <= most) ?? Math.ceil(span / most / DAY) * DAY;
+  const step = TICK_STEPS.find((each) => span / each <= most) ?? span;
   const whole = isLive ? Math.ceil(span / (step / 2)) * (step / 2) : span;
   const ticks = Array.from({ length: Math.floor(whole / step) + 1 }, (_, index) => index * step);
   return { start, end: start + whole, length: whole, ticks };
 }
 
-/** "0", "200 ms", "30 s", "1:30 min", "2 h", "1 d" */
-export function tickLabel(ms) {
-  const [large, unit, small] = ms < HOUR ? [MINUTE, "min", SECOND] : [HOUR, "h", MINUTE];
-  if (ms < MINUTE) return ms === 0 ? "0" : ms < SECOND ? `${ms} ms` : `${ms / SECOND} s`;
-  if (ms >= DAY) return `${Number((ms / DAY).toFixed(1))} d`;
-  const rest = (ms % large) / small;
-  return `${Math.floor(ms / large)}${rest ? `:${String(rest).padStart(2, "0")}` : ""} ${unit}`;
-}
+/** "0", "200 ms", "30 s", "2 min", "1 min 30 s" */
+export const tickLabel = (ms) => (ms ? duration(ms).replace(/ 00 \w+$/, "") : "0");
 
-// The store ---------------------------------------------------------------------------
+// The store
+
+/** A line of the tree; `more` > 0: it stands for so many rows of `row` that are not shown. */
+class Item {
+  constructor(rows, id, depth, fold, more = 0) {
+    Object.assign(this, { rows, id, depth, fold, more, key: more ? -id : id });
+  }
+
+  /** The row as it is now: the list outlives it. @returns {Row} */
+  get row() {
+    return this.rows.get(this.id);
+  }
+}
 
 class Store {
   head = null;
@@ -180,19 +180,14 @@ class Store {
   rows = new Map();
   children = new Map(); // ids by parent, in order
   failed = new Set();
-  maps = new Set();
   log = [];
   questions = "[]"; // as JSON: the forms are made anew only when it changes
 
   folds = new Map(); // what the user did: open, some (the failed ones), closed
   filter = "all";
-  query = "";
   selected = 0; // key of an item
   mustReveal = false; // it is to be brought into sight
-  follows = true; // the tree keeps what runs in sight, until the user takes over
   scrollTop = 0;
-  isLogOpen = false;
-  drafts = new Map(); // answers that were begun, by row
   refusals = new Map(); // what was wrong with an answer, by row
 
   detailRow = null; // the row whose details are shown; 0: the run
@@ -200,56 +195,45 @@ class Store {
   plan = null; // null, "asked", or what the kernel said
   notice = null; // {tone, text}
   commands = new Map(); // under way: {name, row, isAccepted} by number
-  isDisconnected = false;
-  farewell = null;
+  isDeaf = false; // nothing can be asked of the kernel
 
   #model = null;
   #seq = 0;
   #missing = 0; // the first number that is missing; 0: none is
-  #resync = { at: 0, wait: RESYNC_EVERY };
+  #resyncAt = 0;
+  #resyncWait = RESYNC_EVERY; // doubled until the kernel answers
   #offset = null; // ms from the kernel's clock to the browser's
   #lastHeard = 0;
   #slowAt = 0;
   #lastCommand = 0;
   #reopened = new Set();
-  #detailAsked = { at: 0, isOld: false };
-  #noticeTimer = 0;
+  #isDetailOld = false;
   #ticker = 0;
   #list = null;
   #views = new Map(); // {isVisible, isHeld} by view
   #said = { vis: true, hold: false };
 
-  /** Follow a model; returns what ends that. */
+  /** Follow a model; anywidget takes the listeners off when it is closed. */
   connect(model) {
-    const listeners = {
-      "msg:custom": (message) => this.receive(message),
-      "change:snapshot": () => this.#load(model.get("snapshot")),
-      comm_live_update: () => this.#disconnect(), // the kernel is another one
-    };
     this.#model = model;
-    for (const [name, listener] of Object.entries(listeners)) model.on(name, listener);
+    model.on("msg:custom", (message) => this.receive(message));
+    model.on("change:snapshot", () => this.#load(model.get("snapshot")));
+    model.on("comm_live_update", () => {
+      this.commands.clear();
+      this.plan = null;
+      this.#close("disconnected: the kernel was restarted; run the cell again to go on");
+    });
     this.#load(model.get("snapshot"));
-    return () => {
-      for (const [name, listener] of Object.entries(listeners)) model.off(name, listener);
-      clearInterval(this.#ticker);
-    };
   }
 
   get isLive() {
-    return this.head !== null && !isOver(this.head.status) && !this.isDisconnected;
-  }
-
-  /** Whether nothing can be asked of the kernel. */
-  get isDeaf() {
-    return this.isDisconnected || this.farewell !== null;
+    return !this.isDeaf && !isOver(this.head.status);
   }
 
   /** The kernel's time; without a kernel, when it was last heard. */
   get now() {
-    return this.isDisconnected ? this.#lastHeard : Date.now() - (this.#offset ?? 0);
+    return this.isDeaf ? this.#lastHeard : Date.now() - this.#offset;
   }
-
-  // Views
 
   attach(view) {
     this.#views.set(view, { isVisible: true, isHeld: false });
@@ -277,27 +261,27 @@ class Store {
     this.#said = said;
   }
 
-  /** Have all views drawn in the next frame. */
   draw() {
     for (const view of this.#views.keys()) view.schedule();
   }
 
   #tick() {
     if (this.#missing) this.#askAgain();
-    if (this.#detailAsked.isOld) this.#askDetail();
-    if (this.isLive) this.draw();
+    if (this.#isDetailOld) this.#askDetail();
+    if (this.head && this.isLive) this.draw();
   }
 
   // Kernel to browser
 
   receive(message) {
-    if (this.isDisconnected) this.#say(null);
-    this.isDisconnected = false;
+    // Who speaks is not gone, who answers is not busy.
+    if (this.isDeaf || (this.notice?.isBusy && message.t !== "d")) this.notice = null;
+    this.isDeaf = false;
     if (message.t === "d") this.#takeDelta(message);
     else if (message.t === "s") this.#load(message.snapshot);
     else if (message.t === "ack") this.#takeAck(message);
-    else if (message.t === "bye") this.farewell = plain(message.reason) || "closed";
-    else if (message.t === "p") this.#takePlan(message);
+    else if (message.t === "bye") this.#close(message.reason);
+    else if (message.t === "p") this.plan &&= message;
     else if (message.t === "t" && message.detail.row === this.detailRow) {
       if (JSON.stringify(message.detail) !== JSON.stringify(this.detail)) this.detail = message.detail;
     }
@@ -310,8 +294,8 @@ class Store {
     this.#hear(snapshot.now);
     this.#seq = snapshot.seq;
     this.#missing = 0;
-    this.#resync.wait = RESYNC_EVERY;
-    for (const known of [this.rows, this.children, this.failed, this.maps]) known.clear();
+    this.#resyncWait = RESYNC_EVERY;
+    for (const known of [this.rows, this.children, this.failed]) known.clear();
     this.#list = null;
     for (const list of snapshot.rows) this.#takeRow(list);
     this.log = snapshot.log.slice(-LOG_LINES);
@@ -343,16 +327,14 @@ class Store {
   }
 
   #takeHead(head) {
-    for (const [cmd, { name }] of this.commands) {
-      if (name === "answer" ? !head.questions.length : !head.can.includes(name)) this.commands.delete(cmd);
+    for (const [cmd, { name, row }] of this.commands) {
+      const isOpen = name === "answer" ? head.questions.some((each) => each.row === row) : head.can.includes(name);
+      if (!isOpen) this.commands.delete(cmd);
     }
     if (!head.can.includes("resume")) this.plan = null;
     this.head = head;
     this.questions = JSON.stringify(head.questions);
-    for (const known of [this.drafts, this.refusals]) {
-      for (const row of known.keys()) if (!head.questions.some((each) => each.row === row)) known.delete(row);
-    }
-    if (this.detailRow === 0) this.#detailAsked.isOld = true;
+    if (this.detailRow === 0) this.#isDetailOld = true;
   }
 
   #takeRow(list) {
@@ -360,41 +342,38 @@ class Store {
     const row = decodeRow(list);
     const old = this.rows.get(row.id);
     this.rows.set(row.id, row);
-    if (old?.parent !== row.parent) {
-      if (old) this.#unlink(old);
-      this.#link(row);
-    }
-    if (row.kind === "map") this.maps.add(row.id);
+    if (old && old.parent !== row.parent) this.#unlink(old);
+    if (old?.parent !== row.parent) this.#link(row);
     if (isFailed(row.status) !== this.failed.has(row.id)) {
       if (this.failed.delete(row.id) === false) this.#noteFailed(row);
       this.#list = null;
     }
-    const isFiltered = this.filter !== "all" || this.query;
-    if ((isFiltered && old?.status !== row.status) || old?.flags !== row.flags) this.#list = null;
-    if (row.id === this.detailRow) this.#detailAsked.isOld = true;
+    if ((this.filter !== "all" && old?.status !== row.status) || old?.flags !== row.flags) this.#list = null;
+    if (row.id === this.detailRow) this.#isDetailOld = true;
     return undefined;
   }
 
-  /** Forget a row and what is under it. */
   #dropRow(id) {
-    for (const child of [...(this.children.get(id) ?? [])]) this.#dropRow(child);
+    for (const child of this.heldBy(id)) this.#dropRow(child);
     if (this.rows.has(id)) this.#unlink(this.rows.get(id));
-    for (const known of [this.rows, this.children, this.failed, this.maps]) known.delete(id);
+    for (const known of [this.rows, this.children, this.failed]) known.delete(id);
   }
 
   #link({ id, parent }) {
-    const ids = this.children.get(parent) ?? [];
-    let place = ids.length;
-    while (place > 0 && ids[place - 1] > id) place -= 1;
-    ids.splice(place, 0, id);
+    const ids = this.heldBy(parent);
+    ids.push(id);
+    if (ids.at(-2) > id) ids.sort((one, other) => one - other);
     this.children.set(parent, ids);
     this.#list = null;
   }
 
   #unlink({ id, parent }) {
-    const ids = this.children.get(parent) ?? [];
-    if (ids.includes(id)) ids.splice(ids.indexOf(id), 1);
+    this.children.set(parent, this.heldBy(parent).filter((each) => each !== id));
     this.#list = null;
+  }
+
+  heldBy(id) {
+    return this.children.get(id) ?? [];
   }
 
   /** A failure shows itself once, even where the user has folded what holds it. */
@@ -406,26 +385,19 @@ class Store {
     }
   }
 
-  #takePlan(plan) {
-    if (this.plan) this.plan = plan;
-    if (this.notice?.isBusy) this.#say(null);
-  }
-
   #takeAck({ cmd, ok, text, problems }) {
     const command = this.commands.get(cmd);
-    if (this.notice?.isBusy) this.#say(null);
     if (command?.name === "answer" && !ok) this.refusals.set(command.row, { text, problems: problems ?? {} });
-    else if (text && command?.name !== "answer") this.#say({ tone: ok ? "good" : "bad", text }, ok ? 8 * SECOND : 0);
+    else if (text && command?.name !== "answer") this.#say({ tone: ok ? "good" : "bad", text });
     // What was accepted stays under way until the head shows it.
     if (command && ok && command.name !== "rerun") command.isAccepted = true;
     else this.commands.delete(cmd);
   }
 
-  #disconnect() {
-    this.isDisconnected = true;
-    this.commands.clear();
-    this.plan = null;
-    this.#say({ tone: "warn", text: "disconnected: the kernel was restarted; run the cell again to go on" });
+  /** Nothing more will come, as far as it is known. */
+  #close(text) {
+    this.isDeaf = true;
+    this.#say({ tone: "warn", text });
   }
 
   // Browser to kernel
@@ -437,26 +409,22 @@ class Store {
   /** Send a command; the answer to it is `ack`. */
   command(name, fields = {}) {
     const cmd = (this.#lastCommand += 1);
+    this.notice = null;
     this.commands.set(cmd, { name, row: fields.row, isAccepted: false });
     this.send({ t: name, cmd, ...fields });
     this.#expect(() => this.commands.get(cmd)?.isAccepted === false);
     this.draw();
   }
 
-  /** Whether a command, or the answer for a row, is under way. */
   isUnderWay(name, row) {
     return [...this.commands.values()].some((each) => each.name === name && each.row === row);
   }
 
-  askPlan() {
-    this.plan = "asked";
-    this.send({ t: "plan" });
+  /** Ask for the plan of a resume ("asked"), or drop it (null). */
+  setPlan(plan) {
+    this.plan = plan;
+    if (plan) this.send({ t: "plan" });
     this.#expect(() => this.plan === "asked");
-    this.draw();
-  }
-
-  dropPlan() {
-    this.plan = null;
     this.draw();
   }
 
@@ -465,17 +433,15 @@ class Store {
     setTimeout(() => isMissing() && this.#say(busy), BUSY_AFTER);
   }
 
-  #say(notice, forMs = 0) {
-    clearTimeout(this.#noticeTimer);
+  #say(notice) {
     this.notice = notice;
-    if (forMs) this.#noticeTimer = setTimeout(() => this.#say(null), forMs);
     this.draw();
   }
 
   #askAgain() {
-    const { at, wait } = this.#resync;
-    if (Date.now() - at < wait) return;
-    this.#resync = { at: Date.now(), wait: Math.min(wait * 2, 30 * SECOND) };
+    if (Date.now() - this.#resyncAt < this.#resyncWait) return;
+    this.#resyncAt = Date.now();
+    this.#resyncWait = Math.min(this.#resyncWait * 2, 30 * SECOND);
     this.send({ t: "resync", have: this.#missing - 1 });
   }
 
@@ -488,103 +454,69 @@ class Store {
 
   #askDetail() {
     const row = this.detailRow;
-    this.#detailAsked.isOld = false;
+    this.#isDetailOld = false;
     if (row !== null) this.send({ t: "detail", row });
   }
 
-  // What is shown
-
-  setFilter(filter, query) {
-    Object.assign(this, { filter, query: query.toLowerCase(), scrollTop: 0 });
-    this.redrawList();
-  }
-
-  redrawList() {
+  setFilter(filter) {
+    Object.assign(this, { filter, scrollTop: 0 });
     this.#list = null;
     this.draw();
   }
 
   /** How a row is folded: open, some (its failed children show), closed; null: it holds nothing. */
   foldOf({ id, flags }) {
-    const held = this.children.get(id)?.length ?? 0;
-    const isLazy = flags.includes("l");
-    if (!held && !isLazy) return null;
-    return this.folds.get(id) ?? (isLazy || held > FOLD_FROM ? "some" : "open");
+    const held = flags.includes("l") ? Infinity : this.heldBy(id).length;
+    return held ? this.folds.get(id) ?? (held > FOLD_FROM ? "some" : "open") : null;
   }
 
   fold(row, isOpen) {
     this.folds.set(row.id, isOpen ? "open" : "closed");
     if (row.flags.includes("l")) this.send({ t: "open", row: row.id, on: isOpen });
-    this.redrawList();
-  }
-
-  foldAll(isOpen) {
-    for (const row of this.rows.values()) {
-      if (!row.flags.includes("l") && this.foldOf(row)) this.folds.set(row.id, isOpen ? "open" : "closed");
-    }
-    this.redrawList();
-  }
-
-  /** The first row that failed by itself, not by what it holds; 0: none. */
-  firstFailed() {
-    const above = new Set([...this.failed].map((id) => this.rows.get(id).parent));
-    const own = [...this.failed].filter((id) => !above.has(id));
-    return own.reduce((first, id) => Math.min(first, id), own[0] ?? 0);
-  }
-
-  /** Show a row, whatever is folded or filtered, and its details. */
-  reveal(id) {
-    if (this.filter !== "all" || this.query) this.setFilter("all", "");
-    for (let above = this.rows.get(id)?.parent; above; above = this.rows.get(above)?.parent) {
-      if (this.foldOf(this.rows.get(above)) === "closed") this.folds.set(above, "some");
-    }
     this.#list = null;
-    this.select(id);
-    this.showDetail(id);
-  }
-
-  select(key) {
-    Object.assign(this, { selected: key, follows: false, mustReveal: true });
     this.draw();
   }
 
-  /** The lines of the tree; made anew when structure, folds or filter change. @returns {Item[]} */
+  select(key) {
+    Object.assign(this, { selected: key, mustReveal: true });
+    this.draw();
+  }
+
+  /** The lines of the tree. @returns {Item[]} */
   get list() {
     this.#list ??= this.#flatten();
     return this.#list;
   }
 
   #flatten() {
-    const wanted = this.filter === "all" && !this.query ? null : this.#withAbove(this.#matching());
+    const wanted = this.filter === "all" ? null : this.#withAbove(this.#matching());
     const troubled = this.#withAbove(this.failed);
     const items = [];
-    const heldBy = (id) => this.children.get(id) ?? [];
     const add = (id, depth) => {
-      const row = this.rows.get(id);
-      const item = { row, key: id, depth, fold: this.foldOf(row), more: 0 };
+      const item = new Item(this.rows, id, depth, this.foldOf(this.rows.get(id)));
       items.push(item);
       return item;
     };
     const walk = (parent, depth) => {
-      for (const id of heldBy(parent)) {
+      for (const id of this.heldBy(parent)) {
         if (wanted && !wanted.has(id)) continue;
         const item = add(id, depth);
-        if (wanted && item.fold) item.fold = heldBy(id).some((child) => wanted.has(child)) ? "open" : "closed";
+        if (wanted && item.fold) item.fold = this.heldBy(id).some((child) => wanted.has(child)) ? "open" : "closed";
         if (item.fold === "open") walk(id, depth + 1);
         else if (item.fold === "some") walkFailed(item);
       }
     };
     const walkFailed = (item) => {
       const { row, depth } = item;
-      const shown = heldBy(row.id).filter((id) => troubled.has(id)).slice(0, FAILED_SHOWN);
+      const shown = this.heldBy(row.id).filter((id) => troubled.has(id)).slice(0, FAILED_SHOWN);
       if (!shown.length) item.fold = "closed";
       for (const id of shown) {
         const inner = add(id, depth + 1);
         if (inner.fold && inner.fold !== "closed") walkFailed(inner);
       }
-      const all = Math.max(heldBy(row.id).length, holdsOthers(row) && row.counts ? sum(row.counts.slice(0, 4)) : 0);
+      const all = Math.max(this.heldBy(row.id).length, holdsOthers(row) && row.counts ? sum(row.counts.slice(0, 4)) : 0);
       const more = all - shown.length;
-      if (shown.length && more) items.push({ row, key: -row.id, depth: depth + 1, fold: null, more });
+      if (shown.length && more) items.push(new Item(this.rows, row.id, depth + 1, null, more));
     };
     walk(0, 1);
     return items;
@@ -592,9 +524,8 @@ class Store {
 
   *#matching() {
     for (const row of this.rows.values()) {
-      // What holds others is found through them, unless it is looked for by its name.
-      if (!this.query && holdsOthers(row) && this.children.get(row.id)?.length) continue;
-      if (FILTERS[this.filter](row) && row.name.toLowerCase().includes(this.query)) yield row.id;
+      // What holds others is found through them.
+      if (FILTERS[this.filter](row) && !(holdsOthers(row) && this.heldBy(row.id).length)) yield row.id;
     }
   }
 
@@ -614,16 +545,15 @@ class Store {
   progress() {
     const { counts } = this.head;
     const of = (names) => sum(names.map((name) => counts[name]));
-    const ahead = [...this.maps].map((id) => this.rows.get(id).counts).filter((each) => each?.[4] != null)
-      .map((each) => Math.max(each[4] - sum(each.slice(0, 4)), 0));
-    return {
-      bad: of(BAD), done: of(OVER), busy: of(BUSY), total: sum(Object.values(counts)) + sum(ahead),
-      retrying: of(["retrying"]), waiting: of(["waiting"]), queued: of(["queued"]),
-    };
+    let total = sum(Object.values(counts));
+    for (const { kind, counts: held } of this.rows.values()) {
+      if (kind === "map" && held?.[4]) total += Math.max(held[4] - sum(held.slice(0, 4)), 0);
+    }
+    return { ...counts, bad: of(BAD), done: of(OVER), busy: of(BUSY), total };
   }
 }
 
-// Elements ----------------------------------------------------------------------------
+// Elements
 
 /**
  * Make an element: `h("button.quiet", {onclick}, "Copy")`. Classes get the prefix `nbf-`;
@@ -634,15 +564,9 @@ function h(what, ...parts) {
   const element = document.createElement(tag);
   if (names.length) element.className = names.map((name) => `nbf-${name}`).join(" ");
   for (const part of parts.flat()) {
-    if (!part) continue;
     if (typeof part === "string") element.append(plain(part, 40_000));
     else if (part instanceof Node) element.append(part);
-    else {
-      for (const [name, value] of Object.entries(part)) {
-        if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-        else setAttribute(element, name, value);
-      }
-    }
+    else set(element, part || {});
   }
   return element;
 }
@@ -650,278 +574,229 @@ function h(what, ...parts) {
 /** Replace what is in an element; false and null stand for nothing. */
 const fill = (element, ...children) => element.replaceChildren(...children.filter(Boolean));
 
-const button = (text, onclick, more = {}, kind = "") => h(`button.button${kind}`, { type: "button", onclick, ...more }, text);
-
 /** Change only what is another: selections and screen readers stay calm. */
-function setText(element, text) {
+function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function setAttribute(element, name, value) {
-  if (value == null || value === false) element.removeAttribute(name);
-  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+function set(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element[name] = value;
+    else if (value == null || value === false) element.removeAttribute(name);
+    else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+  }
 }
 
-function icon(status) {
+/** A function that tells whether its argument is another one than last time. */
+function watch(last) {
+  return (key) => key !== last && ((last = key), true);
+}
+
+const newId = () => `nbf-${Math.random().toString(36).slice(2)}`;
+const button = (text, onclick, kind = "", more = {}) => h(`button.button${kind}`, { type: "button", onclick, ...more }, text);
+
+function icon(status = "queued") {
   const [svg, path] = ["svg", "path"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
-  for (const [name, value] of Object.entries({ viewBox: "0 0 16 16", "aria-hidden": true, class: "nbf-icon" })) {
-    svg.setAttribute(name, value);
-  }
+  set(svg, { viewBox: "0 0 16 16", "aria-hidden": true, class: "nbf-icon" });
   svg.append(path);
-  return status ? setIcon(svg, status) : svg;
+  return setIcon(svg, status);
 }
 
 function setIcon(svg, status) {
   const [, tone, path] = mark(status);
-  svg.firstChild.setAttribute("d", path);
-  Object.assign(svg.dataset, { tone, status });
+  set(svg.firstChild, { d: path });
+  set(svg, { "data-tone": tone, "data-status": status });
   return svg;
 }
 
-/** A button that puts a text on the clipboard, and says so. */
+/** A button that puts a text on the clipboard, and says so; browsers want https or localhost. */
 function copyButton(text, what, label = "copy") {
-  const made = button(label, async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch { // a page that is served without https
-      const area = h("textarea.unseen", text);
-      made.after(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    }
-    setText(made, "copied");
-    setTimeout(() => setText(made, label), 1200);
-  }, { "aria-label": `Copy ${what}`, title: `Copy ${what}` }, ".quiet");
+  const onclick = async () => {
+    await navigator.clipboard.writeText(text);
+    say(made, "copied");
+    setTimeout(() => say(made, label), 1200);
+  };
+  const made = button(label, onclick, ".quiet", { "aria-label": `Copy ${what}`, hidden: !navigator.clipboard });
   return made;
 }
 
-const newId = () => `nbf-${Math.random().toString(36).slice(2)}`;
+// The parts of a view: each is made once, has an element, and draws what the store holds
 
-/** Name and status of the run, what it has done, what can be done with it. */
-class Header {
-  constructor(store) {
-    this.store = store;
-    this.badge = h("span.badge", icon(), h("span"));
-    this.name = h("button.run-name", { type: "button", title: "Details of the run", onclick: () => store.showDetail(0) });
-    this.label = h("span.label");
-    this.time = h("span.elapsed");
-    this.id = h("span.run-id");
-    const act = (name, kind) => button("", () => (name === "resume" ? store.askPlan() : store.command(name)), {}, kind);
-    this.buttons = { cancel: act("cancel"), resume: act("resume", ".main"), rerun: act("rerun") };
-    this.parts = ["good", "bad", "busy"].map((tone) => h("span", { "data-tone": tone }));
-    this.bar = h("div.progress", { role: "progressbar", "aria-label": "steps", "aria-valuemin": 0 }, this.parts);
-    this.counts = h("div.counts");
-    this.lines = h("div.lines");
-    this.notice = h("div.notice", { role: "status" });
-    this.plan = h("div.plan", { role: "group", "aria-label": "Plan of the resume", hidden: true });
-    this.el = h("header.header",
-      h("div.title", this.badge, this.name, this.label, this.time, this.id, h("span.actions", Object.values(this.buttons))),
-      this.bar, this.counts, this.lines, this.notice, this.plan);
-  }
+function makeHeader(store) {
+  const [sign, word, label, time, id] = [icon(), h("span"), h("span.label"), h("span"), h("span.run-id")];
+  const badge = h("span.badge", sign, word);
+  const name = button("", () => store.showDetail(0), ".run-name", { title: "Details of the run" });
+  const buttons = {
+    cancel: [button("", () => store.command("cancel")), "Cancel", "Canceling…"],
+    resume: [button("", () => store.setPlan("asked"), ".main"), "Resume…", "Resuming…"],
+    rerun: [button("", () => store.command("rerun")), "Rerun", "Starting…"],
+  };
+  const shares = ["good", "bad", "busy"].map((tone) => h("span", { "data-tone": tone }));
+  const bar = h("div.progress", { role: "progressbar", "aria-label": "steps", "aria-valuemin": 0 }, shares);
+  const [counts, lines, notice, plan] = [h("div.soft"), h("div"), h("div.line", { role: "status" }), makePlan(store)];
+  const actions = h("span.actions", Object.values(buttons).map(([each]) => each));
+  const el = h("header.header", h("div.title", badge, name, label, time, id, actions), bar, counts, lines, notice, plan.el);
+  const isOtherId = watch();
+  const areOtherLines = watch();
 
-  draw() {
-    const { head, notice } = this.store;
-    const [word, tone] = mark(head.status);
-    setIcon(this.badge.firstChild, head.status);
-    setText(this.badge.lastChild, word);
-    this.badge.dataset.tone = tone;
-    setText(this.name, plain(head.workflow));
-    setText(this.label, plain(head.label));
-    setText(this.time, this.#time(head));
-    if (this.id.title !== head.run_id) {
-      this.id.title = head.run_id;
-      fill(this.id, h("code", head.run_id), copyButton(head.run_id, "the run's id"));
-    }
-    this.#drawButtons(head);
-    this.#drawProgress(head);
-    this.#drawLines(head);
-    this.#drawPlan();
-    this.notice.hidden = !notice;
-    setText(this.notice, plain(notice?.text));
-    this.notice.dataset.tone = notice?.tone;
-  }
-
-  #time(head) {
-    const left = until(head.due, this.store.now);
+  function timeWords(head) {
+    const left = until(head.due, store.now);
     if (left) return `${head.attempt > 1 ? `attempt ${head.attempt}` : "starts"} ${left}`;
-    return `${head.started == null && head.queued != null ? "queued " : ""}${timeOf(head, this.store.now)}`;
+    return `${head.started == null && head.queued != null ? "queued " : ""}${timeOf(head, store.now)}`;
   }
 
-  #drawButtons(head) {
-    const { store } = this;
-    const words = { cancel: ["Cancel", "Canceling…"], resume: ["Resume…", "Resuming…"], rerun: ["Rerun", "Starting…"] };
-    for (const [name, element] of Object.entries(this.buttons)) {
-      const isUnderWay = store.isUnderWay(name);
-      element.hidden = !head.can.includes(name);
-      element.disabled = isUnderWay || store.isDeaf;
-      setText(element, words[name][Number(isUnderWay)]);
-    }
-  }
-
-  #drawProgress({ status, progress }) {
-    const { bad, busy, done, total, retrying, waiting, queued } = this.store.progress();
-    const [said, of, message] = progress ?? [];
+  function drawProgress({ status, progress }) {
+    const { bad, busy, done, total, retrying = 0, waiting = 0, queued } = store.progress();
     [done - bad, bad, busy].forEach((part, index) => {
-      this.parts[index].style.width = `${(100 * part) / (total || 1)}%`;
-      this.parts[index].hidden = !part;
+      set(shares[index], { style: `width:${(100 * part) / (total || 1)}%`, hidden: !part });
     });
-    const running = busy - retrying - waiting;
-    const known = total ? (done === total ? plural(total, "step") : `${count(done)} of ${plural(total, "step")}`)
-      : isOver(status) ? "no steps" : "no step yet";
-    const live = isOver(status) ? [] : [
-      running && `${count(running)} running`, retrying && `${count(retrying)} retrying`,
-      waiting && `${count(waiting)} waiting`, queued && `${count(queued)} queued`,
-    ];
-    const own = progress && (of ? `${Math.round((100 * said) / of)} %` : String(said ?? ""));
-    setText(this.counts, listed(known, bad && `${count(bad)} failed`, ...live, own, plain(message)));
-    setAttribute(this.bar, "aria-valuemax", total);
-    setAttribute(this.bar, "aria-valuenow", done);
-    setAttribute(this.bar, "aria-valuetext", this.counts.textContent);
+    const [said, of, message] = progress ?? [];
+    const live = [[busy - retrying - waiting, "running"], [retrying, "retrying"], [waiting, "waiting"], [queued, "queued"]];
+    say(counts, listed(
+      !total ? (isOver(status) ? "no steps" : "no step yet")
+        : done === total ? plural(total, "step") : `${count(done)} of ${plural(total, "step")}`,
+      bad && `${count(bad)} failed`,
+      ...live.map(([number, name]) => number > 0 && !isOver(status) && `${count(number)} ${name}`),
+      progress && (of ? `${Math.round((100 * said) / of)} %` : String(said ?? "")), plain(message)));
+    set(bar, { "aria-valuemax": total, "aria-valuenow": done, "aria-valuetext": counts.textContent });
   }
 
-  #drawLines({ status, error, text, waiting, engine }) {
-    const { store } = this;
-    const failed = store.failed.size > 0;
-    const key = JSON.stringify([status, error, text, waiting, engine, store.farewell, failed]);
-    if (key === this.linesKey) return;
-    this.linesKey = key;
-    const line = (tone, ...parts) => h("p", { "data-tone": tone }, parts);
-    const show = () => store.reveal(store.firstFailed());
-    fill(this.lines,
-      error && line("bad", error, failed && button("show the step", show, {}, ".quiet")),
-      text && line(null, h("span.soft", status === "completed" ? "result " : ""), text),
+  function drawLines({ status, error, text, waiting, engine }) {
+    if (!areOtherLines(JSON.stringify([status, error, text, waiting, engine]))) return;
+    const line = (tone, ...parts) => h("p.line", { "data-tone": tone }, parts);
+    fill(lines,
+      error && line("bad", error), text && line(null, status === "completed" && h("span.soft", "result "), text),
       ...waiting.map((each) => line("warn", each)),
-      engine === "left" && line("warn", "The kernel that ran it is gone; resume it to go on."),
-      store.farewell && line(null, store.farewell));
+      engine === "left" && line("warn", "The kernel that ran it is gone; resume it to go on."));
   }
 
-  #drawPlan() {
-    const { store } = this;
+  function draw() {
+    const { head, notice: news } = store;
+    setIcon(sign, head.status);
+    say(word, mark(head.status)[0]);
+    set(badge, { "data-tone": mark(head.status)[1] });
+    say(name, plain(head.workflow));
+    say(label, plain(head.label));
+    say(time, timeWords(head));
+    if (isOtherId(head.run_id)) fill(id, h("code", head.run_id), copyButton(head.run_id, "the run's id"));
+    for (const [command, [element, idle, busy]] of Object.entries(buttons)) {
+      const isUnderWay = store.isUnderWay(command);
+      set(element, { hidden: !head.can.includes(command), disabled: isUnderWay || store.isDeaf });
+      say(element, isUnderWay ? busy : idle);
+    }
+    drawProgress(head);
+    drawLines(head);
+    plan.draw();
+    set(notice, { hidden: !news, "data-tone": news?.tone });
+    say(notice, plain(news?.text));
+  }
+  return { el, draw };
+}
+
+/** What a resume would do, and the buttons that start it. */
+function makePlan(store) {
+  const el = h("div.card", { role: "group", "aria-label": "Plan of the resume", "data-tone": "busy", hidden: true });
+  const isOther = watch(null);
+
+  function draw() {
     const { plan } = store;
-    if (plan === this.shownPlan || (!plan && this.plan.hidden)) return;
-    this.shownPlan = plan;
-    this.plan.hidden = !plan;
-    const later = button("Not now", () => store.dropPlan());
-    const resume = (text, stale, kind) => button(text, () => {
-      store.dropPlan();
-      store.command("resume", { stale });
-    }, {}, kind);
-    if (plan === "asked") fill(this.plan, h("p", "looking at what is to be done…"), later);
-    if (!plan?.to_run) return;
+    if (!isOther(plan)) return;
+    el.hidden = !plan?.text;
+    if (el.hidden) return;
     const stale = plan.stale.length;
+    const resume = (text, isAfresh, kind) => button(text, () => {
+      store.setPlan(null);
+      store.command("resume", { stale: isAfresh });
+    }, kind);
     const start = resume("Resume", false, ".main");
-    fill(this.plan, h("p", h("b", "Resume"), ` ${plan.text}`),
-      plan.to_run.length > 0 && h("details", h("summary", "steps to run"), h("p", plan.to_run.join(", "))),
-      h("p.actions", start, stale > 0 && resume(`Resume, ${count(stale)} stale afresh`, true), later));
+    fill(el, h("p", h("b", "Resume"), ` ${plan.text}`),
+      plan.to_run.length > 0 && h("details", h("summary.soft", "steps to run"), h("p", plan.to_run.join(", "))),
+      h("p.actions", start, stale > 0 && resume(`Resume, ${count(stale)} stale afresh`, true), button("Not now", () => store.setPlan(null))));
     start.focus({ preventScroll: true });
   }
+  return { el, draw };
 }
-
-// Questions ---------------------------------------------------------------------------
 
 /** The questions of `ctx.ask`; what the user has begun to fill in stays. */
-class Questions {
-  el = h("div");
-  cards = new Map();
+function makeQuestions(store) {
+  const el = h("div");
+  const areOther = watch("[]");
+  let cards = new Map();
 
-  constructor(store) {
-    this.store = store;
-  }
-
-  draw() {
-    const { store } = this;
-    if (store.questions !== this.shown) {
-      this.shown = store.questions;
-      const old = this.cards;
-      this.cards = new Map(store.head.questions.map((each) => {
-        const key = JSON.stringify(each);
-        return [key, old.get(key) ?? new Question(store, each)];
-      }));
-      fill(this.el, ...[...this.cards.values()].map((card) => card.el));
+  function draw() {
+    if (areOther(store.questions)) {
+      const keyed = store.head.questions.map((each) => [JSON.stringify(each), each]);
+      cards = new Map(keyed.map(([key, each]) => [key, cards.get(key) ?? makeQuestion(store, each)]));
+      fill(el, ...[...cards.values()].map((card) => card.el));
     }
-    for (const card of this.cards.values()) card.draw();
+    for (const card of cards.values()) card.draw();
   }
+  return { el, draw };
 }
 
-/** Buttons for a choice, a form for the rest. */
-class Question {
-  controls = [];
-  fields = [];
-  left = h("span.left");
-  problem = h("p.problem", { role: "alert" });
+/** One question: buttons for a choice, a form for the rest. */
+function makeQuestion(store, { row, step, text, schema: root, until: end }) {
+  const schema = resolveSchema(root, root);
+  const choices = choicesOf(schema);
+  const properties = schema.type === "object" && schema.properties;
+  const [id, left, problem] = [newId(), h("span.left.soft"), h("p.problem", { role: "alert" })];
+  const isOtherRefusal = watch();
+  let [fields, controls] = [[], []];
 
-  constructor(store, question) {
-    Object.assign(this, { store, question, id: newId() });
-    const schema = resolveSchema(question.schema, question.schema);
-    const choices = choicesOf(schema);
-    this.el = h("section.question", { role: "group", "aria-labelledby": this.id },
-      h("p.asked", icon("waiting"), h("b", question.step), this.left), h("p.asked-text", { id: this.id }, question.text),
-      choices && choices.length <= BUTTONS_MOST ? this.#choice(choices) : this.#form(schema), this.problem);
+  function answer(value) {
+    store.refusals.delete(row);
+    store.command("answer", { row, value });
   }
 
-  #choice(choices) {
-    this.controls = choices.map(([value, word]) => button(word, () => this.#answer(value), {}, ".main"));
-    return h("p.actions", this.controls);
+  function makeChoice() {
+    controls = choices.map(([value, word]) => button(word, () => answer(value), ".main"));
+    return h("p.actions", controls);
   }
 
-  #form(schema) {
-    const { row } = this.question;
-    const { properties, required = [] } = schema.type === "object" && schema.properties ? schema : { properties: null };
-    const drafts = this.store.drafts.get(row) ?? {};
-    this.store.drafts.set(row, drafts);
-    this.fields = Object.entries(properties ?? { "": schema }).map(([name, each]) => {
-      const inner = { ...resolveSchema(each, this.question.schema), title: each.title };
-      return new Field(name, inner, !properties || required.includes(name), drafts, this.id);
+  function makeForm() {
+    fields = Object.entries(properties || { "": schema }).map(([name, each]) => {
+      const isRequired = !properties || schema.required?.includes(name);
+      return makeField(name, { ...resolveSchema(each, root), title: each.title }, isRequired, id);
     });
-    this.controls = [h("button.button.main", { type: "submit" }, "Send")];
-    return h(properties ? "form.form" : "form.form.single", {
-      novalidate: "",
-      onsubmit: (event) => {
-        event.preventDefault();
-        this.#submit(properties !== null);
-      },
-    }, this.fields.map((field) => field.el), h("p.actions", this.controls));
+    controls = [h("button.button.main", { type: "submit" }, "Send")];
+    const kind = properties ? "form.form" : "form.form.single";
+    return h(kind, { novalidate: "", onsubmit }, fields.map((field) => field.el), h("p.actions", controls));
   }
 
-  #submit(isObject) {
-    const given = this.fields.map((field) => ({ field, ...field.read() }));
-    for (const { field, problem } of given) field.show(problem);
-    const wrong = given.find(({ problem }) => problem);
+  function onsubmit(event) {
+    event.preventDefault();
+    const given = fields.map((field) => ({ field, ...field.read() }));
+    for (const each of given) each.field.show(each.problem);
+    const wrong = given.find((each) => each.problem);
     if (wrong) wrong.field.input.focus();
-    else if (!isObject) this.#answer(given[0].value ?? null);
-    else this.#answer(Object.fromEntries(given.filter((each) => "value" in each).map(({ field, value }) => [field.name, value])));
+    else if (!properties) answer(given[0].value ?? null);
+    else answer(Object.fromEntries(given.filter((each) => "value" in each).map(({ field, value }) => [field.name, value])));
   }
 
-  #answer(value) {
-    const { row } = this.question;
-    this.store.refusals.delete(row);
-    this.store.command("answer", { row, value });
-  }
-
-  draw() {
-    const { store, question: { row, until: end } } = this;
+  function draw() {
     const isSent = store.isUnderWay("answer", row);
-    for (const control of this.controls) control.disabled = isSent || store.isDeaf;
-    const left = until(end, store.now);
-    setText(this.left, isSent ? "sending the answer…" : left && `ends ${left}`);
+    for (const control of controls) control.disabled = isSent || store.isDeaf;
+    const ends = until(end, store.now);
+    say(left, isSent ? "sending the answer…" : ends && `ends ${ends}`);
     const refusal = store.refusals.get(row);
-    this.problem.hidden = !refusal;
-    if (refusal === this.refusal) return;
-    this.refusal = refusal;
-    setText(this.problem, plain(refusal?.text));
-    for (const field of this.fields) field.show(refusal?.problems[field.name]);
+    problem.hidden = !refusal;
+    if (!isOtherRefusal(refusal)) return;
+    say(problem, plain(refusal?.text));
+    for (const field of fields) field.show(refusal?.problems[field.name]);
   }
+  const body = choices?.length <= BUTTONS_MOST ? makeChoice() : makeForm();
+  const el = h("section.card.question", { role: "group", "aria-labelledby": id, "data-tone": "warn" },
+    h("p.asked", icon("waiting"), h("b", step), left), h("p.asked-text", { id }, text), body, problem);
+  return { el, draw };
 }
 
-/** Follow `$ref`, and what pydantic wraps round a type: `allOf` of one, `anyOf` with null. */
+/** Follow `$ref`, and `anyOf` of a type and null. */
 function resolveSchema(schema, root, depth = 0) {
   if (depth > 20 || typeof schema !== "object" || schema === null) return {};
-  const { $ref, allOf, anyOf, ...rest } = schema;
+  const { $ref, anyOf, ...rest } = schema;
   const real = anyOf?.filter(({ type }) => type !== "null");
   let inner;
   if ($ref) inner = $ref.split("/").slice(1).reduce((at, part) => at?.[part], root);
-  else if (allOf?.length === 1) [inner] = allOf;
   else if (real?.length === 1) [inner, rest.isOptional] = [real[0], anyOf.length > 1];
   else return schema;
   return { ...resolveSchema(inner, root, depth + 1), ...rest };
@@ -935,57 +810,42 @@ function choicesOf(schema) {
 }
 
 /** One field of a form: a control by its schema, and what is wrong with it. */
-class Field {
-  constructor(name, schema, isRequired, drafts, questionId) {
-    Object.assign(this, { name, schema, isRequired: isRequired && !schema.isOptional, id: newId() });
-    this.isTicked = schema.type === "boolean";
-    this.choices = this.isTicked ? null : choicesOf(schema);
-    this.input = this.#control();
-    this.problem = h("span.problem", { id: `${this.id}-p`, hidden: true });
-    const property = this.isTicked ? "checked" : "value";
-    const start = drafts[name] ?? this.#shown(schema.default);
-    if (start != null) this.input[property] = start;
-    this.input.addEventListener("input", () => {
-      drafts[name] = this.input[property];
-      this.show(null);
-    });
-    if (!name) this.input.setAttribute("aria-labelledby", questionId);
-    const star = this.isRequired && !this.isTicked && h("span.problem", { title: "required" }, " *");
-    this.el = h(this.isTicked ? "div.field.ticked" : "div.field", name && h("label", { for: this.id }, schema.title ?? name, star),
-      this.input, schema.description && h("small", schema.description), this.problem);
+function makeField(name, schema, isNeeded, questionId) {
+  const { type, title, format, isOptional, description, default: start } = schema;
+  const isTicked = type === "boolean";
+  const isNumber = type === "number" || type === "integer";
+  const isRequired = isNeeded && !isOptional;
+  const choices = isTicked ? null : choicesOf(schema);
+  const id = newId();
+  const problem = h("span.problem", { id: `${id}-p`, hidden: true });
+  const input = makeControl({
+    id, "aria-describedby": `${id}-p`, "aria-required": isRequired, "aria-labelledby": name ? null : questionId, oninput: () => show(null),
+  });
+  if (start != null) {
+    const text = typeof start === "string" ? start : JSON.stringify(start);
+    if (isTicked) input.checked = start;
+    else input.value = choices ? choices.findIndex(([each]) => each === start) : text;
   }
+  const label = name && h("label", { for: id }, title ?? name, isRequired && !isTicked && h("span.problem", { title: "required" }, " *"));
+  const el = h(isTicked ? "div.field.ticked" : "div.field", label, input, description && h("small", description), problem);
 
-  #control() {
-    const { type, format, maxLength } = this.schema;
-    const common = { id: this.id, "aria-describedby": `${this.id}-p`, "aria-required": this.isRequired };
-    const input = (kind, more) => h("input.input", { ...common, type: kind, ...more });
-    if (this.isTicked) return input("checkbox");
-    if (this.choices) {
-      return h("select.input", common, h("option", { value: "" }), this.choices.map(([, word], value) => h("option", { value }, word)));
-    }
-    if (type === "number" || type === "integer") return input("text", { inputmode: "decimal" });
-    if (type === "string" && !(maxLength > 200)) return input(format === "date" ? "date" : "text", { placeholder: format });
-    return h("textarea.input", { ...common, rows: 3, placeholder: type === "string" ? null : "JSON" });
-  }
-
-  /** A default as the control holds it. */
-  #shown(value) {
-    if (value == null || this.isTicked) return value;
-    if (this.choices) return this.choices.findIndex(([each]) => each === value);
-    return typeof value === "string" ? value : JSON.stringify(value);
+  function makeControl(common) {
+    if (choices) return h("select.input", common, h("option", { value: "" }), choices.map(([, word], value) => h("option", { value }, word)));
+    if (!isTicked && !isNumber && type !== "string") return h("textarea.input", { ...common, rows: 3, placeholder: "JSON" });
+    const kind = isTicked ? "checkbox" : format === "date" ? "date" : "text";
+    return h("input.input", { ...common, type: kind, inputmode: isNumber && "decimal", placeholder: format });
   }
 
   /** What was filled in: `{value}`, `{}` for nothing, `{problem}`; the kernel judges the rest. */
-  read() {
-    const { type, isOptional } = this.schema;
-    if (this.isTicked) return { value: this.input.checked };
-    const text = this.input.value.trim();
-    if (!text) return this.isRequired ? { problem: "is needed" } : isOptional ? { value: null } : {};
-    if (this.choices) return { value: this.choices[text][0] };
-    if (type === "string") return { value: this.input.value };
-    if (type === "number" || type === "integer") {
+  function read() {
+    if (isTicked) return { value: input.checked };
+    const text = input.value.trim();
+    if (!text) return isRequired ? { problem: "is needed" } : isOptional ? { value: null } : {};
+    if (choices) return { value: choices[text][0] };
+    if (type === "string") return { value: input.value };
+    if (isNumber) {
       const isRight = type === "integer" ? Number.isSafeInteger : Number.isFinite;
-      return isRight(Number(text)) ? { value: Number(text) } : { problem: `is to be ${type === "integer" ? "a whole" : "a"} number` };
+      return isRight(Number(text)) ? { value: Number(text) } : { problem: `is to be a ${type === "integer" ? "whole " : ""}number` };
     }
     try {
       return { value: JSON.parse(text) };
@@ -994,165 +854,117 @@ class Field {
     }
   }
 
-  show(problem) {
-    this.problem.hidden = !problem;
-    setText(this.problem, plain(problem));
-    setAttribute(this.input, "aria-invalid", Boolean(problem));
+  function show(wrong) {
+    problem.hidden = !wrong;
+    say(problem, plain(wrong));
+    set(input, { "aria-invalid": Boolean(wrong) });
   }
+  return { el, name, input, read, show };
 }
 
-// The tree ----------------------------------------------------------------------------
-
 /** The steps as a tree with a time line; only the rows in sight are elements. */
-class Tree {
-  lines = [];
-
-  constructor(store, id) {
-    Object.assign(this, { store, id });
-    const column = (name, kind = "") => h(`span${kind}`, { role: "columnheader" }, name);
-    const release = () => { store.follows = false; };
-    this.axis = h("span.axis", { role: "columnheader", "aria-label": "Timeline" });
-    this.columns = h("div.columns", { role: "row", "aria-rowindex": 1 }, column("Step"), column("Status"), column("Time", ".time"), this.axis);
-    this.grid = h("div.grid", { "aria-hidden": true });
-    this.canvas = h("div.canvas", { role: "presentation" }, this.grid);
-    this.viewport = h("div.viewport", { role: "rowgroup", tabindex: -1, onscroll: () => this.#scrolled() }, this.canvas);
-    this.empty = h("p.empty");
-    this.table = h("div.tree", {
-      role: "treegrid", tabindex: 0, "aria-colcount": 4, onwheel: release, onpointerdown: release,
-      onkeydown: (event) => this.#key(event), onclick: (event) => this.#click(event),
-    }, this.columns, this.viewport, this.empty);
-    this.el = h("div.steps", this.#makeTools(), this.table);
-  }
-
-  #makeTools() {
-    const { store } = this;
-    this.filters = Object.keys(FILTERS).map((name) => [name, button("", () => store.setFilter(name, store.query), {}, ".filter")]);
-    this.search = h("input.input.search", {
-      type: "search", placeholder: "find a step  /", "aria-label": "Find a step by its name",
-      oninput: () => store.setFilter(store.filter, this.search.value),
-      onkeydown: (event) => {
-        if (!["Escape", "Enter", "ArrowDown"].includes(event.key)) return;
-        if (event.key === "Escape") store.setFilter(store.filter, "");
-        event.preventDefault();
-        this.table.focus();
-      },
-    });
-    this.folder = button("", () => store.foldAll(!this.hasOpen), {}, ".quiet");
-    this.tools = h("div.tools", h("span.filters", { role: "group", "aria-label": "Filter" }, this.filters.map(([, each]) => each)),
-      this.search, h("span.spring"), this.folder);
-    return this.tools;
-  }
+function makeTree(store) {
+  const id = newId();
+  const lines = [];
+  const filters = Object.keys(FILTERS).map((name) => [name, button("", () => store.setFilter(name), ".filter")]);
+  const tools = h("div.tools", { role: "group", "aria-label": "Filter" }, filters.map(([, each]) => each));
+  const column = (name, kind = "") => h(`span${kind}`, { role: "columnheader" }, name);
+  const axisHead = h("span.axis", { role: "columnheader", "aria-label": "Timeline" });
+  const columns = h("div.columns", { role: "row", "aria-rowindex": 1 }, column("Step"), column("Status"), column("Time", ".time"), axisHead);
+  const nowLine = h("span.tick-line.now");
+  const grid = h("div.grid", { "aria-hidden": true });
+  const canvas = h("div.canvas", { role: "presentation" }, grid);
+  const viewport = h("div.viewport", { role: "rowgroup", tabindex: -1, onscroll }, canvas);
+  const empty = h("p.empty.soft");
+  const table = h("div.tree", { role: "treegrid", tabindex: 0, "aria-colcount": 4, onkeydown, onclick }, columns, viewport, empty);
+  const part = { el: h("div", tools, table), table, draw, measure, onenter: null };
+  const isOtherAxis = watch();
+  let [height, length, axisWidth, pause] = [0, 0, 300, 0];
 
   /** The size has changed, or the view is on the page again. */
-  measure() {
-    const { clientWidth: width } = this.table;
+  function measure() {
+    const width = table.clientWidth;
     if (!width) return;
-    this.table.dataset.width = width < 540 ? "narrow" : width < 1000 ? "middle" : "wide";
-    this.columns.style.paddingRight = `${this.viewport.offsetWidth - this.viewport.clientWidth}px`;
-    this.axisWidth = this.axis.clientWidth;
-    this.grid.style.width = `${this.axisWidth}px`;
-    this.#putScroll(); // what is taken off the page loses its place
+    table.dataset.width = width < 540 ? "narrow" : width < 1000 ? "middle" : "wide";
+    columns.style.paddingRight = `${viewport.offsetWidth - viewport.clientWidth}px`;
+    axisWidth = axisHead.clientWidth;
+    grid.style.width = `${axisWidth}px`;
+    putScroll(); // what is taken off the page loses its place
   }
 
-  #putScroll() {
-    if (this.viewport.scrollTop !== this.store.scrollTop) this.viewport.scrollTop = this.store.scrollTop;
+  function putScroll() {
+    if (viewport.scrollTop !== store.scrollTop) viewport.scrollTop = store.scrollTop;
   }
 
-  #scrolled() {
-    if (!this.viewport.clientHeight) return;
-    this.store.scrollTop = this.viewport.scrollTop;
-    this.store.draw();
+  function onscroll() {
+    if (!viewport.clientHeight) return;
+    store.scrollTop = viewport.scrollTop;
+    store.draw();
   }
 
-  draw() {
-    const { store } = this;
-    const { list, head } = store;
-    this.#drawTools(list);
-    setAttribute(this.table, "aria-label", `Steps of ${plain(head.workflow)}`);
-    setAttribute(this.table, "aria-rowcount", list.length + 1);
-    if (this.length !== list.length) {
-      this.height = Math.min(list.length, ROWS_IN_SIGHT) * ROW_HEIGHT;
-      this.viewport.style.height = `${this.height}px`;
-      this.canvas.style.height = `${list.length * ROW_HEIGHT}px`;
-      if (this.length > ROWS_IN_SIGHT !== list.length > ROWS_IN_SIGHT) this.measure();
-      this.length = list.length;
+  function draw() {
+    const { list, head, now } = store;
+    drawTools(store.progress());
+    set(table, { "aria-label": `Steps of ${plain(head.workflow)}`, "aria-rowcount": list.length + 1 });
+    if (length !== list.length) {
+      height = Math.min(list.length, ROWS_IN_SIGHT) * ROW_HEIGHT;
+      viewport.style.height = `${height}px`;
+      canvas.style.height = `${list.length * ROW_HEIGHT}px`;
+      if (length > ROWS_IN_SIGHT !== list.length > ROWS_IN_SIGHT) measure();
+      length = list.length;
     }
-    this.empty.hidden = list.length > 0;
-    setText(this.empty, store.rows.size ? "no step matches the filter" : isOver(head.status) ? "it had no steps" : "no step yet");
-    this.#keepInSight(list);
-    const axis = store.axis(Math.max(Math.floor((this.axisWidth || 300) / 64), 2));
-    this.#drawAxis(axis);
-    this.#drawRows(list, axis);
+    empty.hidden = length > 0;
+    say(empty, store.rows.size ? "no step matches the filter" : isOver(head.status) ? "it had no steps" : "no step yet");
+    const place = store.mustReveal ? list.findIndex(({ key }) => key === store.selected) : -1;
+    if (place >= 0) {
+      const top = place * ROW_HEIGHT;
+      store.scrollTop = Math.max(Math.min(store.scrollTop, top), top + ROW_HEIGHT - height);
+      putScroll();
+    }
+    const axis = store.axis(Math.max(Math.floor(axisWidth / 64), 2));
+    drawAxis(axis, now);
+    drawRows(list, axis, now);
   }
 
-  #drawTools(list) {
-    const { store } = this;
-    const { bad, busy } = store.progress();
+  function drawTools({ bad, busy }) {
     const words = { all: "All", running: `Running ${count(busy)}`, failed: `Failed ${count(bad)}` };
-    for (const [name, element] of this.filters) {
-      setText(element, words[name]);
-      setAttribute(element, "aria-pressed", String(store.filter === name));
+    for (const [name, element] of filters) {
+      say(element, words[name]);
+      set(element, { "aria-pressed": String(store.filter === name) });
     }
-    if (list !== this.folded) this.hasOpen = list.some(({ fold }) => fold === "open");
-    this.folded = list;
-    this.folder.hidden = !list.some(({ fold }) => fold);
-    setText(this.folder, this.hasOpen ? "Fold all" : "Unfold all");
-    this.tools.hidden = store.rows.size < 2;
-    if (this.search.value.toLowerCase() !== store.query) this.search.value = store.query;
+    tools.hidden = store.rows.size < 2;
   }
 
-  /** Scroll to what was selected; else to what runs last, until the user takes over. */
-  #keepInSight(list) {
-    const { store } = this;
-    let place = -1;
-    if (store.mustReveal) place = list.findIndex(({ key }) => key === store.selected);
-    else if (store.follows && store.isLive && list !== this.followed) {
-      place = list.findLastIndex(({ row }) => BUSY.includes(row.status));
-    }
-    this.followed = list;
-    if (place < 0) return;
-    const top = place * ROW_HEIGHT;
-    store.scrollTop = Math.max(Math.min(store.scrollTop, top), top + ROW_HEIGHT - this.height);
-    this.#putScroll();
-  }
-
-  #drawAxis({ start, length, ticks }) {
-    const key = `${length} ${ticks.length} ${this.axisWidth}`;
-    const place = (ms) => `left:${Math.min((100 * ms) / length, 100)}%`;
-    if (key !== this.axisKey) {
-      this.axisKey = key;
+  function drawAxis({ start, length: whole, ticks }, now) {
+    const style = (ms) => ({ style: `left:${Math.min((100 * ms) / whole, 100)}%` });
+    if (isOtherAxis([whole, ticks.length, axisWidth].join())) {
       // The last one has no room where it would stick out.
-      const labels = ticks.filter((tick) => (1 - tick / length) * (this.axisWidth || 300) > 34);
-      fill(this.axis, ...labels.map((tick) => h("span.tick", { style: place(tick) }, tickLabel(tick))));
-      this.nowLine = h("span.line.now");
-      fill(this.grid, ...ticks.slice(1).map((tick) => h("span.line", { style: place(tick) })), this.nowLine);
+      const labels = ticks.filter((tick) => (1 - tick / whole) * axisWidth > 34);
+      fill(axisHead, ...labels.map((tick) => h("span.tick", style(tick), tickLabel(tick))));
+      fill(grid, ...ticks.slice(1).map((tick) => h("span.tick-line", style(tick))), nowLine);
     }
-    this.nowLine.hidden = !this.store.isLive;
-    this.nowLine.style = place(this.store.now - start);
+    set(nowLine, { hidden: !store.isLive, ...style(now - start) });
   }
 
-  #drawRows(list, axis) {
-    const { store } = this;
-    const size = Math.min(ROWS_IN_SIGHT + 2 * SPARE_ROWS, list.length);
-    const first = Math.max(Math.min(Math.floor(store.scrollTop / ROW_HEIGHT) - SPARE_ROWS, list.length - size), 0);
-    while (this.lines.length < size) {
-      this.lines.push(new Line());
-      this.canvas.append(this.lines.at(-1).el);
-    }
-    for (const line of this.lines.splice(size)) line.el.remove();
+  function drawRows(list, axis, now) {
+    const size = Math.min(ROWS_IN_SIGHT + 2 * SPARE_ROWS, length);
+    const first = Math.max(Math.min(Math.floor(store.scrollTop / ROW_HEIGHT) - SPARE_ROWS, length - size), 0);
+    while (lines.length < size) lines.push(makeLine());
+    for (const line of lines.splice(size)) line.el.remove();
     let active = null;
     for (let index = first; index < first + size; index += 1) {
       const item = list[index];
+      const line = lines[index % size];
       const isSelected = item.key === store.selected;
-      const id = `${this.id}-${item.key}`;
-      this.lines[index % size].draw(item, index, isSelected, axis, store.now, id);
-      if (isSelected) active = id;
+      const rowId = `${id}-${item.key}`;
+      line.draw(item, index, isSelected, axis, now, rowId);
+      if (!line.el.isConnected) canvas.append(line.el);
+      if (isSelected) active = rowId;
     }
-    setAttribute(this.table, "aria-activedescendant", active);
+    set(table, { "aria-activedescendant": active });
   }
 
-  #click({ target }) {
-    const { store } = this;
+  function onclick({ target }) {
     const item = store.list[target.closest(".nbf-row")?.dataset.index];
     if (!item) return;
     if (item.more) store.fold(item.row, true);
@@ -1163,202 +975,170 @@ class Tree {
     }
   }
 
-  #key(event) {
+  function onkeydown(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const { store } = this;
     const { list } = store;
     const at = list.findIndex(({ key }) => key === store.selected);
     const page = ROWS_IN_SIGHT - 1;
-    const moves = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: list.length };
-    if (event.key in moves) this.#move(Math.max(Math.min(moves[event.key], list.length - 1), 0));
-    else if (event.key === "/") this.search.focus();
+    const moves = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: length };
+    if (event.key in moves) move(Math.max(Math.min(moves[event.key], length - 1), 0));
+    else if (event.key === "/") filters[0][1].focus();
     else if (event.key === "Escape" && store.detailRow !== null) store.showDetail(null);
-    else if (event.key === "Escape") (this.el.closest(".jp-Cell") ?? this.table).focus();
-    else if (at >= 0 && ["ArrowLeft", "ArrowRight", "Enter", " "].includes(event.key)) this.#act(event.key, at);
+    else if (event.key === "Escape") (table.closest(".jp-Cell") ?? table).focus();
+    else if (at >= 0 && ["ArrowLeft", "ArrowRight", "Enter", " "].includes(event.key)) act(event.key, list[at], at);
     else return;
     event.preventDefault();
   }
 
-  #move(place) {
-    const { store } = this;
+  function move(place) {
     const item = store.list[place];
     if (!item) return;
     store.select(item.key);
-    clearTimeout(this.pause); // details follow when the selection rests
-    if (store.detailRow !== null && !item.more) this.pause = setTimeout(() => store.showDetail(item.key), 120);
+    clearTimeout(pause); // details follow when the selection rests
+    if (store.detailRow !== null && !item.more) pause = setTimeout(() => store.showDetail(item.key), 120);
   }
 
-  #act(key, at) {
-    const { list } = this.store;
-    const { row, fold, depth, more } = list[at];
+  function act(key, { row, fold, depth, more }, at) {
     const isOpen = fold === "open" || fold === "some";
-    if (key === "ArrowLeft") {
-      if (isOpen) this.store.fold(row, false);
-      else this.#move(list.findLastIndex((each, index) => index < at && each.depth < depth));
-    } else if (more || (key === "ArrowRight" && fold && fold !== "open")) this.store.fold(row, true);
-    else if (key === "ArrowRight") this.#move(isOpen ? at + 1 : at);
+    if (key === "ArrowLeft" && isOpen) store.fold(row, false);
+    else if (key === "ArrowLeft") move(store.list.findLastIndex((each, index) => index < at && each.depth < depth));
+    else if (more || (key === "ArrowRight" && fold && fold !== "open")) store.fold(row, true);
+    else if (key === "ArrowRight") move(isOpen ? at + 1 : at);
     else {
-      this.store.showDetail(row.id);
-      if (key === "Enter") this.onenter();
+      store.showDetail(row.id);
+      if (key === "Enter") part.onenter();
     }
   }
+  return part;
 }
 
 /** The element of a row; used again for another one when the tree is scrolled. */
-class Line {
-  constructor() {
-    const cell = (name, ...parts) => h(`span.${name}`, { role: "gridcell" }, parts);
-    this.icon = icon();
-    this.name = h("span.name");
-    this.tags = h("span.tags");
-    this.meter = h("span.meter", h("span"));
-    this.text = h("span.text");
-    this.status = cell("status");
-    this.time = cell("time");
-    this.bars = cell("bars");
-    const lead = h("span.lead", h("span.twisty", { "aria-hidden": true }), this.icon, this.name, this.tags);
-    this.el = h("div.row", { role: "row" }, cell("step", lead, this.meter, this.text), this.status, this.time, this.bars);
-  }
+function makeLine() {
+  const cell = (name, ...parts) => h(`span.${name}`, { role: "gridcell" }, parts);
+  const [sign, name, tags, text, share] = [icon(), h("span.name"), h("span.tags"), h("span.text"), h("span")];
+  const meter = h("span.meter", share);
+  const [status, time, bars] = [cell("status"), cell("time"), cell("bars")];
+  const lead = h("span.lead", h("span.twisty", { "aria-hidden": true }), sign, name, tags);
+  const el = h("div.row", { role: "row" }, cell("step", lead, meter, text), status, time, bars);
+  const [isOtherRow, isOtherKey] = [watch(), watch()];
 
   /** @param {Item} item */
-  draw(item, index, isSelected, axis, now, id) {
-    const { row, depth, fold, more } = item;
+  function draw({ row, depth, fold, more }, index, isSelected, axis, now, id) {
     // What has an outcome stays as it is; what has none ticks.
     const pulse = isOver(row.status) ? 0 : Math.floor(now / 500);
-    const key = [index, depth, fold, more, isSelected, axis.start, axis.end, pulse].join();
-    if (row === this.row && key === this.key) return;
-    Object.assign(this, { row, key });
-    const { el } = this;
-    el.id = id;
-    el.style.transform = `translateY(${index * ROW_HEIGHT}px)`;
-    el.style.setProperty("--nbf-depth", Math.min(depth - 1, 12));
-    Object.assign(el.dataset, { index, fold: fold ?? "", more: more > 0, status: more ? "" : row.status });
-    setAttribute(el, "aria-rowindex", index + 2);
-    setAttribute(el, "aria-level", depth);
-    setAttribute(el, "aria-expanded", fold && String(fold !== "closed"));
-    setAttribute(el, "aria-selected", String(isSelected));
-    if (more) this.#drawMore(more);
-    else this.#drawRow(row, axis, now);
+    const isSame = !isOtherKey([index, depth, fold, more, isSelected, axis.start, axis.end, pulse].join());
+    if (!isOtherRow(row) && isSame) return;
+    set(el, {
+      id, "aria-rowindex": index + 2, "aria-level": depth, "aria-selected": String(isSelected),
+      "aria-expanded": fold && String(fold !== "closed"),
+      "data-index": index, "data-fold": fold ?? "", "data-more": more > 0, "data-status": more ? "" : row.status,
+      style: `transform:translateY(${index * ROW_HEIGHT}px);--nbf-depth:${Math.min(depth - 1, 12)}`,
+    });
+    meter.hidden = more || !row.counts;
+    if (!more) drawRow(row, axis, now);
+    else {
+      say(name, `${count(more)} more`);
+      for (const each of [tags, text, status, time, bars]) fill(each);
+    }
   }
 
-  #drawMore(more) {
-    setText(this.name, `${count(more)} more`);
-    for (const element of [this.tags, this.text, this.status, this.time, this.bars]) fill(element);
-    this.meter.hidden = true;
-    this.el.title = "Show all";
-  }
-
-  #drawRow(row, axis, now) {
-    const { status, attempt, counts } = row;
-    const [name, text, tone] = [plain(row.name, 200), plain(row.text), mark(status)[1]];
-    setIcon(this.icon, status);
-    setText(this.name, name);
-    this.el.title = `${name}\n${text}`;
-    const tags = [KIND_WORDS[row.kind], attempt > 1 && `attempt ${attempt}`, row.flags.includes("s") && "stale"].filter(Boolean);
-    if (tags.join("") !== this.tags.textContent) fill(this.tags, ...tags.map((tag) => h("span.tag", tag)));
-    setText(this.status, statusWords(row, now));
-    setText(this.time, timeOf(row, now));
-    setText(this.text, listed(counts && this.#drawMeter(counts), text));
-    for (const element of [this.status, this.text, this.meter]) element.dataset.tone = tone;
-    this.meter.hidden = !counts;
-    this.#drawBars(barsOf(row, now), axis);
+  function drawRow(row, { start, length }, now) {
+    const { attempt, counts, kind, flags } = row;
+    setIcon(sign, row.status);
+    say(name, plain(row.name, 200));
+    const words = [kind !== "run" && kind, attempt > 1 && `attempt ${attempt}`, flags.includes("s") && "stale"].filter(Boolean);
+    if (words.join("") !== tags.textContent) fill(tags, ...words.map((word) => h("span.tag", word)));
+    say(status, statusWords(row, now));
+    say(time, timeOf(row, now));
+    say(text, listed(counts && drawMeter(counts), plain(row.text)));
+    el.title = `${name.textContent}\n${text.textContent}`;
+    for (const element of [status, text, meter]) set(element, { "data-tone": mark(row.status)[1] });
+    const found = barsOf(row, now);
+    const place = (ms) => Math.min(Math.max((100 * (ms - start)) / length, 0), 100);
+    while (bars.childElementCount > found.length) bars.lastChild.remove();
+    while (bars.childElementCount < found.length) bars.append(h("span"));
+    found.forEach(([letter, from, to, tone], index) => {
+      const style = `left:${place(from)}%;width:${place(to) - place(from)}%`;
+      set(bars.children[index], { class: `nbf-bar nbf-${letter}`, "data-tone": tone, style });
+    });
   }
 
   /** The bar of what counts; returns it in words. */
-  #drawMeter([good, bad, running, waiting, total]) {
+  function drawMeter([good, bad, running, waiting, total]) {
     const done = sum([good, bad]);
     const known = total || sum([done, running, waiting]);
-    this.meter.firstChild.style.width = `${Math.min((100 * done) / (known || 1), 100)}%`;
+    share.style.width = `${Math.min((100 * done) / (known || 1), 100)}%`;
     return listed(done === known ? count(done) : `${count(done)}/${count(known)}`, bad && `${count(bad)} failed`);
   }
-
-  #drawBars(bars, { start, length }) {
-    const place = (time) => Math.min(Math.max((100 * (time - start)) / length, 0), 100);
-    while (this.bars.childElementCount > bars.length) this.bars.lastChild.remove();
-    while (this.bars.childElementCount < bars.length) this.bars.append(h("span"));
-    bars.forEach(([letter, from, to, tone], index) => {
-      const bar = this.bars.children[index];
-      bar.className = `nbf-bar nbf-${to < start ? "before" : letter}`; // before: in a former life
-      bar.dataset.tone = tone;
-      bar.style = `left:${place(from)}%;width:${place(to) - place(from)}%`;
-    });
-    const from = bars[0]?.[1];
-    setAttribute(this.bars, "aria-label", from == null ? null : `from ${duration(from - start)} to ${duration(bars.at(-1)[2] - start)}`);
-  }
+  return { el, draw };
 }
 
-// Details and log ---------------------------------------------------------------------
+function makeDetails(store) {
+  const [title, sign, body] = [h("h3", { tabindex: -1 }), icon(), h("div")];
+  const close = button("✕", () => store.showDetail(null), ".quiet", { "aria-label": "Close the details" });
+  const part = { draw, mustFocus: false, onleave: null };
+  const [isOtherRow, isOtherDetail] = [watch(null), watch()];
+  const onkeydown = ({ key }) => key === "Escape" && part.onleave();
+  part.el = h("aside.details", { "aria-label": "Details", onkeydown }, h("div.detail-title", sign, title, close), body);
 
-/** All that is known of one row, or of the run. */
-class Details {
-  constructor(store) {
-    this.store = store;
-    this.title = h("h3", { tabindex: -1 });
-    this.icon = icon();
-    this.body = h("div");
-    const close = button("✕", () => store.showDetail(null), { "aria-label": "Close the details" }, ".quiet");
-    this.el = h("aside.details", { "aria-label": "Details", onkeydown: ({ key }) => key === "Escape" && this.onleave() },
-      h("div.detail-title", this.icon, this.title, close), this.body);
+  function draw() {
+    const { detailRow: id, detail, head } = store;
+    part.el.hidden = id === null;
+    if (part.mustFocus) title.focus({ preventScroll: true });
+    part.mustFocus = false;
+    const isSame = !isOtherDetail(detail);
+    if (isOtherRow(id)) part.el.scrollTop = 0;
+    else if (isSame) return;
+    if (id === null) return;
+    const known = detail ?? store.rows.get(id) ?? head;
+    say(title, plain(known.title ?? known.name ?? head.workflow, 500));
+    setIcon(sign, known.status);
+    fill(body, ...(detail ? sections(detail, id === 0 && head.run_id) : [h("p.soft", "loading…")]));
   }
-
-  draw() {
-    const { detailRow, detail, rows, head } = this.store;
-    this.el.hidden = detailRow === null;
-    if (this.mustFocus) this.title.focus({ preventScroll: true });
-    this.mustFocus = false;
-    if (detailRow === null || (this.row === detailRow && this.detail === detail)) return;
-    if (this.row !== detailRow) this.el.scrollTop = 0;
-    Object.assign(this, { row: detailRow, detail });
-    const row = rows.get(detailRow);
-    setText(this.title, plain(detail?.title ?? row?.name ?? head.workflow, 500));
-    setIcon(this.icon, detail?.status ?? row?.status ?? head.status);
-    fill(this.body, ...(detail ? this.#parts(detail) : [h("p.soft", "loading…")]));
-  }
-
-  #parts({ title, status, facts, run_id: started, error, result, input, attempts, log, snippet, row }) {
-    const own = row === 0 && this.store.head.run_id;
-    return [
-      h("dl.facts", [["status", mark(status)[0]], ...facts].map(([name, text]) => [h("dt", name), h("dd", text)]).flat()),
-      started && h("p.soft", "started run ", h("code", started), copyButton(started, "the run's id")),
-      error && errorPart(error),
-      result && valuePart("Result", result),
-      input && valuePart("Input", input),
-      attempts.length > 1 && part("Attempts", null, h("ol.attempts", attempts.map(attemptLine))),
-      log.length > 0 && part("Log", null, logLines(log)),
-      snippet && part("In Python", copyButton(snippet, "the code"), code(snippet, "Code")),
-      h("p", copyButton(title, "the name", "copy name"), own && copyButton(own, "the run's id", "copy run id")),
-    ];
-  }
+  return part;
 }
 
-const part = (title, tool, ...children) => h("section.part", h("h4", title, tool), children);
+function sections({ title, status, facts, run_id: started, error, result, input, attempts, log, snippet }, runId) {
+  return [
+    h("dl.facts", [["status", mark(status)[0]], ...facts].flatMap(([name, text]) => [h("dt", name), h("dd", text)])),
+    started && h("p.soft", "started run ", h("code", started), copyButton(started, "the run's id")),
+    error && errorSection(error),
+    result && valueSection("Result", result),
+    input && valueSection("Input", input),
+    attempts.length > 1 && section("Attempts", null, h("ol.attempts", attempts.map(attemptLine))),
+    log.length > 0 && section("Log", null, logLines(log)),
+    snippet && section("In Python", copyButton(snippet, "the code"), code(snippet, "Code")),
+    h("p", copyButton(title, "the name", "copy name"), runId && copyButton(runId, "the run's id", "copy run id")),
+  ];
+}
+
+const section = (title, tool, ...children) => h("section", h("h4", title, tool), children);
 const code = (text, name) => h("pre.code", { tabindex: 0, "aria-label": name }, text);
 
-function errorPart({ type, message, traceback, cell }) {
-  const line = `${type}: ${message}`;
-  return part("Error", copyButton(traceback || line, "the error"), h("p.error", h("b", type), message && `: ${message}`),
-    cell && h("p.soft", "in ", h("code", cell)), traceback && code(traceback, "Traceback"));
+function errorSection({ type, message, traceback, cell }) {
+  return section("Error", copyButton(traceback || `${type}: ${message}`, "the error"),
+    h("p.error", h("b", type), message && `: ${message}`), cell && h("p.soft", "in ", h("code", cell)),
+    traceback && code(traceback, "Traceback"));
 }
 
-function valuePart(title, { text, table, image, more }) {
+function valueSection(title, { text, table, image, more }) {
   // A base64 text holds nothing that could end the URL.
   const isImage = image && /^[A-Za-z0-9+/]+={0,2}$/.test(image);
-  return part(title, copyButton(text, title.toLowerCase()),
+  return section(title, copyButton(text, title.toLowerCase()),
     isImage && h("img", { src: `data:image/png;base64,${image}`, alt: plain(text) || title }),
     table ? tableOf(title, table) : !isImage && code(text, title), more && h("p.soft", more));
 }
 
 function tableOf(title, { columns, types, rows, more }) {
   const heads = columns.map((column, index) => h("th", { scope: "col" }, column, types[index] && h("small", types[index])));
+  const body = rows.map((cells) => h("tr", cells.map((cell) => h("td", plain(cell, 500)))));
   return h("div.table", { tabindex: 0, role: "region", "aria-label": `${title} as a table` },
-    h("table", h("thead", h("tr", heads)), h("tbody", rows.map((cells) => h("tr", cells.map((cell) => h("td", plain(cell, 500))))))),
-    more && h("p.soft", more));
+    h("table", h("thead", h("tr", heads)), h("tbody", body)), more && h("p.soft", more));
 }
 
-function attemptLine({ number, status, started, ended, due, error }) {
+function attemptLine({ number, status, started, ended, error }) {
   const took = started != null && ended != null && ` after ${duration(ended - started)}`;
-  const wait = due > ended && `, next one ${duration(due - ended)} later`;
-  return h("li", { value: number }, icon(status), `${number}. ${mark(status)[0]}`, took, wait, error && h("span.error", error));
+  return h("li", icon(status), `${number}. ${mark(status)[0]}`, took, error && h("span.error", error));
 }
 
 /** Log lines: `[time, level, text, row, source]`. */
@@ -1366,142 +1146,122 @@ const logLines = (lines) => h("ol.log-lines", { tabindex: 0, "aria-label": "Log 
   h("li", { "data-level": level }, h("time", clock(time)), h("b", level), h("span", plain(text, 500)))));
 
 /** The last line of the log; opened, all that are kept. */
-class Log {
-  constructor(store) {
-    this.store = store;
-    this.last = h("span.last");
-    const onclick = () => {
-      store.isLogOpen = !store.isLogOpen;
-      store.draw();
-    };
-    this.toggle = h("button.log-toggle", { type: "button", onclick }, h("span.twisty"), h("b", "Log"), this.last);
-    this.body = h("div.log-body");
-    this.el = h("footer.log", this.toggle, this.body);
-  }
+function makeLog(store) {
+  const [last, body] = [h("span.last.soft"), h("div.log-body")];
+  const el = h("details.log", { ontoggle: () => store.draw() }, h("summary", h("b", "Log"), last), body);
+  const [isOtherLog, isToggled] = [watch(), watch(false)];
 
-  draw() {
-    const { log, isLogOpen } = this.store;
-    if (log === this.log && isLogOpen === this.isOpen) return;
-    Object.assign(this, { log, isOpen: isLogOpen });
-    this.el.hidden = !log.length;
-    this.el.dataset.fold = isLogOpen ? "open" : "closed";
-    setAttribute(this.toggle, "aria-expanded", String(isLogOpen));
+  function draw() {
+    const { log } = store;
+    const isSame = !isOtherLog(log);
+    if (!isToggled(el.open) && isSame) return;
+    el.hidden = !log.length;
     const [time, level, text] = log.at(-1) ?? [0, "", ""];
-    setText(this.last, isLogOpen ? plural(log.length, "line") : `${clock(time)}  ${plain(text, 200)}`);
-    this.last.dataset.level = isLogOpen ? "" : level;
-    const { scrollTop, scrollHeight, clientHeight } = this.body;
-    fill(this.body, isLogOpen && logLines(log));
-    this.body.scrollTop = scrollHeight - scrollTop - clientHeight < 8 ? this.body.scrollHeight : scrollTop;
+    say(last, `${clock(time)}  ${plain(text, 200)}`);
+    set(last, { "data-level": level });
+    const { scrollTop, scrollHeight, clientHeight } = body;
+    fill(body, el.open && logLines(log));
+    body.scrollTop = scrollHeight - scrollTop - clientHeight < 8 ? body.scrollHeight : scrollTop;
   }
+  return { el, draw };
 }
 
-// The view ----------------------------------------------------------------------------
+/** One display of a run: `schedule` draws it in the next frame, `remove` ends it. */
+function makeView(store) {
+  const parts = [makeHeader, makeQuestions, makeTree, makeDetails, makeLog].map((make) => make(store));
+  const [header, questions, tree, details, log] = parts;
+  const announcer = h("div.unseen", { "aria-live": "polite" });
+  const view = { schedule, remove };
+  let [frame, announcedAt, hasPointer, hasFocus] = [0, 0, false, false];
+  const el = view.el = h("section.run", {
+    // JupyterLab would take keys for commands: "b" inserts a cell. Saving goes on.
+    onkeydown: (event) => (event.ctrlKey || event.metaKey) && event.key === "s" ? null : event.stopPropagation(),
+    onpointerenter: () => hold(true, hasFocus),
+    onpointerleave: () => hold(false, hasFocus),
+  }, header.el, questions.el, h("div.body", tree.el, details.el), log.el, announcer);
+  el.addEventListener("focusin", () => hold(hasPointer, true));
+  el.addEventListener("focusout", ({ relatedTarget }) => hold(hasPointer, el.contains(relatedTarget)));
+  tree.onenter = () => { details.mustFocus = true; };
+  details.onleave = () => tree.table.focus();
+  const onTab = () => store.note(view, {});
+  document.addEventListener("visibilitychange", onTab);
+  const watchers = [
+    new IntersectionObserver((entries) => store.note(view, { isVisible: entries.at(-1).isIntersecting })),
+    new ResizeObserver(() => {
+      measure();
+      schedule();
+    }),
+  ];
+  for (const watcher of watchers) watcher.observe(el);
 
-/** One display of a run. */
-class View {
-  #frame = 0;
-  #saidAt = 0;
-  #inside = { pointer: false, focus: false };
-
-  constructor(store) {
-    this.store = store;
-    const parts = [Header, Questions, Tree, Details, Log].map((Part) => new Part(store, newId()));
-    const [header, questions, tree, details, log] = parts;
-    Object.assign(this, { parts, tree });
-    tree.onenter = () => { details.mustFocus = true; };
-    details.onleave = () => tree.table.focus();
-    this.announcer = h("div.unseen", { "aria-live": "polite" });
-    this.el = h("section.run", header.el, questions.el, h("div.body", tree.el, details.el), log.el, this.announcer);
-    this.#listen();
+  function hold(pointer, focus) {
+    [hasPointer, hasFocus] = [pointer, focus];
+    store.note(view, { isHeld: pointer || focus });
   }
 
-  #listen() {
-    const { el, store } = this;
-    const inside = (change) => {
-      Object.assign(this.#inside, change);
-      store.note(this, { isHeld: this.#inside.pointer || this.#inside.focus });
-    };
-    const listeners = {
-      // JupyterLab would take keys for commands: "b" inserts a cell. Saving goes on.
-      keydown: (event) => (event.ctrlKey || event.metaKey) && event.key === "s" ? null : event.stopPropagation(),
-      pointerenter: () => inside({ pointer: true }),
-      pointerleave: () => inside({ pointer: false }),
-      focusin: () => inside({ focus: true }),
-      focusout: ({ relatedTarget }) => inside({ focus: el.contains(relatedTarget) }),
-    };
-    for (const [name, listener] of Object.entries(listeners)) el.addEventListener(name, listener);
-    this.onTab = () => store.note(this, {});
-    document.addEventListener("visibilitychange", this.onTab);
-    this.watchers = [
-      new IntersectionObserver((entries) => store.note(this, { isVisible: entries.at(-1).isIntersecting })),
-      new ResizeObserver(() => {
-        this.measure();
-        this.schedule();
-      }),
-    ];
-    for (const watcher of this.watchers) watcher.observe(el);
+  function remove() {
+    store.detach(view);
+    cancelAnimationFrame(frame);
+    document.removeEventListener("visibilitychange", onTab);
+    for (const watcher of watchers) watcher.disconnect();
+    el.remove();
   }
 
-  remove() {
-    this.store.detach(this);
-    cancelAnimationFrame(this.#frame);
-    document.removeEventListener("visibilitychange", this.onTab);
-    for (const watcher of this.watchers) watcher.disconnect();
-    this.el.remove();
-  }
-
-  /** Draw in the next frame; a hidden tab has none until it is seen again. */
-  schedule() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      if (this.el.isConnected) this.draw();
+  /** A hidden tab has no frame until it is seen again; then it draws what is so by then. */
+  function schedule() {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      if (el.isConnected) draw();
     });
   }
 
-  measure() {
-    const { clientWidth: width } = this.el;
-    this.el.dataset.size = width < 560 ? "narrow" : width < 960 ? "middle" : "wide";
-    this.tree.measure();
+  function measure() {
+    const width = el.clientWidth;
+    el.dataset.size = width < 560 ? "narrow" : width < 960 ? "middle" : "wide";
+    tree.measure();
   }
 
-  draw() {
-    const { el, store } = this;
+  function draw() {
     const { head } = store;
     el.hidden = !head;
     if (!head) return;
-    setAttribute(el, "aria-label", `Run ${plain(head.run_id)} of ${plain(head.workflow)}`);
-    el.dataset.status = store.isDisconnected ? "disconnected" : head.status;
-    const details = String(store.detailRow !== null);
-    const hasMoved = el.dataset.details !== details;
-    el.dataset.details = details;
-    if (hasMoved) this.measure();
-    for (const each of this.parts) each.draw();
+    const hasDetails = String(store.detailRow !== null);
+    const hasMoved = el.dataset.details !== hasDetails;
+    set(el, {
+      "aria-label": `Run ${plain(head.run_id)} of ${plain(head.workflow)}`,
+      "data-status": head.status, "data-deaf": store.isDeaf, "data-details": hasDetails,
+    });
+    if (hasMoved) measure();
+    for (const part of parts) part.draw();
     store.mustReveal = false;
-    this.#announce(head);
+    announce(head);
   }
 
   /** What a screen reader says: every few seconds, and at the end. */
-  #announce({ status, questions }) {
-    const { done, total, bad } = this.store.progress();
+  function announce({ status, questions: asked }) {
+    const { done, total, bad } = store.progress();
     const said = listed(mark(status)[0], `${count(done)} of ${plural(total, "step")}`, bad && `${count(bad)} failed`,
-      questions.length > 0 && `${plural(questions.length, "question")} to answer`);
-    if (Date.now() - this.#saidAt < ANNOUNCE_EVERY && !isOver(status)) return;
-    if (said !== this.announcer.textContent) this.#saidAt = Date.now();
-    setText(this.announcer, said);
+      asked.length > 0 && `${plural(asked.length, "question")} to answer`);
+    if (Date.now() - announcedAt < ANNOUNCE_EVERY && !isOver(status)) return;
+    if (said !== announcer.textContent) announcedAt = Date.now();
+    say(announcer, said);
   }
+  return view;
 }
 
 /** The module is loaded once per model; this makes the model's store. */
 export default () => {
   const store = new Store();
   return {
-    initialize: ({ model }) => store.connect(model),
+    initialize({ model }) {
+      store.connect(model);
+    },
     render({ el }) {
-      const view = new View(store);
+      const view = makeView(store);
       el.append(view.el);
       store.attach(view);
       view.schedule();
-      return () => view.remove();
+      return view.remove;
     },
   };
 };
