@@ -3,11 +3,13 @@
 Else a table or a `rich` text from a step would land in whichever cell is executed.
 """
 
+from contextlib import suppress
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from nbflow.context import current_context
+from nbflow.errors import ContextClosed
 
 
 class Displays:
@@ -28,9 +30,11 @@ class Displays:
             del self._publisher.publish
 
     def _look(self, data: Any, *more: Any, **options: Any) -> Any:
-        if current_context.get() is None:
+        context = current_context.get()
+        if context is None:
             return self._publish(data, *more, **options)
-        text = str(data.get("text/plain", "")).rstrip()
-        if text:
-            print(text)  # captured
+        # Not printed: rich puts itself before stdout, and displays what comes there.
+        for line in str(data.get("text/plain", "")).rstrip().splitlines():
+            with suppress(ContextClosed):  # a bar's thread may outlive its step
+                context.log(line)
         return None

@@ -137,7 +137,7 @@ class TestExecutedNotebooks:
         )
         (shown,) = done.cells[1].outputs
         assert shown.output_type == "display_data"
-        assert set(shown.data) == {"text/plain"}
+        assert set(shown.data) == {"text/html", "text/plain"}
         assert "completed" in shown.data["text/plain"]
         assert done.cells[2].outputs[0].text == "completed\n"
         assert done.cells[3].outputs[-1].data["text/plain"] == "5"

@@ -165,7 +165,8 @@ class TestPrints:
             "from rich.progress import track\n"
             "def bars():\n"
             "    Console().print('[bold]rich[/]')\n"
-            "    return sum(tqdm(range(5))) + sum(track(range(5)))"
+            "    bar = track(range(5), auto_refresh=False)\n"
+            "    return sum(tqdm(range(5))) + sum(bar)"
         )
         done = kernel.ok("%%workflow pretty -w --quiet\nreturn await ctx.run(bars)")
         assert (done.result, done.text) == ("20", "")
