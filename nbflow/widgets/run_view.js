@@ -82,7 +82,6 @@ export function statusWords({ status, due, flags }, now) {
 	const left = until(due, now);
 	if (status === "retrying" && left) return `retry ${left}`;
 	if (status === "sleeping" && left) return `wakes ${left}`;
-	if (status === "queued" && flags.includes("p")) return "in queue";
 	if (status === "completed" && flags.includes("c")) return "cached";
 	if (status === "completed" && flags.includes("k")) return "kept";
 	return mark(status)[0];
@@ -213,10 +212,6 @@ class Store {
 		this.#load(model.get("snapshot"));
 	}
 
-	get isLive() {
-		return !this.isDeaf && !isOver(this.head.status);
-	}
-
 	/** The kernel's time; without a kernel, when it was last heard. */
 	get now() {
 		return this.isDeaf ? this.#lastHeard : Date.now() - this.#offset;
@@ -236,7 +231,7 @@ class Store {
 		this.#ticker = 0;
 	}
 
-	/** Tell that a view came into sight or left it, or that pointer or focus are in it. */
+	/** Tell that a view came into sight or left it, that pointer or focus are in it. */
 	note(view, change) {
 		Object.assign(this.#views.get(view) ?? {}, change);
 		const views = [...this.#views.values()];
@@ -254,7 +249,7 @@ class Store {
 	#tick() {
 		if (this.#missing) this.#askAgain();
 		if (this.#isDetailOld) this.#askDetail();
-		if (this.head && this.isLive) this.draw();
+		if (this.head && !this.isDeaf && !isOver(this.head.status)) this.draw();
 	}
 
 	// Kernel to browser
@@ -468,8 +463,8 @@ class Store {
 		this.draw();
 	}
 
-	select(key) {
-		Object.assign(this, { selected: key, mustReveal: true });
+	select(selected) {
+		Object.assign(this, { selected, mustReveal: true });
 		this.draw();
 	}
 
@@ -579,9 +574,7 @@ function set(element, attributes) {
 }
 
 /** A function that tells whether its argument is another one than last time. */
-function watch(last) {
-	return (key) => key !== last && ((last = key), true);
-}
+const watch = (last) => (key) => last !== (last = key);
 
 const newId = () => `nbf-${Math.random().toString(36).slice(2)}`;
 const button = (text, onclick, kind = "", more = {}) => h(`button.button${kind}`, { type: "button", onclick, ...more }, text);
@@ -755,9 +748,9 @@ function makeQuestion(store, { row, step, text, schema: root, until: end }) {
 		const given = fields.map((field) => ({ field, ...field.read() }));
 		for (const each of given) each.field.show(each.problem);
 		const wrong = given.find((each) => each.problem);
+		const filled = given.filter((each) => "value" in each).map(({ field, value }) => [field.name, value]);
 		if (wrong) wrong.field.input.focus();
-		else if (!properties) answer(given[0].value ?? null);
-		else answer(Object.fromEntries(given.filter((each) => "value" in each).map(({ field, value }) => [field.name, value])));
+		else answer(properties ? Object.fromEntries(filled) : given[0].value);
 	}
 
 	function draw() {
@@ -857,7 +850,6 @@ function makeTree(store) {
 	const column = (name, kind = "") => h(`span${kind}`, { role: "columnheader" }, name);
 	const axisHead = h("span.axis", { role: "columnheader", "aria-label": "Timeline" });
 	const columns = h("div.columns", { role: "row", "aria-rowindex": 1 }, column("Step"), column("Status"), column("Time", ".time"), axisHead);
-	const nowLine = h("span.tick-line.now");
 	const grid = h("div.grid", { "aria-hidden": true });
 	const canvas = h("div.canvas", { role: "presentation" }, grid);
 	const viewport = h("div.viewport", { role: "rowgroup", tabindex: -1, onscroll }, canvas);
@@ -875,11 +867,7 @@ function makeTree(store) {
 		columns.style.paddingRight = `${viewport.offsetWidth - viewport.clientWidth}px`;
 		axisWidth = axisHead.clientWidth;
 		grid.style.width = `${axisWidth}px`;
-		putScroll(); // what is taken off the page loses its place
-	}
-
-	function putScroll() {
-		if (viewport.scrollTop !== store.scrollTop) viewport.scrollTop = store.scrollTop;
+		viewport.scrollTop = store.scrollTop; // what is taken off the page loses its place
 	}
 
 	function onscroll() {
@@ -905,10 +893,10 @@ function makeTree(store) {
 		if (place >= 0) {
 			const top = place * ROW_HEIGHT;
 			store.scrollTop = Math.max(Math.min(store.scrollTop, top), top + ROW_HEIGHT - height);
-			putScroll();
+			viewport.scrollTop = store.scrollTop;
 		}
 		const axis = store.axis(Math.max(Math.floor(axisWidth / 64), 2));
-		drawAxis(axis, now);
+		drawAxis(axis);
 		drawRows(list, axis, now);
 	}
 
@@ -921,15 +909,14 @@ function makeTree(store) {
 		tools.hidden = store.rows.size < 2;
 	}
 
-	function drawAxis({ start, length: whole, ticks }, now) {
-		const style = (ms) => ({ style: `left:${Math.min((100 * ms) / whole, 100)}%` });
+	function drawAxis({ length: whole, ticks }) {
+		const style = (ms) => ({ style: `left:${(100 * ms) / whole}%` });
 		if (isOtherAxis([whole, ticks.length, axisWidth].join())) {
 			// The last one has no room where it would stick out.
 			const labels = ticks.filter((tick) => (1 - tick / whole) * axisWidth > 34);
 			fill(axisHead, ...labels.map((tick) => h("span.tick", style(tick), tickLabel(tick))));
-			fill(grid, ...ticks.slice(1).map((tick) => h("span.tick-line", style(tick))), nowLine);
+			fill(grid, ...ticks.slice(1).map((tick) => h("span.tick-line", style(tick))));
 		}
-		set(nowLine, { hidden: !store.isLive, ...style(now - start) });
 	}
 
 	function drawRows(list, axis, now) {
@@ -1167,7 +1154,7 @@ function makeView(store) {
 	const onTab = () => store.note(view, {});
 	document.addEventListener("visibilitychange", onTab);
 	const watchers = [
-		new IntersectionObserver((entries) => store.note(view, { isVisible: entries.at(-1).isIntersecting })),
+		new IntersectionObserver((seen) => store.note(view, { isVisible: seen.at(-1).isIntersecting })),
 		new ResizeObserver(() => {
 			measure();
 			schedule();
