@@ -84,13 +84,14 @@ def test_the_header_says_what_the_run_is_at(view: RunPage) -> None:
 
 
 def test_words_and_durations_are_those_of_the_terminal(view: RunPage) -> None:
-    words = view.page.evaluate(
-        """async () => Object.fromEntries(Object.entries(
-          (await import("./run_view.js")).MARKS
-        ).map(([status, [word]]) => [status, word]))"""
+    script = """async (status) =>
+      (await import("./run_view.js")).statusWords({status, flags: ""}, 0)"""
+    for status in MARKS:
+        assert view.page.evaluate(script, status) == MARKS[status].word
+    marks = view.page.evaluate(
+        'async () => Object.keys((await import("./run_view.js")).MARKS)'
     )
-    assert words == {status: MARKS[status].word for status in MARKS}
-    assert set(words) == {*map(str, RunStatus), *map(str, StepStatus)}
+    assert set(marks) == {*map(str, RunStatus), *map(str, StepStatus)}
     for ms in (0, 7, 250, 999, 1234, 59_900, 61_000, 3_600_000, 7_260_000, 180_000_000):
         shown = view.page.evaluate(
             'async (ms) => (await import("./run_view.js")).duration(ms)', ms
@@ -523,16 +524,19 @@ def test_the_kernel_hears_of_sight_and_of_the_pointer(view: RunPage) -> None:
     view.page.wait_for_function(wait, arg=["hold", False])
 
 
-def test_the_log_shows_its_last_line_and_unfolds(view: RunPage) -> None:
+def test_the_last_line_of_the_log_leads_to_all_of_it(view: RunPage) -> None:
     lines = [[START + i, "info", f"line {i}", 0, "print"] for i in range(3)]
     view.show(many(1), log=lines)
-    footer = view.page.locator(".nbf-log")
-    expect(footer).to_contain_text("line 2")
+    last = view.page.locator(".nbf-log")
+    expect(last).to_contain_text("line 2")
     more = [[START, "error", f"more {i}", 0, "print"] for i in range(300)]
     view.tell(view.delta(2, log=more))
-    footer.locator("summary").click()
-    expect(footer.locator("li")).to_have_count(200)
-    expect(footer.locator("li").last).to_contain_text("more 299")
+    expect(last).to_contain_text("error")
+    expect(last).to_contain_text("more 299")
+    last.click()
+    assert view.sent("detail")[-1]["row"] == 0
+    view.tell({"t": "t", "detail": detail(row=0, log=more[-200:])})
+    expect(view.page.get_by_role("complementary").locator("li")).to_have_count(200)
 
 
 @pytest.mark.parametrize("width", [480, 1400])
