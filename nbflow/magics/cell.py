@@ -89,14 +89,15 @@ def follow(session: Session, handle: RunHandle[Any], options: Options) -> Any:
     view = "none" if options.quiet else options.view or session.settings.view
     waits = options.wait or not session.is_interactive
     is_live = session.is_interactive and display.is_kernel()
-    if is_live or not waits:
-        display.show_run(handle, view)
     if not waits:
+        display.show_run(handle, view)
         return None
     try:
+        if is_live:
+            display.show_run(handle, view)
         value = handle.result()
     except KeyboardInterrupt as error:
-        # Also one that came just before the wait, which cancels its run itself.
+        # Also one that came before the wait, which cancels its run itself.
         session.interrupts.interrupted(handle, error)
         raise
     except RunFailed as error:

@@ -3,6 +3,7 @@
 Else a table or a `rich` text from a step would land in whichever cell is executed.
 """
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +11,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from nbflow.context import current_context
 from nbflow.errors import ContextClosed
+
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Displays:
@@ -34,7 +37,8 @@ class Displays:
         if context is None:
             return self._publish(data, *more, **options)
         # Not printed: rich puts itself before stdout, and displays what comes there.
-        for line in str(data.get("text/plain", "")).rstrip().splitlines():
+        text = _STYLE.sub("", str(data.get("text/plain", "")))
+        for line in text.rstrip().splitlines():
             with suppress(ContextClosed):  # a bar's thread may outlive its step
                 context.log(line)
         return None

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from jupyter_client.manager import KernelManager
 from traitlets.config import Config
 
 import nbflow
+from tests import kernels
 
 LIMIT = 60
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -52,7 +52,7 @@ class Kernel:
 
     def __init__(self, folder: Path, notebook: str) -> None:
         self.folder = folder
-        self.manager = KernelManager()
+        self.manager = kernels.manager()
         env = {
             **os.environ,
             "JPY_SESSION_NAME": str(folder / notebook),

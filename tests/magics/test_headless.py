@@ -8,12 +8,12 @@ from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from nbflow.errors import NotebookError
 from nbflow.notebook import is_workflow, load_target
 from nbflow.notebook.cells import read_cell
+from tests import kernels
 from tests.magics.conftest import Shell
 
 SETUP = "from nbflow import FlowControl, workflow\nBASE = 10"
@@ -105,7 +105,7 @@ def execute(folder: Path, *cells: str) -> Any:
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
     )
-    client = NotebookClient(
+    client = kernels.executor(
         notebook,
         timeout=60,
         kernel_name="python3",

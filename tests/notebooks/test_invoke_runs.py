@@ -8,7 +8,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+
+from tests import kernels
 
 PAGE = Path(__file__).parents[2] / "notebooks" / "02_invoke.ipynb"
 
@@ -18,7 +19,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What the cells have printed and displayed."""
     home = tmp_path_factory.mktemp("invoke") / ".nbflow"
     notebook = nbformat.read(PAGE, as_version=4)
-    client = NotebookClient(notebook, timeout=120, kernel_name="python3")
+    client = kernels.executor(notebook, timeout=120, kernel_name="python3")
     root = str(PAGE.parents[1])
     client.execute(env={**os.environ, "NBFLOW_HOME": str(home), "PYTHONPATH": root})
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]

@@ -11,9 +11,9 @@ from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from nbflow import Client
+from tests import kernels
 
 FIELDS = {
     "name",
@@ -133,7 +133,7 @@ def test_runs_from_top_to_bottom_in_a_kernel(
 ) -> None:
     monkeypatch.setenv("NBFLOW_HOME", str(home))
     notebook = nbformat.read(quickstart, as_version=4)
-    NotebookClient(
+    kernels.executor(
         notebook, timeout=240, resources={"metadata": {"path": str(home.parent)}}
     ).execute()
     outputs = {cell.id: cell.outputs for cell in notebook.cells if "outputs" in cell}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from jupyter_client.manager import KernelManager
+from tests import kernels
 
 LIMIT = 60.0
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -38,7 +38,7 @@ class FrontEnd:
     """Executes cells, hears what they send, and talks to widgets."""
 
     def __init__(self, folder: Path) -> None:
-        self.manager = KernelManager()
+        self.manager = kernels.manager()
         self.manager.start_kernel(cwd=str(folder))
         self.client = self.manager.client()
         self.client.start_channels()

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbclient
 import pytest
 from nbformat import v4
 
+from tests import kernels
 from tests.widgets.kernel import (
     SETUP,
     WIDGET,
@@ -220,7 +220,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     ]
     notebook = v4.new_notebook(cells=[v4.new_code_cell(code) for code in cells])
     resources = {"metadata": {"path": str(folder)}}
-    nbclient.NotebookClient(notebook, timeout=60, resources=resources).execute()
+    kernels.executor(notebook, timeout=60, resources=resources).execute()
     return notebook
 
 
@@ -258,5 +258,5 @@ def test_waiting_for_a_dead_run_does_not_hang(tmp_path: Path) -> None:
     cells = [SETUP, f"SOURCE = {source!r}", code]
     notebook = v4.new_notebook(cells=[v4.new_code_cell(each) for each in cells])
     resources = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=60, resources=resources).execute()
+    kernels.executor(notebook, timeout=60, resources=resources).execute()
     assert "waits: running" in notebook.cells[2].outputs[-1].data["text/plain"]

@@ -8,12 +8,12 @@ from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from nbflow import Client, Context, FlowControl, workflow
 from nbflow.widgets import Monitor, ticker
 from nbflow.widgets.elements import tree
 from nbflow.widgets.queues import QueuesView
+from tests import kernels
 
 HOSTILE = "<img src=x onerror=alert(1)> $x^2$"
 
@@ -197,7 +197,7 @@ def outputs_of(cells: Any, home: Any, **options: Any) -> list[dict[str, Any]]:
         cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
     )
     env = {**os.environ, "NBFLOW_HOME": str(home)}
-    client = NotebookClient(notebook, timeout=120, **options)
+    client = kernels.executor(notebook, timeout=120, **options)
     client.execute(env=env)
     return [
         output["data"]

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from jupyter_client.manager import start_new_kernel
+
+from tests import kernels
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SETUP = """
@@ -54,7 +55,11 @@ class Page:
 
 @pytest.fixture
 def page(home) -> Iterator[Page]:
-    manager, client = start_new_kernel(env={**os.environ, "NBFLOW_HOME": str(home)})
+    manager = kernels.manager()
+    manager.start_kernel(env={**os.environ, "NBFLOW_HOME": str(home)})
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
     try:
         made = Page(client)
         made.run(SETUP)
