@@ -34,7 +34,12 @@ WITH RECURSIVE tree(n) AS (
 {RUNS} WHERE n IN (SELECT n FROM tree) ORDER BY n"""
 CACHED = f"""{EVENTS} WHERE (run, idx) = (SELECT run, idx FROM cache WHERE key = ?)"""
 
+_OF_STEP = """WHERE run = ? AND (
+  replace(replace(step, char(31), '/'), char(30), ':') = ?
+  OR (step IS NULL AND type LIKE 'run.%')) ORDER BY idx"""
+
 PAGE_LIMIT = 1000
+_VARIABLES = 500
 _Row = TypeVar("_Row")
 
 
@@ -159,6 +164,14 @@ class Queries:
         """How many runs there are of each status."""
         return dict(self._all("SELECT status, count(*) FROM run GROUP BY status"))
 
+    def events_of_step(self, run_n: int, label: str) -> list[EventRow]:
+        """Events of the step that is written so, with those of the run itself.
+
+        Logs, progress and data of the run are left out; the whole run is looked
+        through, but only these rows are fetched.
+        """
+        return self._events(_OF_STEP, (run_n, label))
+
     def find(self, prefix: str, limit: int = 2) -> list[str]:
         """Ids of runs that begin with `prefix`, by id."""
         rows = self._all(
@@ -166,6 +179,23 @@ class Queries:
             (prefix, prefix + "\U0010ffff", limit),
         )
         return [row[0] for row in rows]
+
+    def runs_of(self, run_ids: Sequence[str]) -> list[RunRow]:
+        """Those of these runs that are there, in no order; any number of ids."""
+        found: list[RunRow] = []
+        for place in range(0, len(run_ids), _VARIABLES):
+            some = run_ids[place : place + _VARIABLES]
+            found += self._runs(f"WHERE id IN ({_marks(some)})", some)
+        return found
+
+    def child_counts(self, numbers: Sequence[int]) -> dict[int, int]:
+        """How many runs these have invoked or started; those without are left out."""
+        found: dict[int, int] = {}
+        for place in range(0, len(numbers), _VARIABLES):
+            some = numbers[place : place + _VARIABLES]
+            where = f"WHERE parent IN ({_marks(some)}) GROUP BY parent"
+            found.update(self._all(f"SELECT parent, count(*) FROM run {where}", some))
+        return found
 
     def runs(
         self,
@@ -178,6 +208,8 @@ class Queries:
         search: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
+        top: bool = False,
+        above: int | None = None,
     ) -> RunPage:
         """Runs that pass all filters, newest first, in stable pages."""
         if isinstance(limit, bool) or not 1 <= limit <= PAGE_LIMIT:
@@ -195,6 +227,10 @@ class Queries:
             wanted.add("created >= ?", since)
         if search:
             wanted.search(search)
+        if top:
+            wanted.add("parent IS NULL")
+        if above is not None:
+            wanted.add("n > ?", above)
         if cursor is not None:
             wanted.add("n < ?", read_cursor(self.uid, cursor))
         # One row more than asked tells whether another page follows.

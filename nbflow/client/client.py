@@ -71,6 +71,10 @@ class Client:
         """The `.nbflow` folder; None for a store in memory."""
         return self._access.home
 
+    def is_served(self) -> bool:
+        """Whether an engine of the app is alive, in whatever process."""
+        return self._access.is_served()
+
     @cached_property
     def flow_control(self) -> FlowControls:
         """The app's flow-control keys."""

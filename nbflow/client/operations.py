@@ -22,6 +22,7 @@ from nbflow.client.reasons import waiting_lines
 from nbflow.client.records import (
     Numbers,
     run_record,
+    step_record,
     step_records,
     verify_run,
 )
@@ -34,6 +35,7 @@ from nbflow.model import (
     Plan,
     Run,
     RunStatus,
+    Step,
     StepStatus,
     step_label,
 )
@@ -52,22 +54,33 @@ _CHUNK = 200
 
 def get_run(access: Access, run_id: str) -> Run:
     """The record of a run."""
-    return _record(access, access.find_row(run_id))
+    return record(access, access.find_row(run_id))
 
 
 def list_runs(access: Access, **filters: Any) -> Page[Run]:
     """One page of records, newest first."""
-    if filters.get("status") is not None:
-        filters["status"] = _statuses(filters["status"])
+    filters = ready_filters(access, filters)
     access.settle()
     reader = access.reader()
     if reader is None:
         return Page()
-    if filters.get("since") is not None:
-        filters["since"] = moment(access, filters["since"], "since")
     page = reader.runs(**filters)
     numbers = Numbers(reader)
-    return Page((_record(access, row, numbers) for row in page.rows), page.cursor)
+    return Page((record(access, row, numbers) for row in page.rows), page.cursor)
+
+
+def ready_filters(access: Access, filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Filters of a list as the store takes them.
+
+    Raises:
+        InvalidOption, InvalidDuration: naming value and rule.
+    """
+    ready = dict(filters)
+    if ready.get("status") is not None:
+        ready["status"] = _statuses(ready["status"])
+    if ready.get("since") is not None:
+        ready["since"] = moment(access, ready["since"], "since")
+    return ready
 
 
 def find_run_id(access: Access, prefix: str) -> str:
@@ -108,7 +121,29 @@ def list_steps(access: Access, run_id: str) -> StepList:
     return StepList(row, records)
 
 
-def _record(access: Access, row: RunRow, numbers: Numbers | None = None) -> Run:
+def get_step(access: Access, run_id: str, name: str) -> Step | None:
+    """One step as it is now; None where there is none of that name.
+
+    Reads that step's events only, so their chain of digests is not checked.
+    """
+    row = access.find_row(run_id)
+    store = access.store()
+    states = fold_steps(store.events_of_step(row.n, name))
+    classes = access.classes(row.workflow)
+    for state in states.values():
+        if state.label == name:
+            return step_record(row, state, store, classes)
+    return None
+
+
+def record(
+    access: Access,
+    row: RunRow,
+    numbers: Numbers | None = None,
+    *,
+    waiting: bool = True,
+) -> Run:
+    """The record of a run; with `waiting`, live ones are asked what they wait for."""
     spec = access.spec(row.workflow)
     retries = UNSET if spec is None else spec.options.retries
     return run_record(
@@ -116,7 +151,7 @@ def _record(access: Access, row: RunRow, numbers: Numbers | None = None) -> Run:
         access.store(),
         access.app,
         classes=access.classes(row.workflow),
-        waiting=() if is_ended(row) else _waiting(access, row),
+        waiting=_waiting(access, row) if waiting and not is_ended(row) else (),
         numbers=numbers,
         retries=DEFAULT_RETRIES if retries is UNSET else int(retries),
     )

@@ -39,6 +39,19 @@ _OUTCOMES = {
 _LEAST_NOTE = 8
 
 
+class Life(NamedTuple):
+    """When a run was queued, started and ended."""
+
+    queued: dt.datetime | None
+    started: dt.datetime | None
+    ended: dt.datetime | None
+
+    @classmethod
+    def of(cls, board: Board) -> "Life":
+        """That of a board's run."""
+        return cls(board.queued, board.started, board.ended)
+
+
 class Track(NamedTuple):
     """One row of a timeline, frozen."""
 
@@ -94,14 +107,14 @@ def opens_by_itself(key: Key, node: Node) -> bool:
 
 
 def extent(
-    rows: Iterable[Track], board: Board, now: dt.datetime
+    rows: Iterable[Track], life: Life, now: dt.datetime
 ) -> tuple[dt.datetime, dt.datetime]:
     """When a run began and ended, or how far its axis reaches while it goes on."""
     starts = [piece.start for row in rows for piece in row.pieces[:1]]
-    begun = [each for each in (board.queued, board.started, *starts) if each]
+    begun = [each for each in (life.queued, *starts) if each]
     start = min(begun, default=now)
-    if board.ended is not None:
-        return start, max(board.ended, start + dt.timedelta(milliseconds=1))
+    if life.ended is not None:
+        return start, max(life.ended, start + dt.timedelta(milliseconds=1))
     return start, horizon(start, max(now, start))
 
 
@@ -120,7 +133,7 @@ def quiet(
 
 def scale_of(
     rows: Sequence[Track],
-    board: Board,
+    life: Life,
     width: int,
     now: dt.datetime,
     is_compact: bool | None = None,
@@ -129,18 +142,18 @@ def scale_of(
 
     Args:
         rows: what is drawn along it.
-        board: the run.
+        life: of the run.
         width: cells.
         now: the time.
         is_compact: fold idle stretches; None: where they are the most of it.
     """
-    start, end = extent(rows, board, now)
+    start, end = extent(rows, life, now)
     folds = [] if is_compact is False else quiet(rows, start, end, now)
     if is_compact is None:
         folded = sum((f.end - f.start for f in folds), dt.timedelta())
         if folded < (min(end, now) - start) * 0.6:
             folds = []
-    if folds and board.ended is None:
+    if folds and life.ended is None:
         end = min(end, max(now, start))
     return Scale(start, end, width, folds)
 
@@ -202,7 +215,7 @@ def timeline_lines(
     rows = tracks(tree, lambda key, node: opens_by_itself(key, node), trees)
     if not rows:
         return []
-    scale = scale_of(rows, board, Columns.of(width).bar, now)
+    scale = scale_of(rows, Life.of(board), Columns.of(width).bar, now)
     lines = [track_line(row, scale, look, now, width) for row in rows]
     return [ruler_line(scale, look, width), *lines] if width >= NO_BARS else lines
 
