@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from nbflow._text import EPOCH as EPOCH
-from nbflow._text import as_text, short
+from nbflow._text import SEGMENT, as_text, short
 from nbflow._text import from_micros as from_micros
 from nbflow._text import safe_text as safe_text
 from nbflow._text import split_step as split_step
@@ -426,6 +426,17 @@ class RunEvent:
     step: str | None = None
     attempt: int | None = None
     data: Mapping[str, object] = field(default_factory=dict, hash=False)
+    _key: str | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The step with the branches that it is in, outermost first; () for a run's.
+
+        An id may hold a "/", so this cannot be had from the step's name.
+        """
+        if self._key is None:
+            return () if self.step is None else (self.step,)
+        return tuple(map(step_label, self._key.split(SEGMENT)))
 
     def __str__(self) -> str:
         """Return one line without control characters."""

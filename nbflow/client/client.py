@@ -3,6 +3,7 @@
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from nbflow import names
 from nbflow._engine.host import Host
@@ -10,6 +11,7 @@ from nbflow._store import paths
 from nbflow.client.access import Access
 from nbflow.client.events import Events
 from nbflow.client.flow_control import FlowControls
+from nbflow.client.handle import RunHandle
 from nbflow.client.runs import Runs
 from nbflow.client.workflows import Workflows
 from nbflow.definition.apps import default_app
@@ -48,6 +50,13 @@ class Client:
             apps = paths.apps(found)
             app = apps[0] if len(apps) == 1 else default_app()
         self._access = Access(found, app, _host)
+
+    @classmethod
+    def of(cls, handle: RunHandle[Any]) -> "Client":
+        """A client of the app that a run belongs to."""
+        client = cls.__new__(cls)
+        client._access = handle._access
+        return client
 
     def __repr__(self) -> str:
         return f"<Client of app {self.app!r}, {self._access.place}>"

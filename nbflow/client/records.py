@@ -465,6 +465,7 @@ def event_record(
         None if row.step is None else step_label(row.step),
         row.attempt,
         data,
+        row.step,
     )
 
 

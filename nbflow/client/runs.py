@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, overload
 from nbflow import names
 from nbflow._store.base import OneOrMore
 from nbflow.client import frames, operations
-from nbflow.client.access import Access
+from nbflow.client.access import Access, is_ended
 from nbflow.client.events import act, refuse_ended
 from nbflow.client.handle import RunHandle
 from nbflow.client.offsets import START
@@ -143,6 +143,15 @@ class Runs:
             RunNotFound, OffsetError, InvalidOption: as they say.
         """
         return Stream(self._access, run_id, offset, tail, live)
+
+    def is_executed(self, run_id: str) -> bool:
+        """Whether the run goes on, as far as can be told: an engine is alive for it.
+
+        Raises:
+            RunNotFound: the app has no run of that id.
+        """
+        row = self._access.find_row(run_id)
+        return not is_ended(row) and self._access.executes(row)
 
     def frame(self, **filters: Any) -> Any:
         """Runs as a pandas DataFrame, one row each; filters as those of `list`.

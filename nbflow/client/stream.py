@@ -173,6 +173,29 @@ class Stream:
         """Where to go on: after the event that was handed out last."""
         return self._offset
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes: what it had to hand out, it has."""
+        return self._is_over
+
+    def read(self) -> list[RunEvent]:
+        """The next events that are there, a page at most; [] if none. Never waits.
+
+        For those who follow many runs from one thread.
+        """
+        if not (self._waiting or self._fill()) or self._canceled.is_set():
+            return []
+        rows = list(self._waiting)
+        for place, row in enumerate(rows):
+            if self._is_end(row):
+                del rows[place + 1 :]
+                break
+        events = [self._source.record(row) for row in rows]
+        self._waiting.clear()
+        self._offset = self._source.offset(rows[-1].idx)
+        self._is_over = self._is_over or self._is_end(rows[-1])
+        return events
+
     def cancel(self) -> None:
         """End the stream, from any thread, also while another one waits for it."""
         self._canceled.set()

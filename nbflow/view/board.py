@@ -6,17 +6,19 @@ as a family. `rows` draws it. Neighbour: `client.runs.steps` has the full record
 """
 
 import datetime as dt
+import itertools
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from nbflow.model import (
     RUN_STATUS_AFTER,
     STEP_STATUS_AFTER,
     TERMINAL_EVENTS,
     TERMINAL_STEP,
+    Attempt,
     EventType,
     Run,
     RunEvent,
@@ -38,6 +40,12 @@ _TASK = re.compile(r"~\d+")
 _NUMBER = re.compile(r":\d+(?=/|\Z)")
 
 
+Span: TypeAlias = tuple[StepStatus, dt.datetime, dt.datetime]
+"""A status that a step had, from when to when."""
+
+_SPANS = 24
+
+
 @dataclass(slots=True)
 class Facts:
     """What is shown of one step."""
@@ -54,14 +62,24 @@ class Facts:
     preview: str | None = None
     event: str | None = None
     question: str | None = None
+    schema: Mapping[str, Any] | None = None  # of the answer that is asked for
     child: str | None = None
     target: str | None = None
+    app: str | None = None  # of the child, where it is another one
+    flow_key: str | None = None
+    place: int | None = None
+    failure: Mapping[str, Any] | None = None  # the error as it was recorded
     cached_from: str | None = None
     is_stale: bool = False
     done: float | None = None
     total: float | None = None
     note: str | None = None
     interrupted: StepStatus | None = None
+    is_kept: bool = False  # has its value from a former life
+    path: tuple[str, ...] = ()  # its branches, outermost first, and its id
+    queued: dt.datetime | None = None
+    since: dt.datetime | None = None  # of the present status
+    spans: list[Span] | None = None  # former states, where times alone do not tell
 
     @property
     def is_open(self) -> bool:
@@ -125,6 +143,13 @@ class Board:
         self.counts: Counter[StepStatus] = Counter()
         self.children: dict[str, Board] = {}
         self.life = 1
+        self.failure: Mapping[str, Any] | None = None
+        self.preview: str | None = run.preview if run is not None else None
+        # What maps tell of themselves, by their names.
+        self.maps: dict[str, Facts] = {}
+        # What has changed since whoever draws the board has cleared this.
+        self.changed: dict[str, Facts] = {}
+        self._homes: dict[str, Family] = {}
 
     @property
     def is_ended(self) -> bool:
@@ -146,6 +171,10 @@ class Board:
             return
         facts = self._facts(step.name)
         facts.kind = step.kind
+        facts.path = (*filter(None, step.branch.split("/")), step.id)
+        facts.queued = step.queued_at
+        facts.flow_key, facts.place = step.flow_key, step.flow_place
+        facts.spans = _spans_of(step.attempts)
         facts.attempt = len(step.attempts)
         facts.started, facts.ended = step.started_at, step.ended_at
         facts.duration = step.duration
@@ -155,6 +184,7 @@ class Board:
         last = step.attempts[-1].error if step.attempts else None
         error = step.error or (last if step.status is StepStatus.RETRYING else None)
         facts.error = None if error is None else first_line(str(error))
+        facts.failure = None if step.error is None else step.error.to_stored()
         facts.preview = step.preview
         facts.event, facts.child = step.event, step.child_run_id
         facts.cached_from, facts.is_stale = step.cached_from, step.stale
@@ -183,18 +213,23 @@ class Board:
     def _facts(self, name: str) -> Facts:
         facts = self.steps.get(name)
         if facts is None:
-            facts = self.steps[name] = Facts(name)
-            family = self.families.setdefault(
-                family_name(name), Family(family_name(name))
-            )
+            facts = self.steps[name] = Facts(name, path=(name,))
+            family = self._homes[name] = self._family(family_name(name))
             family.members[name] = facts
             family.counts[facts.status] += 1
             family.open[name] = facts
             self.counts[facts.status] += 1
         return facts
 
+    def _family(self, name: str) -> Family:
+        family = self.families.get(name)
+        if family is None:
+            family = self.families[name] = Family(name)
+        return family
+
     def _set(self, facts: Facts, status: StepStatus) -> None:
-        family = self.families[family_name(facts.name)]
+        self.changed[facts.name] = facts
+        family = self._homes[facts.name]
         for counts in (family.counts, self.counts):
             counts[facts.status] -= 1
             counts[status] += 1
@@ -217,16 +252,24 @@ class Board:
         data = event.data
         if str(data.get("kind")) in HIDDEN:
             return
-        facts = self._facts(event.step)
+        facts = self.steps.get(event.step)
+        if facts is None:
+            facts = self._facts(event.step)
+            facts.path = event.path
         facts.kind = str(data.get("kind") or _kind_of(status) or facts.kind)
         facts.interrupted = None
         if superseded or (not facts.is_open and status not in TERMINAL_STEP):
             facts.started = facts.duration = facts.preview = None
             facts.cached_from, facts.is_stale, facts.error = None, False, None
+            facts.queued = facts.spans = facts.since = facts.failure = None
+            facts.is_kept = False
+        _leave(facts, status, event.timestamp)
         if event.attempt is not None:
             facts.attempt = event.attempt
         if facts.started is None and status is not StepStatus.QUEUED:
             facts.started = event.timestamp
+        if status is StepStatus.QUEUED and facts.queued is None:
+            facts.queued = event.timestamp
         _note(facts, status, data)
         if status in TERMINAL_STEP:
             facts.ended = event.timestamp
@@ -255,6 +298,7 @@ class Board:
             self.error = error_line(data.get("error"))
             for facts in self._open():
                 if facts.status in (StepStatus.RUNNING, StepStatus.RETRYING):
+                    _leave(facts, StepStatus.QUEUED, event.timestamp)
                     self._set(facts, StepStatus.QUEUED)
         elif event.type is EventType.RUN_RESUMED:
             self._resume(event)
@@ -265,15 +309,25 @@ class Board:
         self.life += 1
         self.started = event.timestamp
         self.ended = self.duration = self.error = self.reason = self.retry_at = None
+        self.failure = None
+        is_asked = event.data.get("by") == "user"
         for facts in self.steps.values():
+            if facts.status is StepStatus.COMPLETED and is_asked:
+                facts.is_kept = True
+                self.changed[facts.name] = facts
             if facts.interrupted is not None:
                 is_waiting = facts.interrupted in _WAITS
+                facts.since = event.timestamp
+                if not is_waiting:  # it begins again
+                    facts.queued = facts.started = facts.spans = None
+                    facts.since = None
                 self._set(facts, facts.interrupted if is_waiting else StepStatus.QUEUED)
                 facts.interrupted = facts.ended = facts.duration = None
         stale = event.data.get("stale")
         for name in stale if isinstance(stale, list) else ():
             if isinstance(name, str) and name in self.steps:
                 self.steps[name].is_stale = True
+                self.changed[name] = self.steps[name]
 
     def _end(self, event: RunEvent) -> None:
         self.ended = event.timestamp
@@ -284,9 +338,12 @@ class Board:
         elif self.started is not None:
             self.duration = (self.ended - self.started).total_seconds()
         self.error = error_line(event.data.get("error"))
+        self.failure = _mapping(event.data.get("error"))
+        self.preview = _text(event.data.get("preview"))
         self.reason = _text(event.data.get("reason"))
         for facts in self._open():
             facts.interrupted, facts.ended = facts.status, event.timestamp
+            _leave(facts, StepStatus.CANCELED, event.timestamp)
             if facts.started is not None:
                 facts.duration = (facts.ended - facts.started).total_seconds()
             self._set(facts, StepStatus.CANCELED)
@@ -294,11 +351,15 @@ class Board:
     def _take_progress(self, event: RunEvent) -> None:
         if event.step is None:
             facts = self.progress = self.progress or Facts("")
-        elif event.step in self.steps or event.step not in self.families:
-            facts = self._facts(event.step)
+        elif event.step in self.steps:
+            facts = self.steps[event.step]
         else:  # a map tells how many items it has
-            family = self.families[event.step]
-            facts = family.progress = family.progress or Facts(event.step)
+            facts = self.maps.get(event.step) or Facts(event.step, path=event.path)
+            self.maps[event.step] = facts
+            if family_name(event.step) == event.step:
+                self._family(event.step).progress = facts
+        if event.step is not None:
+            self.changed[event.step] = facts
         facts.done = _float(event.data.get("done"))
         facts.total = _float(event.data.get("total"))
         facts.note = _text(event.data.get("message"))
@@ -335,10 +396,45 @@ def moment(value: object) -> dt.datetime | None:
     return None
 
 
+def _leave(facts: Facts, status: StepStatus, at: dt.datetime) -> None:
+    """Keep how long the state has lasted that a step leaves for another one.
+
+    Most steps wait, run and end: of these the times say all, and nothing is kept.
+    """
+    since, facts.since = facts.since, at
+    if since is None or not facts.is_open:
+        return
+    if facts.spans is None:
+        if facts.status is StepStatus.QUEUED or status in TERMINAL_STEP:
+            return
+        facts.spans = []
+        queued, started = facts.queued, facts.started
+        if queued is not None and started is not None and queued < started:
+            facts.spans.append((StepStatus.QUEUED, queued, started))
+    facts.spans.append((facts.status, since, at))
+    del facts.spans[:-_SPANS]
+
+
+def _spans_of(attempts: Sequence[Attempt]) -> list[Span] | None:
+    """Runs and pauses of a step that was tried more than once."""
+    spans: list[Span] = []
+    for each, following in itertools.zip_longest(attempts, attempts[1:]):
+        if each.started_at is None or each.ended_at is None:
+            continue
+        spans.append((StepStatus.RUNNING, each.started_at, each.ended_at))
+        if following is not None and following.started_at is not None:
+            spans.append((StepStatus.RETRYING, each.ended_at, following.started_at))
+    return spans[-_SPANS:] if len(attempts) > 1 else None
+
+
 def _note(facts: Facts, status: StepStatus, data: Mapping[str, Any]) -> None:
     """Keep what the event of a step says beside its status."""
     facts.until = None
-    if status is StepStatus.RUNNING:
+    if status is StepStatus.QUEUED:
+        facts.flow_key = _text(data.get("flow_key"))
+        place = data.get("place")
+        facts.place = place if isinstance(place, int) else None
+    elif status is StepStatus.RUNNING:
         facts.done = facts.total = facts.note = None
     elif status is StepStatus.RETRYING:
         facts.until = moment(data.get("retry_at"))
@@ -347,14 +443,17 @@ def _note(facts: Facts, status: StepStatus, data: Mapping[str, Any]) -> None:
         facts.until = moment(data.get("until"))
         facts.event = _text(data.get("event"))
         facts.question = _text(data.get("question"))
+        facts.schema = _mapping(data.get("schema"))
         facts.target = _text(data.get("workflow")) or facts.target
+        facts.app = _text(data.get("app")) or facts.app
     elif status is StepStatus.COMPLETED:
-        facts.error = None
+        facts.error = facts.failure = None
         facts.preview = _text(data.get("preview"))
         facts.cached_from = _text(data.get("cached_from"))
         facts.duration = _float(data.get("duration"))
     elif status is StepStatus.FAILED:
         facts.error = error_line(data.get("error"))
+        facts.failure = _mapping(data.get("error"))
         facts.duration = None
     elif status is StepStatus.TIMED_OUT:
         facts.error = error_line(data.get("error")) or "timed out"
@@ -368,6 +467,10 @@ def _kind_of(status: StepStatus) -> str | None:
         StepStatus.INVOKING: "invoke",
     }
     return kinds.get(status)
+
+
+def _mapping(value: object) -> Mapping[str, Any] | None:
+    return value if isinstance(value, Mapping) else None
 
 
 def _text(value: object) -> str | None:

@@ -1,0 +1,254 @@
+"""A board's steps as a tree: what holds others, and how many of them do what.
+
+Groups and the branches of tasks hold their steps, a map its items, and from the fourth
+call on, one call site its calls. Each change of a step costs its depth in the tree.
+Neighbours: `board` says what each step does; `html` and the widgets draw the tree.
+"""
+
+import datetime as dt
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from nbflow.model import TERMINAL_STEP, StepKind, StepStatus
+from nbflow.view.board import FOLD, Board, Facts
+
+FAILED = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})
+BUSY = frozenset({StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.INVOKING})
+IDLE = frozenset({StepStatus.QUEUED, StepStatus.SLEEPING, StepStatus.WAITING})
+
+_ITEM = re.compile(r"([^\[]+)(\[.*\](?::\d+)?)\Z", re.DOTALL)
+_REPEATED = re.compile(r"(.+):\d+\Z", re.DOTALL)
+_TASK = re.compile(r"(.+)~\d+\Z", re.DOTALL)
+_KINDS = frozenset(map(str, StepKind)) - {"map"}
+# The most telling comes first.
+_TELLING = (
+    StepStatus.RUNNING,
+    StepStatus.RETRYING,
+    StepStatus.INVOKING,
+    StepStatus.WAITING,
+    StepStatus.SLEEPING,
+    StepStatus.QUEUED,
+    StepStatus.FAILED,
+    StepStatus.TIMED_OUT,
+    StepStatus.CANCELED,
+)
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A step, or what holds some: "map" (of one call site) or "group"."""
+
+    number: int  # grows in order of appearance, with gaps
+    parent: "Node | None"
+    kind: str
+    name: str  # without the names of what holds it
+    label: str
+    facts: Facts | None = None  # of a step; of a map what it tells of itself
+    members: "dict[int, Node]" = field(default_factory=dict)
+    counts: Counter[StepStatus] = field(default_factory=Counter)  # of the steps below
+    started: dt.datetime | None = None
+    last: dt.datetime | None = None  # the latest end of one below
+    counted: StepStatus | None = None  # as what a step is counted above it
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it is a step, and holds none."""
+        return self.kind not in ("map", "group", "root")
+
+    @property
+    def total(self) -> int | None:
+        """How many items a map has, where it tells."""
+        if self.is_step or self.facts is None or self.facts.total is None:
+            return None
+        return max(int(self.facts.total), 0)
+
+    def number_of(self, statuses: Iterable[StepStatus]) -> int:
+        """How many steps below are in one of these states."""
+        return sum(self.counts[status] for status in statuses)
+
+
+class Tree:
+    """The steps of one run, placed.
+
+    Args:
+        board: the run; the tree empties its `changed`.
+        numbers: where the nodes' numbers come from; shared by trees shown together.
+    """
+
+    def __init__(self, board: Board, numbers: Iterator[int] | None = None) -> None:
+        self.board = board
+        self.root = Node(0, None, "root", "", "")
+        self.steps: dict[str, Node] = {}
+        self._numbers = itertools.count(1) if numbers is None else numbers
+        self._holders: dict[tuple[str, ...], Node] = {}
+        self._sites: dict[tuple[int, str], list[Node] | Node] = {}
+        self._touched: dict[int, Node] = {}
+
+    def update(self) -> list[Node]:
+        """Take what has changed on the board; the nodes that are to be drawn anew."""
+        changed, self.board.changed = self.board.changed, {}
+        for facts in changed.values():
+            if facts.name in self.board.steps:
+                self._take(facts)
+            else:
+                self._take_map(facts)
+        touched, self._touched = self._touched, {}
+        return list(touched.values())
+
+    def walk(self, node: Node | None = None) -> Iterator[Node]:
+        """All nodes below one (the root), each after the one that holds it."""
+        for member in list((node or self.root).members.values()):
+            yield member
+            if member.members:
+                yield from self.walk(member)
+
+    def status(self, node: Node) -> StepStatus:
+        """What a node does; of what holds others, the most telling of theirs."""
+        if node.is_step:
+            assert node.facts is not None
+            return node.facts.status
+        counts = node.counts
+        for status in _TELLING[:6]:
+            if counts[status]:
+                return StepStatus.RUNNING if status in BUSY else status
+        for status in _TELLING[6:]:
+            if counts[status]:
+                return status
+        total = node.total
+        if total is not None and counts[StepStatus.COMPLETED] < total:
+            over = self.board.is_ended
+            return StepStatus.CANCELED if over else StepStatus.RUNNING
+        return StepStatus.COMPLETED
+
+    def ended(self, node: Node) -> dt.datetime | None:
+        """When a node ended; None while it goes on."""
+        if node.facts is not None and node.is_step:
+            return node.facts.ended
+        return node.last if self.status(node) in TERMINAL_STEP else None
+
+    def _take(self, facts: Facts) -> None:
+        node = self.steps.get(facts.name)
+        if node is None:
+            node = self.steps[facts.name] = self._place(facts)
+        node.kind = facts.kind if facts.kind in _KINDS else "run"
+        self._touched[node.number] = node
+        status, former = facts.status, node.counted
+        node.counted = status
+        above = node.parent
+        while above is not None:
+            if former is not status:
+                above.counts[status] += 1
+                if former is not None:
+                    above.counts[former] -= 1
+            _note_times(above, facts.started, facts.ended)
+            self._touch(above)
+            above = above.parent
+
+    def _take_map(self, facts: Facts) -> None:
+        *branch, name = facts.path or (facts.name,)
+        node = self._holder("map", (*branch, "", name), self._branch(branch), name)
+        node.facts = facts
+        self._touch(node)
+
+    def _touch(self, node: Node) -> None:
+        if node.number:
+            self._touched[node.number] = node
+
+    def _place(self, facts: Facts) -> Node:
+        *branch, last = facts.path or (facts.name,)
+        above = self._branch(branch)
+        kind = facts.kind if facts.kind in _KINDS else "run"
+        item = _ITEM.match(last)
+        if item is not None:
+            above = self._holder("map", (*branch, "", item[1]), above, item[1])
+            return self._add(above, kind, item[2], facts.name, facts)
+        repeated = _REPEATED.match(last)
+        base = repeated[1] if repeated else last
+        return self._add(above, kind, last, facts.name, facts, base)
+
+    def _branch(self, branch: list[str]) -> Node:
+        """The node of a branch; made with those that it is in."""
+        node = self.root
+        for depth, segment in enumerate(branch, 1):
+            key = tuple(branch[:depth])
+            found = self._holders.get(key)
+            if found is None:
+                task = _TASK.match(segment) or _REPEATED.match(segment)
+                base = f"{task[1]}~" if task else None
+                label = "/".join(key)
+                found = self._add(node, "group", segment, label, None, base)
+                self._holders[key] = found
+            node = found
+        return node
+
+    def _holder(self, kind: str, key: tuple[str, ...], above: Node, name: str) -> Node:
+        # A map's key has an empty segment, which no branch has.
+        found = self._holders.get(key)
+        if found is None:
+            label = "/".join((*key[:-2], name))
+            found = self._holders[key] = self._add(above, kind, name, label)
+        return found
+
+    def _add(
+        self,
+        above: Node,
+        kind: str,
+        name: str,
+        label: str,
+        facts: Facts | None = None,
+        base: str | None = None,
+    ) -> Node:
+        site: Node | None = None
+        members: list[Node] = []
+        if base is not None:
+            key = (above.number, base)
+            known = self._sites.get(key)
+            if known is None:
+                next(self._numbers)  # for the row that may hold them all
+                known = self._sites[key] = []
+            if isinstance(known, Node):
+                site = known
+            else:
+                members = known
+        node = Node(next(self._numbers), site or above, kind, name, label, facts)
+        (site or above).members[node.number] = node
+        self._touched[node.number] = node
+        if base is not None and site is None:
+            members.append(node)
+            if len(members) >= FOLD:
+                self._gather(above, base, members)
+        return node
+
+    def _gather(self, above: Node, base: str, members: list[Node]) -> None:
+        """Put the calls of one call site under a node of their own."""
+        number = members[0].number - 1
+        name = base.removesuffix("~")
+        label = f"{above.label}/{name}" if above.label else name
+        site = Node(number, above, "map", name, label)
+        for member in members:
+            del above.members[member.number]
+            site.members[member.number] = member
+            member.parent = site
+            self._touched[member.number] = member
+            if member.counted is not None:
+                site.counts[member.counted] += 1
+                assert member.facts is not None
+                _note_times(site, member.facts.started, member.facts.ended)
+            elif not member.is_step:
+                site.counts.update(member.counts)
+                _note_times(site, member.started, member.last)
+        above.members[number] = site
+        self._touched[number] = site
+        self._sites[above.number, base] = site
+
+
+def _note_times(
+    node: Node, started: dt.datetime | None, ended: dt.datetime | None
+) -> None:
+    if started is not None and (node.started is None or started < node.started):
+        node.started = started
+    if ended is not None and (node.last is None or ended > node.last):
+        node.last = ended
