@@ -12,12 +12,15 @@ from nbflow.errors import StoreError
 from nbflow.model import Run, RunStatus, Step, safe_text
 from nbflow.view import (
     Board,
+    Filter,
+    FilterError,
     Line,
     Span,
     badge,
     event_line,
     line,
     paint,
+    parse_filter,
     run_facts,
     run_rows,
     runs_table,
@@ -31,12 +34,18 @@ def runs(options: argparse.Namespace) -> int:
     """List the runs of all apps, newest first."""
     if not 1 <= options.limit <= 1000:
         raise failures.Usage(f"--limit {options.limit}: give a number from 1 to 1,000")
+    try:
+        wanted = parse_filter(options.filter or "")
+    except FilterError as error:
+        raise failures.Usage(f"--filter: {error}") from None
     found: list[Run] = []
     is_whole = True
     code = 0
     for client in places.clients(options):
+        if not wanted.takes_app(client.app):
+            continue
         try:
-            some, more = _newest(client, options)
+            some, more = _newest(client, options, wanted)
         except StoreError as error:
             failures.tell(str(error))
             code = 1
@@ -57,7 +66,9 @@ def runs(options: argparse.Namespace) -> int:
     return code
 
 
-def _newest(client: Client, options: argparse.Namespace) -> tuple[list[Run], bool]:
+def _newest(
+    client: Client, options: argparse.Namespace, wanted: Filter
+) -> tuple[list[Run], bool]:
     """The newest runs of an app that are asked for, and whether there are more.
 
     Without a filter, runs that others have started are left out: a list of their
@@ -68,19 +79,26 @@ def _newest(client: Client, options: argparse.Namespace) -> tuple[list[Run], boo
         "workflow": options.workflow,
         "label": options.label,
         "search": options.search,
+        "since": options.since,
     }
-    is_filtered = any(filters.values())
+    is_filtered = bool(wanted) or any(
+        value for name, value in filters.items() if name != "since"
+    )
+    now = _now()
+    asked = wanted.arguments(now) | {k: v for k, v in filters.items() if v is not None}
     found: list[Run] = []
     cursor: str | None = None
     for _ in range(_PAGES):
         page = client.runs.list(
-            **filters,
-            since=options.since,
+            **asked,
             limit=min(max(options.limit, 100), 1000),
             cursor=cursor,
         )
         found += [
-            run for run in page if is_filtered or options.children or not run.parent
+            run
+            for run in page
+            if (is_filtered or options.children or not run.parent)
+            and wanted.matches(run, now)
         ]
         cursor = page.cursor
         if cursor is None or len(found) > options.limit:

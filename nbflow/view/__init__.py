@@ -5,6 +5,8 @@ a run's steps as rows (`board`, `rows`), lists and events as lines (`tables`).
 """
 
 from nbflow.view.board import Board, Facts, Family, error_line, family_name, first_line
+from nbflow.view.filter import Filter, FilterError
+from nbflow.view.filter import parse as parse_filter
 from nbflow.view.rows import (
     Row,
     run_line,
@@ -49,6 +51,8 @@ __all__ = [
     "Board",
     "Facts",
     "Family",
+    "Filter",
+    "FilterError",
     "Line",
     "Look",
     "Mark",
@@ -70,6 +74,7 @@ __all__ = [
     "number",
     "pad",
     "paint",
+    "parse_filter",
     "passed",
     "plain",
     "plan_line",
