@@ -28,6 +28,7 @@ from nbflow.view import (
 )
 
 _PAGES = 50
+_ALL = Filter()
 
 
 def runs(options: argparse.Namespace) -> int:
@@ -69,41 +70,55 @@ def runs(options: argparse.Namespace) -> int:
 def _newest(
     client: Client, options: argparse.Namespace, wanted: Filter
 ) -> tuple[list[Run], bool]:
-    """The newest runs of an app that are asked for, and whether there are more.
-
-    Without a filter, runs that others have started are left out: a list of their
-    parents tells more.
-    """
+    """The newest runs of an app that are asked for, and whether there are more."""
     filters = {
         "status": options.status,
         "workflow": options.workflow,
         "label": options.label,
         "search": options.search,
-        "since": options.since,
     }
-    is_filtered = bool(wanted) or any(
-        value for name, value in filters.items() if name != "since"
+    is_filtered = bool(wanted) or any(filters.values())
+    return newest(
+        client,
+        options.limit,
+        wanted,
+        children=is_filtered or options.children,
+        since=options.since,
+        **filters,
     )
+
+
+def newest(
+    client: Client,
+    limit: int,
+    wanted: Filter = _ALL,
+    *,
+    children: bool = False,
+    **filters: Any,
+) -> tuple[list[Run], bool]:
+    """The newest runs of an app that pass, and whether there are more.
+
+    Without `children`, runs that others have started are left out: a list of their
+    parents tells more.
+    """
     now = _now()
-    asked = wanted.arguments(now) | {k: v for k, v in filters.items() if v is not None}
+    asked = wanted.arguments(now)
+    asked |= {name: value for name, value in filters.items() if value is not None}
     found: list[Run] = []
     cursor: str | None = None
     for _ in range(_PAGES):
         page = client.runs.list(
-            **asked,
-            limit=min(max(options.limit, 100), 1000),
-            cursor=cursor,
+            **asked, limit=min(max(limit, 100), 1000), cursor=cursor
         )
         found += [
             run
             for run in page
-            if (is_filtered or options.children or not run.parent)
-            and wanted.matches(run, now)
+            if (children or not run.parent) and wanted.matches(run, now)
         ]
         cursor = page.cursor
-        if cursor is None or len(found) > options.limit:
+        if cursor is None or len(found) > limit:
             break
-    return found[: options.limit], cursor is not None or len(found) > options.limit
+    return found[:limit], cursor is not None or len(found) > limit
 
 
 def show(options: argparse.Namespace) -> int:
@@ -112,7 +127,7 @@ def show(options: argparse.Namespace) -> int:
     run = client.runs.get(run_id)
     steps = client.runs.steps(run_id)
     if options.json:
-        made = run_object(run) | {"steps": [_object(step) for step in steps]}
+        made = run_object(run) | {"steps": [step_object(step) for step in steps]}
         output.write_json([made])
         return 0
     look, now = output.look_of(sys.stdout), _now()
@@ -182,6 +197,11 @@ def run_object(run: Run) -> dict[str, Any]:
     made = _object(run)
     made["input"], made["result"] = _value(run, "input"), _value(run, "result")
     return made
+
+
+def step_object(step: Step) -> dict[str, Any]:
+    """A step's record for JSON."""
+    return _object(step)
 
 
 def _object(record: Run | Step) -> dict[str, Any]:

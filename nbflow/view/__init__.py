@@ -16,6 +16,7 @@ from nbflow.view.rows import (
     summary,
 )
 from nbflow.view.tables import (
+    counts_line,
     event_line,
     plan_line,
     plan_lines,
@@ -63,6 +64,7 @@ __all__ = [
     "bar",
     "cells",
     "clock",
+    "counts_line",
     "cut",
     "error_line",
     "event_line",
