@@ -93,7 +93,10 @@ class InvalidRunId(DefinitionError):
 
 
 class InvalidOption(DefinitionError):
-    """An option has a value that it cannot take."""
+    """An option has a value that it cannot take.
+
+    `problems` says by field what is wrong with an answer or a form.
+    """
 
     def __init__(
         self,
@@ -101,11 +104,13 @@ class InvalidOption(DefinitionError):
         *,
         option: str | None = None,
         value: object = None,
+        problems: Mapping[str, str] | None = None,
         **where: Unpack[Where],
     ) -> None:
         super().__init__(message, **where)
         self.option = option
         self.value = value
+        self.problems = dict(problems or {})
 
 
 class InvalidDuration(DefinitionError):

@@ -230,11 +230,15 @@ class AskCall(WaitCall):
             self.validate(answer)
         except ValidationError as exc:
             problems = "; ".join(each["msg"] for each in exc.errors())
+            fields = {
+                ".".join(map(str, each["loc"])): each["msg"] for each in exc.errors()
+            }
             raise InvalidOption(
                 f"{codecs.preview(answer)} is no answer to {self.question!r} (step "
                 f"{step_label(self.key)!r}): {problems}",
                 option="answer",
                 value=answer,
+                problems=fields,
                 run_id=self.run.journal.id,
                 step=step_label(self.key),
             ) from None

@@ -1,5 +1,6 @@
 """`RunHandle`: one run in the hand of who started it, or looked it up."""
 
+import sys
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -77,6 +78,16 @@ class RunHandle(Generic[T]):
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
+
+    def _ipython_display_(self) -> None:
+        """In a notebook a run shows itself, live; elsewhere as its line of text."""
+        ipython = sys.modules.get("IPython")
+        if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+            raise NotImplementedError  # IPython goes on with its other ways
+        # The one look upwards: nothing but a notebook may load the widgets.
+        from nbflow.widgets.display import show
+
+        show(self)
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Wait for the result without blocking the loop; raises as `result` does."""

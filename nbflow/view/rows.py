@@ -61,7 +61,7 @@ class _Entry(NamedTuple):
 
 def run_line(board: Board, look: Look, now: dt.datetime) -> Line:
     """The header of a run: workflow, id, status, how long, how far."""
-    facts = [word(board.status), *_run_facts(board, now)]
+    facts = [word(board.status), *run_words(board, now)]
     parts: list[Span | str] = [
         badge(board.status, look),
         " ",
@@ -134,7 +134,8 @@ def short_id(run_id: str, limit: int = 26) -> str:
     return cut(run_id, limit)
 
 
-def _run_facts(board: Board, now: dt.datetime) -> Iterable[Span]:
+def run_words(board: Board, now: dt.datetime) -> Iterable[Span]:
+    """How long a run takes, how far it is, why it does not go on."""
     if board.duration is not None:
         yield Span(took(board.duration))
     elif board.started is not None:

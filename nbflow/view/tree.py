@@ -90,7 +90,11 @@ class Tree:
     def update(self) -> list[Node]:
         """Take what has changed on the board; the nodes that are to be drawn anew."""
         changed, self.board.changed = self.board.changed, {}
-        for facts in changed.values():
+        return self.place(changed.values())
+
+    def place(self, changed: Iterable[Facts]) -> list[Node]:
+        """Take what is known of some steps; the nodes that are to be drawn anew."""
+        for facts in changed:
             if facts.name in self.board.steps:
                 self._take(facts)
             else:

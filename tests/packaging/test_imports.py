@@ -7,7 +7,16 @@ import pytest
 
 import nbflow
 
-FRONT_ENDS = ("textual", "ipywidgets", "IPython", "nbformat", "rich", "pandas", "numpy")
+FRONT_ENDS = (
+    "textual",
+    "anywidget",
+    "ipywidgets",
+    "IPython",
+    "nbformat",
+    "rich",
+    "pandas",
+    "numpy",
+)
 
 
 def loaded_after(code: str) -> set[str]:

@@ -19,6 +19,7 @@ MAY_TELL_TIME = {
     "client",
     "cli",
     "view",
+    "widgets",
 }
 
 

@@ -33,7 +33,9 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         Binding("up,k", "move(-1)", "up", id="list.up", show=False),
         Binding("down,j", "move(1)", "down", id="list.down", show=False),
         Binding("pageup,ctrl+b", "page(-1)", "page up", id="list.page_up", show=False),
-        Binding("pagedown,ctrl+f", "page(1)", "page down", id="list.page_down", show=False),
+        Binding(
+            "pagedown,ctrl+f", "page(1)", "page down", id="list.page_down", show=False
+        ),
         Binding("home,g", "top", "first", id="list.top", show=False),
         Binding("end,G", "bottom", "last", id="list.bottom", show=False),
         Binding("enter", "choose", "open", id="list.open"),

@@ -1,0 +1,143 @@
+"""What the browser asks for, carried out through the client; may block.
+
+`perform` runs in a thread of its own and returns the answer to send.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from typing import Any
+
+from nbflow.errors import InvalidOption, NbflowError
+from nbflow.model import StepStatus
+from nbflow.view import plain, plan_line
+from nbflow.widgets.details import holder_detail, run_detail, step_detail
+from nbflow.widgets.live import Live
+from nbflow.widgets.outputs import cell_name
+from nbflow.widgets.protocol import Ack, PlanTold, Told
+from nbflow.widgets.rows import counts_of
+from nbflow.widgets.texts import NAME, line
+
+ANSWERED = frozenset({"cancel", "resume", "rerun", "answer"})
+"""Commands, answered by `ack`."""
+ASKED = frozenset({"detail", "plan"})
+"""Questions, answered by what they ask for."""
+
+_TEXT = 1_000
+_SHOWN = 50
+
+
+def in_background(call: Callable[[], None]) -> None:
+    """Call something in a thread of its own, with an empty context."""
+    threading.Thread(
+        target=Context().run, args=(call,), name="nbflow-command", daemon=True
+    ).start()
+
+
+def perform(live: Live, message: Mapping[str, Any]) -> Any:
+    """Carry out a message of the browser; what to answer, None for nothing."""
+    kind = message.get("t")
+    try:
+        if kind == "detail":
+            return _detail(live, _number(message.get("row")))
+        if kind == "plan":
+            return _plan(live)
+        if kind in _ACTS:
+            return _ack(message, True, _ACTS[kind](live, message))
+    except InvalidOption as error:
+        ack = _ack(message, False, str(error))
+        ack["problems"] = {
+            line(name, NAME): line(text, NAME) for name, text in error.problems.items()
+        }
+        return ack
+    except NbflowError as error:
+        return _ack(message, False, str(error))
+    except Exception as error:  # the browser waits for an answer
+        return _ack(message, False, f"{type(error).__name__}: {error}")
+    return None
+
+
+def _ack(message: Mapping[str, Any], ok: bool, text: str) -> Ack:
+    cmd = _number(message.get("cmd"))
+    return {"t": "ack", "cmd": cmd, "ok": ok, "text": line(text, _TEXT)}
+
+
+def _cancel(live: Live, message: Mapping[str, Any]) -> str:
+    if live.client.runs.cancel(live.run_id, reason="by hand"):
+        return "canceled"
+    run = live.client.runs.get(live.run_id)
+    if run.is_ended:
+        return f"it had ended already: {run.status}"
+    return "recorded: takes effect when an engine starts"
+
+
+def _resume(live: Live, message: Mapping[str, Any]) -> str:
+    refresh = "stale" if message.get("stale") else None
+    live.client.runs.resume(live.run_id, refresh=refresh)
+    live.look_again()
+    return "resumed"
+
+
+def _rerun(live: Live, message: Mapping[str, Any]) -> str:
+    handle = live.client.runs.rerun(live.run_id)
+    return f"started {handle.run_id}: %workflow show {handle.run_id}"
+
+
+def _answer(live: Live, message: Mapping[str, Any]) -> str:
+    row = _number(message.get("row"))
+    found = live.step_of(row)
+    if found is None or found[2] is None:
+        return "the question is gone"
+    client, run_id, step = found
+    assert step is not None
+    client.runs.answer(run_id, step, message.get("value"))
+    return "answered"
+
+
+_ACTS: Mapping[Any, Callable[[Live, Mapping[str, Any]], str]] = {
+    "cancel": _cancel,
+    "resume": _resume,
+    "rerun": _rerun,
+    "answer": _answer,
+}
+
+
+def _plan(live: Live) -> PlanTold:
+    plan = live.client.runs.resume(live.run_id, plan=True)
+    return {
+        "t": "p",
+        "text": plain(plan_line(plan)),
+        "kept": len(plan.kept),
+        "to_run": [line(name, NAME) for name in plan.to_run[:_SHOWN]],
+        "stale": [line(name, NAME) for name in plan.stale[:_SHOWN]],
+        "seconds": plan.duration,
+    }
+
+
+def _detail(live: Live, row: int) -> Told | None:
+    found = live.step_of(row)
+    if found is None:
+        return None
+    client, run_id, name = found
+    holder = live.holder_of(row)
+    if holder is not None:
+        node, status = holder
+        counts = counts_of(node)
+        told = holder_detail(row, node.label, node.kind, status, counts)
+        return {"t": "t", "detail": told}
+    events = client.runs.events(run_id)
+    if name is None:
+        told = run_detail(client.runs.get(run_id), events, cell_name)
+        return {"t": "t", "detail": told}
+    step = client.runs.steps(run_id)[name]
+    why = None
+    if step.status is StepStatus.QUEUED and step.flow_key is not None:
+        key = client.flow_control.get(step.flow_key)
+        waiters = (each for each in key.waiting if each.run_id == run_id)
+        why = next((each.why for each in waiters if each.step == step.name), None)
+    told = step_detail(step, row, events, cell_name, why)
+    return {"t": "t", "detail": told}
+
+
+def _number(value: Any) -> int:
+    return value if type(value) is int else 0

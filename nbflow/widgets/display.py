@@ -1,0 +1,79 @@
+"""`show`: the one way in which runs get into outputs."""
+
+from typing import Any, Literal
+
+from nbflow.client import Client, RunHandle
+from nbflow.errors import InvalidOption
+from nbflow.widgets import outputs
+from nbflow.widgets.hub import hub
+from nbflow.widgets.live import Live
+from nbflow.widgets.run_view import RunView, handle_of
+from nbflow.widgets.showing import Showing
+
+View = Literal["live", "static", "none"]
+
+_WAIT = 0.25
+
+# By cell: which execution of it has shown what.
+_shown: dict[str, tuple[str | None, list[Showing]]] = {}
+
+
+def show(
+    run: RunHandle[Any] | str, view: View = "live", *, client: Client | None = None
+) -> None:
+    """Show a run in the output of the cell that is executed.
+
+    Live where a person may be looking; static HTML, after having waited for the end,
+    where a program executes the notebook; one line of text outside of a kernel. What
+    the cell has shown when it was executed before is closed.
+
+    Args:
+        run: a handle, or the id of a run.
+        view: "static" for HTML that is replaced once, at the end; "none" for nothing.
+        client: whose app the id is of.
+
+    Raises:
+        RunNotFound: there is no run of that id.
+        InvalidOption: there is no such view.
+    """
+    if view not in ("live", "static", "none"):
+        raise InvalidOption(
+            f"view={view!r} is unknown: use 'live', 'static' or 'none'",
+            option="view",
+            value=view,
+        )
+    if view == "none":
+        return
+    handle = handle_of(run, client)
+    shell = outputs.kernel_shell()
+    if shell is None:
+        print(Live(Client.of(handle), handle.run_id).sentence())
+        return
+    outputs.watch_cells(shell)
+    is_interactive = outputs.is_interactive(shell)
+    if view == "live" and is_interactive:
+        showing = RunView(handle)._showing
+    else:
+        live = Live(Client.of(handle), handle.run_id)
+        showing = Showing(live, hub, None, shell, is_interactive)
+        hub.add(showing)
+    _replace(shell, showing)
+    showing.display()
+    # KeyboardInterrupt leaves this, and the run as it is.
+    while not is_interactive and not showing.done.wait(_WAIT):
+        pass
+
+
+def _replace(shell: Any, showing: Showing) -> None:
+    """Close what the cell has shown in a former execution."""
+    cell = outputs.cell_id(shell)
+    if cell is None:
+        return
+    request = outputs.request_id(shell)
+    former, listed = _shown.get(cell, (None, []))
+    if former != request:
+        for each in listed:
+            each.stop()
+        listed = []
+    listed = [each for each in listed if not each.done.is_set()]
+    _shown[cell] = (request, [*listed, showing])

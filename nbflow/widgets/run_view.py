@@ -1,0 +1,116 @@
+"""`RunView`: a run in a notebook, live, as a widget."""
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from nbflow.client import Client, RunHandle
+from nbflow.widgets import outputs
+from nbflow.widgets.hub import hub
+from nbflow.widgets.live import Live
+from nbflow.widgets.showing import Showing
+
+_FOLDER = Path(__file__).parent
+_MIME = "application/vnd.jupyter.widget-view+json"
+
+
+class RunView(anywidget.AnyWidget):
+    """A run as it goes on: its steps, their times, their values, and what to do.
+
+    As a cell's value it is replaced by static HTML when the run has ended. Inside of
+    other widgets it stays as it is.
+
+    Args:
+        run: a handle, or the id of a run.
+        client: whose app the id is of; that of the notebook if None.
+
+    Raises:
+        RunNotFound: there is no run of that id.
+    """
+
+    _esm = _FOLDER / "run_view.js"
+    _css = _FOLDER / "run_view.css"
+
+    snapshot = traitlets.Dict().tag(sync=True)
+    """Made whenever a page asks for it; never assigned."""
+
+    def __init__(
+        self, run: RunHandle[Any] | str, *, client: Client | None = None
+    ) -> None:
+        handle = handle_of(run, client)
+        self._live = Live(Client.of(handle), handle.run_id)
+        shell = outputs.kernel_shell()
+        self._showing = Showing(
+            self._live,
+            hub,
+            self,
+            shell,
+            shell is not None and outputs.is_interactive(shell),
+        )
+        super().__init__()
+        hear_everywhere(self.comm)
+        self.on_msg(self._take)
+        hub.add(self._showing)
+
+    def __repr__(self) -> str:
+        return self._live.sentence()
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        return self._live.run_id
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """The state for a page: with the run as it is now."""
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        if key is None or "snapshot" in state:
+            state["snapshot"] = self._live.snapshot()
+        return state
+
+    def close(self) -> None:
+        """Take it off the page; the run goes on."""
+        showing = self.__dict__.get("_showing")
+        if showing is not None:
+            showing.stop()
+
+    def leave(self) -> None:
+        """Close its comm, in the sender thread."""
+        super().close()
+
+    def bundle(self) -> dict[str, Any]:
+        """The output that displays it."""
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {_MIME: view, "text/plain": repr(self)}
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return self.bundle(), {}
+
+    def _ipython_display_(self) -> None:
+        shell = outputs.kernel_shell()
+        if shell is None:
+            raise NotImplementedError  # as text
+        outputs.watch_cells(shell)
+        self._showing.display()
+
+    def _take(self, widget: Any, content: Any, buffers: Any) -> None:
+        self._showing.receive(content)
+
+
+def handle_of(run: RunHandle[Any] | str, client: Client | None = None) -> Any:
+    """The handle of a run that was given by its id, or as a handle."""
+    if isinstance(run, RunHandle):
+        return run
+    client = Client() if client is None else client
+    return client.runs.handle(client.runs.find(run))
+
+
+def hear_everywhere(comm: Any) -> None:
+    """Take messages in whatever thread of the kernel is free.
+
+    ipykernel sends those of a comm to the one that used it last, which may be blocked
+    by a cell, although the front end has opened a thread for them.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, default: default

@@ -1,0 +1,252 @@
+"""One run on one page: live, then basic where no browser answers, then static.
+
+The sender thread calls `tick`; others post. Outputs are replaced by static HTML when
+the run is over, so that a saved notebook shows it without this process.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+from uuid import uuid4
+
+from nbflow.widgets import outputs
+from nbflow.widgets.basic import Basic
+from nbflow.widgets.commands import ANSWERED, ASKED, in_background, perform
+from nbflow.widgets.hub import Hub
+from nbflow.widgets.live import Live
+from nbflow.widgets.pace import SLOW, Pace
+from nbflow.widgets.texts import line
+
+HELLO = 3.0
+"""Seconds of an idle kernel after which a silent browser gets the basic view."""
+LINGER = 2.0
+"""Seconds that a finished run stays live."""
+HELD = 300.0
+"""Seconds that it does so at most while someone has pointer or focus inside."""
+
+
+class Widget(Protocol):
+    """What shows a run in a browser."""
+
+    def send(self, content: Any) -> None:
+        """Send a message to all its displays."""
+
+    def bundle(self) -> dict[str, Any]:
+        """The output that displays it."""
+
+    def leave(self) -> None:
+        """Close its comm."""
+
+
+class Showing:
+    """A run, shown until it has ended.
+
+    Args:
+        live: what is known of the run.
+        hub: the sender thread.
+        widget: what shows it; None for static HTML from the start.
+        shell: the kernel's shell; None outside of a kernel.
+        is_interactive: whether a person may be looking.
+
+    Attributes:
+        pace: how often it may send.
+        done: set when nothing more will be sent.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        hub: Hub,
+        widget: Widget | None,
+        shell: Any,
+        is_interactive: bool,
+    ) -> None:
+        self.live = live
+        self.pace = Pace()
+        self.done = threading.Event()
+        self._hub = hub
+        self._widget = widget
+        self._shell = shell
+        self._is_interactive = is_interactive
+        self._basic: Basic | None = None
+        self._displays: list[str] = []
+        self._shown = self._read_at = 0.0
+        self._ended: float | None = None
+        self._held: float | None = None
+
+    # From any thread
+
+    def display(self) -> None:
+        """Put it into the output of the cell that is executed."""
+        id = uuid4().hex
+        is_frozen = self.done.is_set()
+        if self._widget is None or is_frozen:
+            data = self._static()
+        else:
+            data = self._widget.bundle()
+        outputs.publish(self._shell, data, id, update=False)
+        if not is_frozen:
+            self._hub.post(lambda: self._note_display(id))
+
+    def receive(self, message: Any) -> None:
+        """Take a message of the browser: it is handled in the sender thread."""
+        if isinstance(message, Mapping):
+            self._hub.post(lambda: self._handle(message))
+
+    def stop(self) -> None:
+        """Send nothing more; what is on the page stays."""
+        self.done.set()
+        self._hub.remove(self)
+        self._hub.post(self._leave)
+
+    # In the sender thread
+
+    def tick(self, now: float, visible: int, hidden: int) -> float | None:
+        """Read, send what is due, and see whether it is time to freeze."""
+        if self.done.is_set():
+            return None
+        live = self.live
+        if now >= self._read_at:
+            live.read()
+            live.look()
+        due = self.pace.due(visible, hidden)
+        if now >= due:
+            self._send_changes(now)
+            due = self.pace.due(visible, hidden)
+        if self._basic is not None:
+            self._basic.refresh(live, now)
+        elif self._is_silent(now):
+            self._fall_back()
+        if self._is_to_freeze(now):
+            self._freeze()
+            return None
+        wake = due if due < float("inf") else now + SLOW
+        if not live.has_rows:
+            wake = max(wake, now + live.delay)
+        self._read_at = wake
+        return min(wake, now + SLOW) if self._ended is not None else wake
+
+    def fail(self, error: Exception) -> None:
+        """Say so, leave what is on the page."""
+        if self._widget is not None:
+            text = f"the view has failed: {type(error).__name__}: {error}"
+            self._widget.send({"t": "bye", "reason": line(text, 300)})
+        self.done.set()
+
+    def _send_changes(self, now: float) -> None:
+        if self._widget is None or self._basic is not None:
+            return
+        delta = self.live.delta()
+        if delta is not None:
+            self._widget.send(delta)
+            self.pace.note_sent(now)
+
+    def _note_display(self, id: str) -> None:
+        if self.done.is_set():  # it was frozen between
+            self._update({id}, self._static())
+            return
+        self._displays.append(id)
+        self._shown = time.monotonic()
+        self._hub.wake(self)
+
+    def _handle(self, message: Mapping[str, Any]) -> None:
+        kind = message.get("t")
+        if self.done.is_set() or self._widget is None:
+            return
+        if kind == "hello":
+            self.pace.is_there = True
+            self.pace.is_visible = message.get("visible") is not False
+            self.pace.sent = float("-inf")
+        elif kind == "vis":
+            self.pace.is_visible = bool(message.get("on"))
+        elif kind == "hold":
+            self._held = time.monotonic() if message.get("on") else None
+        elif kind == "slow":
+            self.pace.lag(time.monotonic())
+        elif kind == "resync":
+            self._widget.send({"t": "s", "snapshot": self.live.snapshot()})
+        elif kind == "open":
+            row = message.get("row")
+            if type(row) is int:
+                self.live.open(row, bool(message.get("on")))
+        elif kind in ANSWERED or kind in ASKED:
+            in_background(lambda: self._perform(message))
+        self._read_at = 0.0
+        self._hub.wake(self)
+
+    def _perform(self, message: Mapping[str, Any]) -> None:
+        answer = perform(self.live, message)
+        if answer is not None:
+            self._hub.post(lambda: self._answer(answer))
+
+    def _answer(self, answer: Any) -> None:
+        if self._widget is not None and not self.done.is_set():
+            self._widget.send(answer)
+            self._read_at = 0.0
+            self._hub.wake(self)
+
+    def _is_silent(self, now: float) -> bool:
+        """Whether the browser could have answered, and has not."""
+        idle = outputs.idle_since()
+        if self._widget is None or self.pace.is_there or not self._displays:
+            return False
+        if not self._is_interactive or idle is None:
+            return False
+        return now - max(idle, self._shown) >= HELLO
+
+    def _fall_back(self) -> None:
+        assert self._widget is not None
+        cancel = {"t": "cancel", "cmd": 0}
+        basic = self._basic = Basic(
+            lambda: in_background(lambda: self._note_answer(perform(self.live, cancel)))
+        )
+        basic.refresh(self.live, time.monotonic())
+        self._update(self._displays, basic.bundle(self.live))
+
+    def _note_answer(self, answer: Any) -> None:
+        basic = self._basic
+        if basic is not None and answer is not None:
+            self._hub.post(lambda: basic.say(str(answer.get("text"))))
+
+    def _is_to_freeze(self, now: float) -> bool:
+        live = self.live
+        is_stuck = live.problem is not None
+        if not self._is_interactive and live.is_left:
+            is_stuck = True  # nobody is there to resume it
+        if not is_stuck and (not live.is_over or live.has_rows):
+            if not live.is_over:
+                self._ended = None
+            elif self.pace.is_there:
+                return False
+        if not is_stuck and not live.is_over:
+            return False
+        if self._ended is None:
+            self._ended = now
+        if self._widget is not None and not self._displays:
+            return False  # it is part of another widget, or not shown yet
+        if self._widget is None or not self._is_interactive:
+            return True
+        if self._held is not None and now - self._ended < HELD:
+            return False
+        since = self._ended if self._held is not None else max(self._ended, self._shown)
+        return now - since >= LINGER
+
+    def _freeze(self) -> None:
+        self.done.set()
+        self._update(self._displays, self._static())
+        self._leave()
+
+    def _leave(self) -> None:
+        self.live.close()
+        if self._basic is not None:
+            self._basic.close()
+        if self._widget is not None:
+            self._widget.leave()
+
+    def _update(self, ids: Any, data: Mapping[str, Any]) -> None:
+        for id in list(ids):
+            outputs.publish(self._shell, data, id, update=True)
+
+    def _static(self) -> dict[str, Any]:
+        return {"text/html": self.live.html(), "text/plain": self.live.sentence()}
