@@ -5,6 +5,7 @@ text ever meets a parser of markup.
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -45,7 +46,10 @@ def rules(widget: str) -> str:
 class Painted(Widget, inherit_css=True):
     """A widget that draws `Line`s."""
 
-    COMPONENT_CLASSES = {*NAMES.values(), *(f"{PREFIX}{each}" for each in EXTRAS)}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        *NAMES.values(),
+        *(f"{PREFIX}{each}" for each in EXTRAS),
+    }
     DEFAULT_CSS = rules("Painted")
 
     def strip_of(

@@ -88,7 +88,7 @@ class Feed:
 
     @property
     def stuck(self) -> float:
-        """Seconds for which the present look has taken; a locked store makes it long."""
+        """Seconds that the present look has taken; a locked store makes it long."""
         began = self.began
         return 0.0 if began is None else time.monotonic() - began
 
