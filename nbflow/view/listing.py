@@ -140,7 +140,7 @@ class Places(NamedTuple):
         took_at = 10 if width >= 30 else 0
         when = 11 if width >= 72 else 0
         run_id = 19 if width >= 96 else 0
-        name = min(max(width * 36 // 100, 10), 34)
+        name = min(max(width * 42 // 100, 10), 40)
         used = name + took_at + when + run_id + sum(map(bool, (took_at, when, run_id)))
         return cls(name, run_id, max(width - used - 1, 0), when, took_at)
 
@@ -254,9 +254,8 @@ def _named(
         fold = opened if entry.is_open else closed
     if is_marked:
         fold = "● " if look.unicode else "* "
-    app = f"{run.app}/" if is_mixed else ""
     room = max(width - 4 - 2 * entry.depth, 1)
-    name = cut(f"{app}{run.workflow}", room, look.end)
+    name = cut(run.workflow, room, look.end)
     head = line(
         "  " * entry.depth,
         Span(fold, "strong" if is_marked else "dim"),
@@ -264,10 +263,11 @@ def _named(
         " ",
         Span(name, "strong" if run.status is RunStatus.FAILED else ""),
     )
-    if run.label and room - cells(name) > 4:
-        head = line(
-            head, Span(f" {cut(run.label, room - cells(name) - 1, look.end)}", "dim")
-        )
+    if run.label and room - cells(name) > 3:
+        name_room = room - cells(name) - 1
+        head = line(head, Span(f" {cut(run.label, name_room, look.end)}", "dim"))
+    if is_mixed and width_of(head) + cells(run.app) < width:
+        head = line(head, Span(f" {run.app}", "dim"))
     head = fit(head, width, look.end)
     return line(head, " " * (width - width_of(head)))
 

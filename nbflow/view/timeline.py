@@ -19,7 +19,7 @@ from nbflow.view.words import Look, badge, number, passed, took, until, word
 Key: TypeAlias = tuple[str, int, int]
 """A row's identity: the run, the node's number, the attempt (0: all of it)."""
 
-NO_BARS = 56
+NO_BARS = 46
 """Columns below which there are no bars, but what they would say as text."""
 _LETTERS = {
     StepStatus.QUEUED: "q",
@@ -172,7 +172,7 @@ class Columns(NamedTuple):
         if width < NO_BARS:
             return cls(max(min(width // 2, 30), 1), 0, time)
         name = min(max(width * 34 // 100, 18), 44)
-        return cls(name, width - name - time - 2, time)
+        return cls(name, width - name - time - 3, time)
 
 
 def track_line(
@@ -204,20 +204,20 @@ def timeline_lines(
     board: Board, look: Look, now: dt.datetime, *, width: int
 ) -> list[Line]:
     """A whole run as text: ruler and rows."""
-    tree = Tree(board)
-    tree.board.changed.update(board.steps)
-    tree.update()
-    trees = {}
-    for run_id, child in board.children.items():
-        trees[run_id] = Tree(child)
-        child.changed.update(child.steps)
-        trees[run_id].update()
+    tree = _grown(board)
+    trees = {run_id: _grown(child) for run_id, child in board.children.items()}
     rows = tracks(tree, lambda key, node: opens_by_itself(key, node), trees)
     if not rows:
         return []
     scale = scale_of(rows, Life.of(board), Columns.of(width).bar, now)
     lines = [track_line(row, scale, look, now, width) for row in rows]
     return [ruler_line(scale, look, width), *lines] if width >= NO_BARS else lines
+
+
+def _grown(board: Board) -> Tree:
+    tree = Tree(board)
+    tree.place((*board.steps.values(), *board.maps.values()))
+    return tree
 
 
 # Rows

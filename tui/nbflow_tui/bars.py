@@ -9,6 +9,8 @@ from textual.strip import Strip
 from nbflow.view import Line, Span, fit, line, width_of
 from nbflow_tui.door import Painted, rules
 
+_SMALL = 12
+
 
 class LineBar(Painted):
     """One line, set from outside; what does not fit on the right is cut first."""
@@ -31,10 +33,9 @@ class LineBar(Painted):
         width = self.size.width
         if y:
             return self.strip_of((), width)
-        room = width - width_of(self._right) - 1
-        right = self._right
-        if right and room < min(width_of(self._left), width // 2):
-            right, room = (), width
+        right, room = self._right, width - width_of(self._right) - 1
+        if width_of(self._left) > room and width_of(right) > _SMALL:
+            right = ()
         left = fit(self._left, room if right else width)
         gap = " " * max(width - width_of(left) - width_of(right), 0)
         return self.strip_of(line(left, gap, right), width)
@@ -52,36 +53,42 @@ class KeyBar(Painted):
     def render_line(self, y: int) -> Strip:
         """The line."""
         width = self.size.width
+        keys = [
+            (line(Span(f" {key}", "key"), Span(f" {text} ", "dim")), action, is_last)
+            for key, text, action, is_last in self._keys()
+        ]
+        # How to get help and how to leave is to be seen on the smallest screen.
+        last = sum(width_of(said) for said, _, is_last in keys if is_last)
         strips: list[Strip] = []
         used = 0
-        for key, text, action in self._keys():
-            said = line(Span(f" {key}", "key"), Span(f" {text} ", "dim"))
+        for said, action, is_last in keys:
             size = width_of(said)
-            if used + size > width:
-                break
-            strips.append(self.strip_of(said, size, click=action))
-            used += size
+            if used + size <= width - (0 if is_last else last):
+                strips.append(self.strip_of(said, size, click=action))
+                used += size
         strips.append(self.strip_of((), width - used))
         segments: list[Segment] = [part for strip in strips for part in strip]
         return Strip(segments, width)
 
-    def _keys(self) -> Iterable[tuple[str, str, str]]:
+    def _keys(self) -> Iterable[tuple[str, str, str, bool]]:
         seen: set[str] = set()
         shown = [
             active
             for active in self.screen.active_bindings.values()
-            if active.binding.show and active.enabled and not active.binding.system
+            if active.binding.show and active.enabled and active.binding.id
         ]
         for active in sorted(shown, key=lambda each: _rank(each.binding)):
             binding = active.binding
-            if binding.action in seen or not binding.description:
+            if binding.id in seen or not binding.description:
                 continue
-            seen.add(binding.action)
+            seen.add(binding.id or "")
             action = f"app.press({binding.key!r})"
-            yield self.app.get_key_display(binding), binding.description, action
+            key = self.app.get_key_display(binding)
+            yield key, binding.description, action, _rank(binding)[0] > 1
 
 
-def _rank(binding: Binding) -> int:
-    """Keys that are the same everywhere come last."""
-    order: Sequence[str] = ("app.help", "app.palette", "app.quit")
-    return order.index(binding.id) + 1 if binding.id in order else 0
+def _rank(binding: Binding) -> tuple[int, int]:
+    """Keys that are the same everywhere come last; of two, the shorter first."""
+    order: Sequence[str] = ("app.palette", "app.help", "app.quit")
+    place = order.index(binding.id) + 1 if binding.id in order else 0
+    return place, len(binding.key) if place else 0

@@ -23,7 +23,7 @@ CSS = """
 .role--strong { color: $foreground; text-style: bold; }
 .role--dim { color: $foreground 55%; }
 .role--good { color: $success; }
-.role--bad { color: $error; text-style: bold; }
+.role--bad { color: $error; }
 .role--warn { color: $warning; }
 .role--busy { color: $primary; }
 .role--rest { color: $secondary; }
@@ -52,6 +52,10 @@ class Painted(Widget, inherit_css=True):
     }
     DEFAULT_CSS = rules("Painted")
 
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._role_styles: dict[str, Style] = {}
+
     def strip_of(
         self, line: Line, width: int, *, over: str = "", click: str | None = None
     ) -> Strip:
@@ -75,9 +79,26 @@ class Painted(Widget, inherit_css=True):
         return Strip(segments).adjust_cell_length(width, base)
 
     def role_style(self, role: str) -> Style:
-        """The style of a role alone, without what lies below."""
-        name = NAMES.get(role, f"{PREFIX}{role}")
-        return self.get_component_rich_style(name, partial=True)
+        """The style of a role alone, its colours blended with what lies below."""
+        style = self._role_styles.get(role)
+        if style is None:
+            name = NAMES.get(role, f"{PREFIX}{role}")
+            rules = self.get_component_styles(name)
+            below = self.background_colors[1]
+            color = (
+                (below + rules.color).rich_color if rules.has_rule("color") else None
+            )
+            back = None
+            if rules.has_rule("background"):
+                back = (below + rules.background).rich_color
+            style = Style(color=color, bgcolor=back) + rules.text_style
+            self._role_styles[role] = style
+        return style
+
+    def notify_style_update(self) -> None:
+        """Colours have changed."""
+        self._role_styles.clear()
+        super().notify_style_update()
 
     def _styles_of(self, line: Line) -> Mapping[str, Style]:
         return {role: self.role_style(role) for _, role in line}

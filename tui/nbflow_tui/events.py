@@ -29,6 +29,8 @@ class EventList(LineList[RunEvent]):
         Binding("f", "bottom", "follow", id="events.follow"),
     ]
 
+    BLURRED = ""
+
     class Turned(Message):
         """Other events are shown, or it follows again."""
 

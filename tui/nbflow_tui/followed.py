@@ -1,6 +1,7 @@
 """One run whose events are read as they come, on the feed's thread."""
 
 import datetime as dt
+import time
 from collections import deque
 
 from nbflow.client import Client, Stream
@@ -13,7 +14,8 @@ KEPT = 5_000
 """Events of a run that are kept to be looked at; older ones are in the store."""
 GLANCE = 400
 """Events from the end that tell what a long run in the list does now."""
-_PAGES = 4
+_TURN = 0.15
+"""Seconds of reading after which others get their turn."""
 
 
 class Followed:
@@ -63,16 +65,18 @@ class Followed:
             stream = self.client.runs.stream(self.run_id, stream.offset)
         self._stream = stream
         has_read = False
-        for _ in range(_PAGES):
-            events = stream.read()
-            if not events:
-                break
+        end = time.monotonic() + _TURN
+        events = stream.read()
+        while events:
             has_read = True
             for event in events:
                 self.board.apply(event)
             self.events.extend(events)
             self.read_count += len(events)
-        self.is_behind = bool(has_read and events)
+            if time.monotonic() >= end:
+                break
+            events = stream.read()
+        self.is_behind = bool(events)
         if has_read:
             self.problem = None
             if self.is_whole:

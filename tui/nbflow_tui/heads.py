@@ -158,11 +158,8 @@ def tabs(names: Sequence[str], chosen: int) -> Line:
     """The tabs of the details."""
     parts: list[Span | str] = []
     for place, name in enumerate(names):
-        if parts:
-            parts.append(" ")
-        role = "strong" if place == chosen else "dim"
-        parts += [Span(f"{place + 1}", "busy" if place == chosen else "dim")]
-        parts.append(Span(f" {name} " if place == chosen else " ", role))
+        parts += [" "] if parts else []
+        parts.append(Span(name, "strong" if place == chosen else "dim"))
     return line(*parts)
 
 

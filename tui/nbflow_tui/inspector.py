@@ -26,7 +26,8 @@ from nbflow.view.documents import (
 )
 from nbflow_tui.lines import LineList
 
-TABS = ("Facts", "Input", "Output", "Error", "Attempts", "Source", "Events")
+TABS = ("Overview", "Input", "Output", "Error", "Tries", "Source", "Events")
+_GLANCE, _GLANCE_LINES = 4_000, 24
 EVENTS = TABS.index("Events")
 
 
@@ -71,6 +72,8 @@ class TextList(LineList[TextRow]):
         Binding("N", "next(-1)", "before", id="text.before", show=False),
     ]
 
+    BLURRED = ""
+
     def __init__(self, look: Look, *, id: str | None = None) -> None:
         super().__init__(look, id=id)
         self.document: Document | None = None
@@ -107,14 +110,14 @@ class TextList(LineList[TextRow]):
 
     def on_resize(self) -> None:
         """Another width: the text is wrapped anew."""
-        if self.size.width != self._wrapped_at:
+        if self.columns != self._wrapped_at:
             self._wrap()
 
     def _wrap(self) -> None:
         if self.document is None:
             return
-        self._wrapped_at = self.size.width
-        lines = wrapped(self.document.lines, self.size.width - 1)
+        self._wrapped_at = self.columns
+        lines = wrapped(self.document.lines, self.columns - 1)
         rows = [TextRow(place, each) for place, each in enumerate(lines)]
         self.set_items(rows, dt.datetime.now(dt.UTC), anchored=False)
 
@@ -165,13 +168,19 @@ def _of_run(
         if run.error is None:
             return [_dim("no error")], ""
         return error_lines(run.error), f"{run.error.traceback}\n{run.error}"
-    if tab == "Attempts":
+    if tab == "Tries":
         text = f"try {run.attempt} of {max(run.retries + 1, run.attempt)}"
         more = f", recovered {run.recoveries} times" if run.recoveries else ""
         return [line(f"{text}{more}")], text
     if tab == "Source":
         return _source(client, run)
-    return run_document(run, look, now), run.run_id
+    found = run_document(run, look, now)
+    if run.error is not None:
+        found += [(), *error_lines(run.error)]
+    _add(found, "input", value_text(lambda: run.input))
+    if run.status == "completed":
+        _add(found, "output", value_text(lambda: run.result))
+    return found, run.run_id
 
 
 def _of_step(
@@ -189,11 +198,27 @@ def _of_step(
         if error is None:
             return [_dim("no error")], ""
         return error_lines(error), f"{error.traceback}\n{error}"
-    if tab == "Attempts":
+    if tab == "Tries":
         return attempt_lines(step, look, now), ""
     if tab == "Source":
         return _source(client, run)
-    return step_facts(step, look, now), step.name
+    found = step_facts(step, look, now)
+    if step.error is not None:
+        found += [(), *error_lines(step.error)]
+    if len(step.attempts) > 1:
+        found += [(), *attempt_lines(step, look, now)]
+    _add(found, "input", value_text(lambda: _arguments(step)))
+    if step.status == "completed":
+        _add(found, "output", value_text(lambda: step.result))
+    return found, step.name
+
+
+def _add(found: list[Line], title: str, text: str) -> None:
+    """The beginning of a value; all of it is in its tab."""
+    lines = json_lines(text[:_GLANCE])
+    found += [(), line(Span(title, "strong")), *lines[:_GLANCE_LINES]]
+    if len(text) > _GLANCE or len(lines) > _GLANCE_LINES:
+        found.append(_dim("…"))
 
 
 def _arguments(step: Step) -> object:

@@ -47,6 +47,9 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
     """
     )
 
+    BLURRED: ClassVar[str] = "cursor-blurred"
+    """How the line under the cursor looks when another pane has the focus."""
+
     class Moved(Message):
         """The cursor is on another item."""
 
@@ -132,7 +135,7 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         self._places = {key: place for place, key in enumerate(keys)}
         if self._key not in self._places:
             self._key = keys[min(was, len(keys) - 1)] if keys else None
-        size = Size(self.size.width, len(items))
+        size = Size(self.columns, len(items))
         if size != self.virtual_size:
             self.virtual_size = size
         if anchored and anchor in self._places and self._places[anchor] != top:
@@ -168,6 +171,11 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         """Whether there is an item of that key."""
         return key in self._places
 
+    @property
+    def columns(self) -> int:
+        """Cells of a line, without the scroll bar."""
+        return int(self.scrollable_content_region.width)
+
     def in_sight(self) -> Sequence[T]:
         """The items whose lines can be seen."""
         top = round(self.scroll_y)
@@ -184,7 +192,7 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
     def repaint(self) -> None:
         """Send those lines in sight that differ from what the terminal shows."""
         top = round(self.scroll_y)
-        width = self.size.width
+        width = self.columns
         for y in range(self.size.height):
             shown = self._drawn.get(y)
             if shown is None or shown != self._look_at(top + y, width):
@@ -193,7 +201,7 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """The strip of one line in sight."""
-        width = self.size.width
+        width = self.columns
         drawn = self._look_at(round(self.scroll_y) + y, width)
         self._drawn[y] = drawn
         key = (*drawn, width)
@@ -215,12 +223,12 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         item = self.items[place]
         over = ""
         if place == self.cursor:
-            over = "cursor" if self.has_focus else "cursor-blurred"
+            over = "cursor" if self.has_focus else self.BLURRED
         return self.draw(item, width, self.now), over
 
     def on_resize(self, event: events.Resize) -> None:
         """Another width: all is drawn anew, and the cursor stays in sight."""
-        self.virtual_size = Size(self.size.width, len(self.items))
+        self.virtual_size = Size(self.columns, len(self.items))
         self._drawn.clear()
         self._into_sight(self.cursor)
 

@@ -68,7 +68,8 @@ class RunsList(LineList[Entry]):
         if self.follows or not self.items:
             self.fresh = 0
             self.set_items(entries, now, anchored=False)
-            if self.cursor >= max(self.size.height, 1):
+            # Nobody is to be moved away from a run that he looks into.
+            if self.has_focus and self.cursor >= max(self.size.height, 1):
                 self.move_to(0)
             return
         known = {entry.key for entry in self.items}

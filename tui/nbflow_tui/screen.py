@@ -42,7 +42,7 @@ class MonitorScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", key_display="/", id="runs.filter"),
         Binding("e", "failed", "failed only", id="runs.failed", show=False),
-        Binding("escape", "back", "back", id="nav.back"),
+        Binding("escape", "back", "back", id="nav.back", show=False),
         Binding("tab", "pane(1)", "pane", id="nav.next", show=False),
         Binding("shift+tab", "pane(-1)", "pane", id="nav.before", show=False),
         Binding("z", "alone", "full pane", id="nav.alone"),
@@ -80,8 +80,7 @@ class MonitorScreen(Screen[None]):
         self.filter = Filter()
         self.filter_error = ""
         self.path: Path = () if start is None else (start,)
-        self._is_pinned = start is not None
-        self.at = "runs"
+        self.at = "runs" if start is None else "run"
         self.tab = 0
         self._snapshot = Snapshot(Want())
         self._count = 200
@@ -119,7 +118,7 @@ class MonitorScreen(Screen[None]):
         self.events = self.query_one("#events", EventList)
         self.query_one("#filter", Input).cursor_blink = False
         self.runs.blank = line(Span(" looking…", "dim"))
-        self._go("run" if self._is_pinned else "runs")
+        self._go(self.at)
         self._show_tab()
         self.set_interval(1.0, self.tick)
         self.wish()
@@ -131,7 +130,7 @@ class MonitorScreen(Screen[None]):
         if self.runs.near_end() and len(self.runs.items) >= self._count:
             self._count += 200
         entry = self.runs.item
-        if not self._is_pinned:
+        if self.at == "runs":
             self.path = (entry.key,) if entry is not None else ()
         is_run_seen = self.at != "runs" or not self.has_class("-narrow")
         self.feed.want(
@@ -212,7 +211,9 @@ class MonitorScreen(Screen[None]):
             *heads.run_head(shown, self.path, look)
         )
         self.query_one("#run-facts", LineBar).say(heads.run_facts(shown, look, now))
-        self.query_one("#ruler", LineBar).say(self.timeline.ruler())
+        ruler = self.query_one("#ruler", LineBar)
+        ruler.say(self.timeline.ruler())
+        ruler.display = self.timeline.has_bars
         is_events = self.tab == EVENTS
         about = self.events.told if is_events else heads.about(self._subject)
         self.query_one("#tabs", LineBar).say(heads.tabs(TABS, self.tab), about)
@@ -256,7 +257,7 @@ class MonitorScreen(Screen[None]):
         """Another run or step is under the cursor."""
         event.stop()
         if event.list is self.runs:
-            if not self._is_pinned:
+            if self.at == "runs":
                 self._reset_run()
             self.wish()
         self._inspect()
@@ -267,7 +268,7 @@ class MonitorScreen(Screen[None]):
         event.stop()
         item = event.item
         if isinstance(item, Entry):
-            self._is_pinned = False
+            self.path = (item.key,)
             self._go("run")
         elif isinstance(item, Track):
             if item.child is not None:
@@ -281,7 +282,6 @@ class MonitorScreen(Screen[None]):
     def open_run(self, key: RunKey) -> None:
         """Look at a run below the present one; esc goes back."""
         self.path = (*self.path, key)
-        self._is_pinned = True
         self._reset_run()
         self._go("run")
 
@@ -296,7 +296,7 @@ class MonitorScreen(Screen[None]):
             self._return_to = child
             self._go("run")
         elif self.at == "run":
-            self._is_pinned = False
+            self.runs.find(self.path[0] if self.path else None)
             self._go("runs")
         elif self._is_alone:
             self.action_alone()

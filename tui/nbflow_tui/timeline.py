@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from nbflow.view import Line, Look, Span, line
+from nbflow.view import Line, Look
 from nbflow.view.axis import Scale
 from nbflow.view.timeline import (
     Columns,
@@ -71,11 +71,16 @@ class Timeline(LineList[Track]):
             self._measure(now)
         super().tick(now)
 
+    @property
+    def has_bars(self) -> bool:
+        """Whether there is room for bars."""
+        return Columns.of(self.columns).bar > 0
+
     def ruler(self) -> Line:
         """The line above the rows."""
         if self._scale is None or not self.items:
             return self.title
-        return ruler_line(self._scale, self.look, self.size.width, self.title)
+        return ruler_line(self._scale, self.look, self.columns, self.title)
 
     def draw(self, item: Track, width: int, now: dt.datetime) -> Line:
         """Tree, bar, time."""
@@ -85,7 +90,7 @@ class Timeline(LineList[Track]):
         return track_line(item, self._scale, self.look, now, width)
 
     def _measure(self, now: dt.datetime, rows: Sequence[Track] | None = None) -> None:
-        width = Columns.of(self.size.width).bar
+        width = Columns.of(self.columns).bar
         rows = self.items if rows is None else rows
         self._scale = scale_of(rows, self.life, width, now, self.is_compact)
 
@@ -133,8 +138,3 @@ class Timeline(LineList[Track]):
                 self.move_to(place)
                 return
         self.notify("nothing has failed in this run", timeout=3)
-
-
-def reading(count: int) -> Line:
-    """What is said while a long run is being read."""
-    return line(Span(f"reading… {count:,} events", "dim"))
