@@ -4,7 +4,7 @@ Pure, and only what pydantic writes: an engine validates again, with the real ty
 what is not understood here passes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeAlias
 
@@ -20,7 +20,7 @@ _WORDS = {
     "object": "an object",
     "null": "null",
 }
-_BOUNDS = (
+_BOUNDS: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
     ("minimum", "at least", lambda value, bound: value >= bound),
     ("exclusiveMinimum", "more than", lambda value, bound: value > bound),
     ("maximum", "at most", lambda value, bound: value <= bound),

@@ -17,6 +17,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Label, Static
+from textual.widgets.button import ButtonVariant
 
 from nbflow.client import Client
 from nbflow.model import safe_text
@@ -115,7 +116,7 @@ class Dialog(ModalScreen[Sent | None]):
     Dialog .row Label { width: 12; color: $foreground 60%; }
     """
     send_label = "Send"
-    send_variant = "primary"
+    send_variant: ButtonVariant = "primary"
 
     def __init__(self, client: Client, title: str) -> None:
         super().__init__()

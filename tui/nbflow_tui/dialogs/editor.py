@@ -1,7 +1,7 @@
-"""A JSON editor that says what is wrong while one types, by a schema where there is one."""
+"""A JSON editor that says what is wrong as one types, by a schema if there is one."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from textual.app import ComposeResult
@@ -122,7 +122,3 @@ def _told(error: ValueError, text: str) -> str:
 
 def _pretty(value: Any) -> str:
     return safe_text(to_json(value, indent=2), multiline=True)
-
-
-JsonLoader = Callable[[], tuple[Any, Schema | None]]
-"""Reads, in a thread, what an editor begins with."""
