@@ -214,5 +214,3 @@ class Acting(App[int]):
 
     def _say(self, text: str) -> None:
         self.notify(safe_text(text), timeout=4, markup=False)
-
-
