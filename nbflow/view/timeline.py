@@ -511,10 +511,6 @@ def _note(track: Track, now: dt.datetime, look: Look) -> Line:
     return (*track.note, dot, *due) if what == "ends" else (*due, dot, *track.note)
 
 
-def _is_pause(piece: Piece) -> bool:
-    return piece.end is None and piece.letter not in WORK
-
-
 def _bar(track: Track, said: Line, scale: Scale, look: Look, now: dt.datetime) -> Line:
     """The bar, and what is said beside it where there is room for it."""
     drawn = bar_cells(track.pieces, scale, look, now)
@@ -523,10 +519,9 @@ def _bar(track: Track, said: Line, scale: Scale, look: Look, now: dt.datetime) -
     if not said:
         return spans_of(drawn)
     need = width_of(said)
-    if track.due is not None and right < need and _is_pause(track.pieces[-1]):
-        # It may cover what it tells of; how long a pause lasts is in the column beside.
-        first = int(scale.at(track.pieces[-1].start)) + 2
-        start = max(scale.width - need, first)
+    if track.due is not None and max(right, left) < need:
+        # A countdown is to be seen; it may cover the end of what it tells of.
+        start = max(scale.width - need, 1)
         text = fit(said, scale.width - start, look.end)
         return (*spans_of(drawn[: start - 1]), Span(" "), *text)
     if right >= min(need, _LEAST_NOTE) and (right >= need or right >= left):
