@@ -3,7 +3,6 @@
 The dialogs are imported with the first key: the first paint does not wait for them.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import App
@@ -214,5 +213,3 @@ class Acting(App[int]):
 
     def _say(self, text: str) -> None:
         self.notify(safe_text(text), timeout=4, markup=False)
-
-
