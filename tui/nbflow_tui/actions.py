@@ -3,7 +3,6 @@
 The dialogs are imported with the first key: the first paint does not wait for them.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import App

@@ -8,15 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 
-from nbflow.client import Client
+from nbflow.client import Client, homes
 from nbflow.model import safe_text
 from nbflow.view import Look
 from nbflow.view.listing import RunKey
+from nbflow_tui.actions import Acting
 from nbflow_tui.feed import Feed
 from nbflow_tui.help import HelpScreen
 from nbflow_tui.screen import MonitorScreen
@@ -24,7 +25,7 @@ from nbflow_tui.snapshot import Snapshot
 from nbflow_tui.theme import DARK, LIGHT, OWN
 
 
-class Monitor(App[int]):
+class Monitor(Acting):
     """Watches the runs of all apps of a home.
 
     Args:
@@ -63,8 +64,9 @@ class Monitor(App[int]):
         fps: float = 4.0,
         theme: str | None = None,
     ) -> None:
-        super().__init__(ansi_color=False)
+        super().__init__()
         self.home = home
+        self._only = app
         self.read_only = read_only
         self.look = Look(True, True) if look is None else look
         self.feed = Feed(home, app, self._deliver, fps=fps)
@@ -107,6 +109,11 @@ class Monitor(App[int]):
     def client(self, app: str) -> Client:
         """A client of one app of the home."""
         return self.feed.client(app)
+
+    def clients(self) -> list[Client]:
+        """Clients of all apps that are watched, by name."""
+        apps = [self._only] if self._only is not None else homes.apps(self.home)
+        return [self.client(app) for app in apps]
 
     def targets(self) -> list[RunKey]:
         """The runs that an action is meant for."""

@@ -65,7 +65,7 @@ class AnswerDialog(Dialog):
         """Read the question."""
         self.query_one("#send", Button).display = False
         run_id, step = self.run_record.run_id, self.step
-        self.ask(
+        self.load(
             lambda: read_question(self.client, run_id, step),
             self._show,
             "reading the question…",

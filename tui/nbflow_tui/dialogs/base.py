@@ -4,7 +4,6 @@ What the call refuses becomes a line in the box. Calls run in threads that end w
 process: an engine that does not answer keeps nobody from leaving.
 """
 
-import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -22,6 +21,7 @@ from textual.widgets.button import ButtonVariant
 from nbflow.client import Client
 from nbflow.model import safe_text
 from nbflow.view import Line
+from nbflow_tui.calls import call_in_thread
 from nbflow_tui.pending import Sent
 
 T = TypeVar("T")
@@ -122,7 +122,7 @@ class Dialog(ModalScreen[Sent | None]):
         super().__init__()
         self.client = client
         self.title_text = title
-        self._is_busy = False
+        self._is_sending = False
 
     # What subclasses say
 
@@ -186,12 +186,13 @@ class Dialog(ModalScreen[Sent | None]):
 
     def action_send(self) -> None:
         """Send, unless something is on its way or wrong."""
-        if self._is_busy:
+        if self._is_sending:
             return
         self.fail()
         call = self.call()
         if call is not None:
-            self.ask(call, self.dismiss, "sending…")
+            self._is_sending = True
+            self.load(call, self.dismiss, "sending…")
 
     def action_leave(self) -> None:
         """Close without sending."""
@@ -206,27 +207,18 @@ class Dialog(ModalScreen[Sent | None]):
             event.stop()
             self.action_leave()
 
-    def ask(
-        self, call: Callable[[], T], done: Callable[[T], object], state: str
+    def load(
+        self, call: Callable[[], T], done: Callable[[T], object], state: str = ""
     ) -> None:
         """Call in a thread; `done` gets the result, the box what went wrong."""
-        app = self.app
-        self._set_busy(True, state)
-
-        def work() -> None:
-            try:
-                answer: Callable[[], None] = partial(self._succeeded, done, call())
-            except Exception as error:
-                answer = partial(self._failed, error)
-            # The app may have ended meanwhile.
-            with suppress(RuntimeError):
-                app.call_from_thread(answer)
-
-        threading.Thread(target=work, daemon=True, name="nbflow-tui-call").start()
+        if state:
+            self.query_one("#state", Say).say(state)
+        call_in_thread(self.app, call, partial(self._succeeded, done), self._failed)
 
     def _succeeded(self, done: Callable[[T], object], result: T) -> None:
-        if self.is_current or self.is_attached:
-            self._set_busy(False)
+        if self.is_attached:
+            self._is_sending &= not isinstance(result, Sent)
+            self.query_one("#state", Say).say(self.unserved())
             done(result)
         elif isinstance(result, Sent) and result.note:
             self.app.notify(safe_text(result.note), markup=False)
@@ -234,16 +226,11 @@ class Dialog(ModalScreen[Sent | None]):
     def _failed(self, error: Exception) -> None:
         text = str(error) or type(error).__name__
         if self.is_attached:
-            self._set_busy(False)
+            self._is_sending = False
+            self.query_one("#state", Say).say(self.unserved())
             self.fail(text)
         else:
             self.app.notify(safe_text(text), severity="error", markup=False)
-
-    def _set_busy(self, is_busy: bool, state: str = "") -> None:
-        self._is_busy = is_busy
-        self.query_one("#state", Say).say(state if is_busy else self.unserved())
-        for button in self.query("#send").results(Button):
-            button.disabled = is_busy
 
 
 def named(caption: str, widget: Widget) -> Horizontal:

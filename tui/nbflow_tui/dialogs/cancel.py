@@ -63,7 +63,7 @@ class CancelDialog(Dialog):
             self.query_one("#send", Button).disabled = True
             return
         self.query_one("#send", Button).focus()
-        self.ask(
+        self.load(
             lambda: descendants(self.client, self.open_runs),
             self._show_children,
             "",

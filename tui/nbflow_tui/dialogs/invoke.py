@@ -60,7 +60,7 @@ class InvokeDialog(Dialog):
         """Read the catalogues."""
         self.query_one("#send", Button).display = False
         self.query_one(OptionList).display = False
-        self.ask(
+        self.load(
             lambda: [info for each in self.clients for info in each.workflows.list()],
             self._offer,
             "reading the catalogue…",

@@ -59,7 +59,7 @@ class RerunDialog(Dialog):
     def start(self) -> None:
         """Read the old input."""
         self.query_one(JsonEditor).disabled = True
-        self.ask(self._load, lambda found: self._show(*found), "reading its input…")
+        self.load(self._load, lambda found: self._show(*found), "reading its input…")
 
     def _load(self) -> tuple[Any, Schema | None]:
         run = self.run_record

@@ -52,7 +52,7 @@ class ResumeDialog(Dialog):
         self.query_one("#send", Button).focus()
         run_id = self.run_record.run_id
         runs = self.client.runs
-        self.ask(
+        self.load(
             lambda: (runs.resume(run_id, plan=True), runs.steps(run_id)[:]),
             lambda found: self._show(*found),
             "making a plan…",
@@ -113,7 +113,7 @@ class ResumeDialog(Dialog):
         if chosen == self.refresh_names:
             return
         self.refresh_names = chosen
-        self.ask(
+        self.load(
             lambda: self.client.runs.resume(
                 self.run_record.run_id, refresh=chosen, plan=True
             ),
@@ -122,6 +122,10 @@ class ResumeDialog(Dialog):
             ),
             "making a plan…",
         )
+
+    def _replanned(self, chosen: tuple[str, ...], plan: Plan) -> None:
+        if chosen == self.refresh_names:  # else another plan is on its way
+            self._show_plan(plan)
 
     def call(self) -> Callable[[], Sent] | None:
         """Resume, running the chosen steps afresh."""

@@ -58,7 +58,7 @@ class SendDialog(Dialog):
         run = self.run_record
         if run is not None and not run.is_ended:
             runs, run_id = self.client.runs, run.run_id
-            self.ask(
+            self.load(
                 lambda: [
                     (step.event, step.match)
                     for step in runs.steps(run_id)
