@@ -16,6 +16,7 @@ from nbflow.view.words import Look
 FOLDED = 3
 """Cells that a folded stretch takes."""
 _LADDER = 1.3
+_AHEAD = 1.2
 _LEAST_FOLD = 5.0
 _TICKS = 12
 _NONE = dt.timedelta()
@@ -80,6 +81,7 @@ class Scale:
         )
         step = next((s for s in _STEPS if s * rate >= _TICKS), _STEPS[-1])
         found: list[tuple[int, str]] = []
+        folds = self.folded()
         for part in self._parts:
             if part.is_folded:
                 continue
@@ -87,7 +89,10 @@ class Scale:
             while count * step <= part.end and len(found) < self.width:
                 cell, text = int(self._at(count * step)), _tick(count * step)
                 free = found[-1][0] + len(found[-1][1]) + 2 if found else 0
-                if cell >= free and cell + len(text) <= self.width:
+                is_covered = any(
+                    cell < right and cell + len(text) > left for left, right, _ in folds
+                )
+                if cell >= free and cell + len(text) <= self.width and not is_covered:
                     found.append((cell, text))
                 count += 1
         return found
@@ -104,7 +109,8 @@ class Scale:
         seconds = min(max(seconds, 0.0), self.seconds)
         part = self._parts[max(bisect_right(self._lefts, seconds) - 1, 0)]
         share = (seconds - part.start) / max(part.end - part.start, 1e-9)
-        return part.left + min(share, 1.0) * (part.right - part.left)
+        cell = part.left + min(share, 1.0) * (part.right - part.left)
+        return min(cell, float(self.width))
 
     def _cut(self, folds: Sequence[Stretch]) -> list[_Part]:
         spans: list[tuple[float, float]] = []
@@ -136,7 +142,7 @@ def horizon(start: dt.datetime, now: dt.datetime) -> dt.datetime:
 
     So bars grow in place, and the whole picture is redrawn now and then only.
     """
-    seconds = max((now - start).total_seconds() * 1.02, 2.0)
+    seconds = max((now - start).total_seconds() * _AHEAD, 2.0)
     steps = math.ceil(math.log(seconds, _LADDER) - 1e-9)
     return start + dt.timedelta(seconds=_LADDER**steps)
 

@@ -78,6 +78,16 @@ def bar_cells(
     return cells
 
 
+def with_grid(cells: Cells, scale: Scale, look: Look) -> Cells:
+    """The cells with a faint line at each tick of the ruler, where nothing else is."""
+    sign = "┊" if look.unicode else ":"
+    made = list(cells)
+    for cell, _ in scale.ticks():
+        if cell < len(made) and made[cell] == (" ", ""):
+            made[cell] = (sign, "faint")
+    return made
+
+
 def spans_of(cells: Cells) -> Line:
     """Cells as a line, neighbours of one role joined."""
     spans: list[Span] = []

@@ -3,6 +3,7 @@
 Pure; the text of a value comes whole, and is cut for the screen by whoever shows it.
 """
 
+import dataclasses
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -85,14 +86,16 @@ def step_facts(step: Step, look: Look, now: dt.datetime) -> list[Line]:
 def run_document(run: Run, look: Look, now: dt.datetime) -> list[Line]:
     """What is known of a run beside its values."""
     head = line(badge(run.status, look), " ", word(run.status))
-    return [head, *(each[1:] for each in run_facts(run, look, now))]
+    shown = dataclasses.replace(run, preview=None)  # the result comes whole
+    return [head, *(each[1:] for each in run_facts(shown, look, now))]
 
 
 def wrapped(lines: Iterable[Line], width: int) -> Iterator[Line]:
     """Lines broken where they are longer than `width` cells."""
     width = max(width, 1)
     for each in lines:
-        room, part = width, []
+        room = width
+        part: list[Span] = []
         for text, role in each:
             left = text
             while left:

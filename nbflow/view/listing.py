@@ -222,16 +222,17 @@ def what(entry: Entry, look: Look, now: dt.datetime) -> Line:
     return line(*joined)
 
 
-def counts_line(counts: Mapping[str, int], look: Look) -> Line:
-    """How many runs there are of each status: signs and numbers."""
+def counts_line(
+    counts: Mapping[str, int], look: Look, *, is_told: bool = False
+) -> Line:
+    """How many runs there are of each status: signs and numbers, and words if told."""
     parts: list[Span] = []
     for status in _ORDER:
         if counts.get(status):
             found = mark(status)
-            gap = "  " if parts else ""
-            parts.append(
-                Span(f"{gap}{look.sign(found)} {counts[status]:,}", found.role)
-            )
+            gap = ("   " if is_told else "  ") if parts else ""
+            text = f"{gap}{look.sign(found)} {counts[status]:,}"
+            parts.append(Span(f"{text} {found.word}" if is_told else text, found.role))
     return tuple(parts)
 
 

@@ -10,7 +10,15 @@ from typing import NamedTuple, TypeAlias
 
 from nbflow.model import RunStatus, StepStatus
 from nbflow.view.axis import Scale, Stretch, horizon, idle, ruler
-from nbflow.view.bars import WORK, Piece, bar_cells, free_left, free_right, spans_of
+from nbflow.view.bars import (
+    WORK,
+    Piece,
+    bar_cells,
+    free_left,
+    free_right,
+    spans_of,
+    with_grid,
+)
 from nbflow.view.board import Board, Facts
 from nbflow.view.text import Line, Span, cut, fit, line, pad, width_of
 from nbflow.view.tree import FAILED, Node, Tree
@@ -458,8 +466,8 @@ def _said(facts: Facts) -> Iterator[Line]:
         parts.append((Span("stale", "warn"),))
     if facts.error and status is not StepStatus.COMPLETED:
         parts.append((Span(facts.error, "bad" if status in FAILED else "again"),))
-    for place, part in enumerate(parts):
-        if place:
+    for number_of, part in enumerate(parts):
+        if number_of:
             yield (Span(" · ", "dim"),)
         yield part
 
@@ -506,15 +514,24 @@ def _note(track: Track, now: dt.datetime, look: Look) -> Line:
 def _bar(track: Track, said: Line, scale: Scale, look: Look, now: dt.datetime) -> Line:
     """The bar, and what is said beside it where there is room for it."""
     drawn = bar_cells(track.pieces, scale, look, now)
+    right, left = free_right(drawn) - 1, free_left(drawn) - 1
+    drawn = with_grid(drawn, scale, look)
     if not said:
         return spans_of(drawn)
     need = width_of(said)
-    right, left = free_right(drawn) - 1, free_left(drawn) - 1
+    if track.due is not None and max(right, left) < need:
+        # A countdown is to be seen; it may cover the end of what it tells of.
+        start = max(scale.width - need, 1)
+        text = fit(said, scale.width - start, look.end)
+        return (*spans_of(drawn[: start - 1]), Span(" "), *text)
     if right >= min(need, _LEAST_NOTE) and (right >= need or right >= left):
-        kept = spans_of(drawn[: scale.width - right])
         text = fit(said, right, look.end)
-        return (*kept, *text, Span(" " * (right - width_of(text))))
+        start = scale.width - right
+        end = min(start + width_of(text) + 1, scale.width)
+        gap = Span(" " * (end - start - width_of(text)))
+        return (*spans_of(drawn[:start]), *text, gap, *spans_of(drawn[end:]))
     if left >= min(need, _LEAST_NOTE):
         text = fit(said, left, look.end)
-        return (Span(" " * (left - width_of(text))), *text, *spans_of(drawn[left:]))
+        start = left - width_of(text)
+        return (*spans_of(drawn[:start]), *text, *spans_of(drawn[left:]))
     return spans_of(drawn)

@@ -22,6 +22,7 @@ CSS = """
 .role--plain { color: $foreground; }
 .role--strong { color: $foreground; text-style: bold; }
 .role--dim { color: $foreground 55%; }
+.role--faint { color: $foreground 14%; }
 .role--good { color: $success; }
 .role--bad { color: $error; }
 .role--warn { color: $warning; }

@@ -25,14 +25,25 @@ from nbflow.view.listing import counts_line, totals
 from nbflow_tui.inspector import Subject
 from nbflow_tui.snapshot import Path, Shown, Snapshot
 
+_ROOM = 100
+_NARROW = 64
+
 
 def head(
-    snapshot: Snapshot, home: Folder, look: Look, state: Line
+    snapshot: Snapshot, home: Folder, look: Look, state: Line, width: int
 ) -> tuple[Line, Line]:
     """The first line: the home, how many runs of each status, the engines."""
-    counts = counts_line(totals(app.counts for app in snapshot.apps), look)
+    found = totals(app.counts for app in snapshot.apps)
+    counts = counts_line(found, look, is_told=width >= _ROOM)
+    where = snapshot.apps[0].name if len(snapshot.apps) == 1 else ""
+    place = f"{where} · {_short(home)}" if where else _short(home)
+    if width < _NARROW:
+        place = where
     left = line(
-        Span("nbflow", "strong"), Span(f"  {_short(home)}", "dim"), "   ", counts
+        Span("nbflow", "strong"),
+        Span(f"  {place}" if place else "", "dim"),
+        "   ",
+        counts,
     )
     served = sum(app.is_served for app in snapshot.apps)
     if not snapshot.apps:

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, TypeAlias
 
+from textual import events
 from textual.binding import Binding, BindingType
 
 from nbflow.client import Client
@@ -108,7 +109,7 @@ class TextList(LineList[TextRow]):
         if not is_same:
             self.move_to(0)
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: events.Resize) -> None:
         """Another width: the text is wrapped anew."""
         if self.columns != self._wrapped_at:
             self._wrap()

@@ -6,7 +6,7 @@ is not sent to the terminal again. Runs, timeline, events and queues are such li
 
 import datetime as dt
 from collections.abc import Hashable, Sequence
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -53,24 +53,24 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
     class Moved(Message):
         """The cursor is on another item."""
 
-        def __init__(self, list: "LineList[T]", item: T | None) -> None:
+        def __init__(self, list: "LineList[Any]", item: Any) -> None:
             super().__init__()
             self.list, self.item = list, item
 
         @property
-        def control(self) -> "LineList[T]":
+        def control(self) -> "LineList[Any]":
             """The list."""
             return self.list
 
     class Chosen(Message):
         """Enter, or a click on the item under the cursor."""
 
-        def __init__(self, list: "LineList[T]", item: T) -> None:
+        def __init__(self, list: "LineList[Any]", item: Any) -> None:
             super().__init__()
             self.list, self.item = list, item
 
         @property
-        def control(self) -> "LineList[T]":
+        def control(self) -> "LineList[Any]":
             """The list."""
             return self.list
 

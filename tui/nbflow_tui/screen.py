@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Input
 from textual.worker import get_current_worker
 
@@ -66,12 +67,7 @@ class MonitorScreen(Screen[None]):
         Binding("Y", "copy_id", "copy id", id="run.copy_id", show=False),
         Binding("o", "pager", "pager", id="text.pager", show=False),
     ]
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [
-        (0, "-narrow"),
-        (MIDDLE, "-middle"),
-        (WIDE, "-wide"),
-    ]
-    AUTO_FOCUS = "#runs"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (MIDDLE, "-middle"), (WIDE, "-wide")]  # noqa: RUF012
 
     def __init__(self, feed: Feed, look: Look, start: RunKey | None = None) -> None:
         super().__init__()
@@ -194,7 +190,9 @@ class MonitorScreen(Screen[None]):
     def _tell(self, now: dt.datetime) -> None:
         """The single lines round the panes."""
         snapshot, look = self._snapshot, self.look
-        head, right = heads.head(snapshot, self.feed.home, look, self.app_state())
+        head, right = heads.head(
+            snapshot, self.feed.home, look, self.app_state(), self.size.width
+        )
         self.query_one("#head", LineBar).say(head, right)
         said = heads.problem(snapshot, self.feed.stuck, STUCK)
         problem = self.query_one("#problem", LineBar)
@@ -235,8 +233,9 @@ class MonitorScreen(Screen[None]):
         for each in ("runs", "run", "detail"):
             self.set_class(each == place, f"-at-{each}")
         self.set_class(self._is_alone, "-alone")
-        detail: LineList[object] = self.events if self.tab == EVENTS else self.text  # type: ignore[assignment]
-        target = {"runs": self.runs, "run": self.timeline, "detail": detail}[place]
+        target: Widget = self.events if self.tab == EVENTS else self.text
+        if place != "detail":
+            target = self.runs if place == "runs" else self.timeline
         self.set_focus(target, scroll_visible=False)
         self.wish()
 
