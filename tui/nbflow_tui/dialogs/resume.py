@@ -1,6 +1,7 @@
 """Go on with a failed or canceled run; says first what is kept and what runs."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from textual.widget import Widget
 from textual.widgets import Button, SelectionList
