@@ -127,6 +127,10 @@ class Monitor(Acting):
         track = self.main.timeline.item
         return None if track is None or self.main.at == "runs" else track.step
 
+    def open_run(self, key: RunKey) -> None:
+        """Look at a run, whichever is selected; esc goes back."""
+        self.main.open_run(key)
+
     # Keys
 
     def action_help(self) -> None:

@@ -1,6 +1,7 @@
 """Go on with a failed or canceled run; says first what is kept and what runs."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from textual.widget import Widget
 from textual.widgets import Button, SelectionList
@@ -113,13 +114,10 @@ class ResumeDialog(Dialog):
         if chosen == self.refresh_names:
             return
         self.refresh_names = chosen
+        run_id = self.run_record.run_id
         self.load(
-            lambda: self.client.runs.resume(
-                self.run_record.run_id, refresh=chosen, plan=True
-            ),
-            lambda plan: (
-                self._show_plan(plan) if chosen == self.refresh_names else None
-            ),
+            lambda: self.client.runs.resume(run_id, refresh=chosen, plan=True),
+            partial(self._replanned, chosen),
             "making a plan…",
         )
 
