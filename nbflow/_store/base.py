@@ -363,12 +363,6 @@ class ReaderStore(RunQueries, Protocol):
     def child_counts(self, numbers: Sequence[int]) -> dict[int, int]:
         """How many runs these have invoked or started; those without are left out."""
 
-    def events_of_step(self, run_n: int, label: str) -> list[EventRow]:
-        """Events of the step that is written so, with those of the run itself.
-
-        Logs, progress and data of the run are left out.
-        """
-
     def find(self, prefix: str, limit: int = 2) -> Sequence[str]:
         """Ids of runs that begin with `prefix`, by id."""
 

@@ -34,10 +34,6 @@ WITH RECURSIVE tree(n) AS (
 {RUNS} WHERE n IN (SELECT n FROM tree) ORDER BY n"""
 CACHED = f"""{EVENTS} WHERE (run, idx) = (SELECT run, idx FROM cache WHERE key = ?)"""
 
-_OF_STEP = """WHERE run = ? AND (
-  replace(replace(step, char(31), '/'), char(30), ':') = ?
-  OR (step IS NULL AND type LIKE 'run.%')) ORDER BY idx"""
-
 PAGE_LIMIT = 1000
 _VARIABLES = 500
 _Row = TypeVar("_Row")
@@ -163,14 +159,6 @@ class Queries:
     def counts(self) -> dict[str, int]:
         """How many runs there are of each status."""
         return dict(self._all("SELECT status, count(*) FROM run GROUP BY status"))
-
-    def events_of_step(self, run_n: int, label: str) -> list[EventRow]:
-        """Events of the step that is written so, with those of the run itself.
-
-        Logs, progress and data of the run are left out; the whole run is looked
-        through, but only these rows are fetched.
-        """
-        return self._events(_OF_STEP, (run_n, label))
 
     def find(self, prefix: str, limit: int = 2) -> list[str]:
         """Ids of runs that begin with `prefix`, by id."""

@@ -87,7 +87,10 @@ class RunHandle(Generic[T]):
         # The one look upwards: nothing but a notebook may load the widgets.
         from nbflow.widgets.display import show
 
-        show(self)
+        try:
+            show(self)
+        except NbflowError as error:  # refused, or gone: its line says so
+            raise NotImplementedError from error
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Wait for the result without blocking the loop; raises as `result` does."""

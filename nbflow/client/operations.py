@@ -17,10 +17,11 @@ from nbflow._store import lock, paths
 from nbflow._store.base import OneOrMore, RunRow
 from nbflow.client import inbox, plans
 from nbflow.client.access import Access, is_ended
-from nbflow.client.fold import StepState, body_retry, fold_steps
+from nbflow.client.fold import StepState, body_retry, fold_steps, select
 from nbflow.client.reasons import waiting_lines
 from nbflow.client.records import (
     Numbers,
+    event_record,
     run_record,
     step_record,
     step_records,
@@ -31,9 +32,11 @@ from nbflow.errors import AmbiguousRunId, InvalidOption, RunActive, RunFinished
 from nbflow.model import (
     TERMINAL_RUN,
     UNFINISHED_RUN,
+    EventType,
     Page,
     Plan,
     Run,
+    RunEvent,
     RunStatus,
     Step,
     StepStatus,
@@ -121,19 +124,33 @@ def list_steps(access: Access, run_id: str) -> StepList:
     return StepList(row, records)
 
 
-def get_step(access: Access, run_id: str, name: str) -> Step | None:
-    """One step as it is now; None where there is none of that name.
-
-    Reads that step's events only, so their chain of digests is not checked.
-    """
+def get_step(access: Access, run_id: str, name: str) -> Step:
+    """One step of a run: the others are not decoded."""
     row = access.find_row(run_id)
     store = access.store()
-    states = fold_steps(store.events_of_step(row.n, name))
+    events = store.events(row.n)
+    verify_run(row, events)
+    states = fold_steps(events).values()
+    found, is_one = select(states, name)
+    if not is_one:
+        raise plans.unknown_step(row, name, [state.label for state in states])
+    spec = access.spec(row.workflow)
     classes = access.classes(row.workflow)
-    for state in states.values():
-        if state.label == name:
-            return step_record(row, state, store, classes)
-    return None
+    fn = None if spec is None else spec.fn
+    caller = caller_of(row, fn, store, classes)
+    return step_record(row, found[0], store, classes, caller)
+
+
+def read_log(
+    access: Access, run_id: str, step: str | None, tail: int
+) -> list[RunEvent]:
+    """The last log lines of a run, or of one of its steps."""
+    row = access.find_row(run_id)
+    store = access.store()
+    events = store.events_of(row.n, (EventType.LOG.value,))
+    if step is not None:
+        events = [each for each in events if step_label(each.step or "") == step]
+    return [event_record(each, run_id, store) for each in events[-tail:]]
 
 
 def record(

@@ -14,11 +14,12 @@ from nbflow.client.listing import Listing
 from nbflow.client.offsets import START
 from nbflow.client.steps import StepList
 from nbflow.client.stream import EventList, Stream, read_events
-from nbflow.model import Page, Plan, Run, Step
+from nbflow.model import Page, Plan, Run, RunEvent, Step
 
 _MISSING: Any = object()
 # `Runs.list` hides the type inside of that class.
 Ids: TypeAlias = list[str]
+Events: TypeAlias = list[RunEvent]
 
 
 class Runs:
@@ -112,6 +113,23 @@ class Runs:
         """
         return operations.list_steps(self._access, run_id)
 
+    def step(self, run_id: str, name: str) -> Step:
+        """One step of a run, by its name; much cheaper than the list of a large run.
+
+        Raises:
+            RunNotFound, StepNotFound: naming what there is.
+            StoreDamaged: an event was changed outside of nbflow; names it.
+        """
+        return operations.get_step(self._access, run_id, name)
+
+    def log(self, run_id: str, step: str | None = None, tail: int = 200) -> Events:
+        """The last log lines of a run, or of one of its steps.
+
+        Raises:
+            RunNotFound: the app has no run of that id.
+        """
+        return operations.read_log(self._access, run_id, step, tail)
+
     def events(self, run_id: str, offset: str = START) -> EventList:
         """All events of a run after `offset`; a list with `.offset` and `.ended`.
 
@@ -144,17 +162,6 @@ class Runs:
             RunNotFound, OffsetError, InvalidOption: as they say.
         """
         return Stream(self._access, run_id, offset, tail, live)
-
-    def step(self, run_id: str, name: str) -> Step | None:
-        """One step of a run by its full name, however many there are; or None.
-
-        Cheaper than `steps`, and reads no other step's events, so it does not check
-        whether any was changed outside of nbflow.
-
-        Raises:
-            RunNotFound: the app has no run of that id.
-        """
-        return operations.get_step(self._access, run_id, name)
 
     def listing(self, *, top: bool = False, **filters: Any) -> Listing:
         """A list that stays open, for displays that refresh; filters as of `list`.

@@ -11,6 +11,7 @@ from html import escape
 
 from nbflow.model import RunStatus, StepStatus, safe_text
 from nbflow.view.board import Board, Facts
+from nbflow.view.frames import Cells, no_cells, with_cells
 from nbflow.view.rows import run_words, short_id
 from nbflow.view.text import cut
 from nbflow.view.tree import BUSY, FAILED, IDLE, Node, Tree
@@ -26,27 +27,31 @@ _PREVIEW = 120
 _NAME = 120
 _HIDDEN = (None, "None", "null")
 
+# Front ends style tables and code of their outputs, by selectors of two classes.
+_SCOPE = ".nbflow-run" * 3
 _STYLE = """<style>
-.nbflow-run{font:var(--jp-ui-font-size1,13px)/1.45 var(--jp-ui-font-family,system-ui);\
+&{font:var(--jp-ui-font-size1,13px)/1.45 var(--jp-ui-font-family,system-ui);\
 color:var(--jp-ui-font-color1,CanvasText);max-width:72em}
-.nbflow-run p{margin:0 0 4px}
-.nbflow-run code,.nbflow-run pre{font-family:var(--jp-code-font-family,monospace);\
-background:none;color:inherit}
-.nbflow-run pre{margin:2px 0 6px;padding:6px 8px;overflow:auto;max-height:24em;\
+& p{margin:0 0 4px}
+& code,& pre{font-family:var(--jp-code-font-family,monospace);\
+background:none;color:inherit;padding:0}
+& pre{margin:2px 0 6px;padding:6px 8px;overflow:auto;max-height:24em;\
 background:var(--jp-layout-color2,Canvas)}
-.nbflow-run progress{width:16em;height:6px;\
-accent-color:var(--jp-brand-color1,Highlight)}
-.nbflow-run table{border-collapse:collapse;margin:2px 0;width:100%;table-layout:auto}
-.nbflow-run th,.nbflow-run td{text-align:left;vertical-align:top;\
-padding:1px 12px 1px 0;border:0;background:none;overflow-wrap:anywhere}
-.nbflow-run th{font-weight:400;color:var(--jp-ui-font-color2,GrayText)}
-.nbflow-run summary{cursor:pointer}
-.nbflow-run .n-dim{color:var(--jp-ui-font-color2,GrayText)}
-.nbflow-run .n-good{color:var(--jp-success-color1,CanvasText)}
-.nbflow-run .n-bad{color:var(--jp-error-color1,CanvasText)}
-.nbflow-run .n-warn{color:var(--jp-warn-color1,CanvasText)}
-.nbflow-run .n-busy{color:var(--jp-brand-color1,LinkText)}
-</style>"""
+& progress{width:16em;height:6px;accent-color:var(--jp-brand-color1,Highlight)}
+& table{border-collapse:collapse;margin:2px 0;width:100%;table-layout:auto}
+& tr{background:none}
+& th,& td{text-align:left;vertical-align:top;padding:1px 16px 1px 0;border:0;\
+background:none;white-space:nowrap;max-width:none}
+& th:last-child,& td:last-child{width:100%;white-space:normal;overflow-wrap:anywhere}
+& th{font-weight:400;color:var(--jp-ui-font-color2,GrayText)}
+& details table{margin-left:16px}
+& summary{cursor:pointer}
+& .n-dim{color:var(--jp-ui-font-color2,GrayText)}
+& .n-good{color:var(--jp-success-color1,CanvasText)}
+& .n-bad{color:var(--jp-error-color1,CanvasText)}
+& .n-warn{color:var(--jp-warn-color1,CanvasText)}
+& .n-busy{color:var(--jp-brand-color1,LinkText)}
+</style>""".replace("&", _SCOPE)
 _CLASSES = {"again": "warn", "rest": "busy", "strong": "", "": ""}
 
 
@@ -67,13 +72,16 @@ def run_sentence(board: Board, now: dt.datetime) -> str:
     return safe_text(text)
 
 
-def run_html(board: Board, now: dt.datetime, *, rows: int = ROWS) -> str:
+def run_html(
+    board: Board, now: dt.datetime, *, rows: int = ROWS, cells: Cells = no_cells
+) -> str:
     """A run with its steps as HTML.
 
     Args:
         board: the run; its `children` are shown below the steps that started them.
         now: the present time.
         rows: of steps; what is left out is counted, and said where to be found.
+        cells: names the cells of a traceback's frames.
     """
     room = _Room(rows, BYTES)
     status = mark(board.status)
@@ -88,7 +96,7 @@ def run_html(board: Board, now: dt.datetime, *, rows: int = ROWS) -> str:
         " · ".join(facts),
         "</p>",
         _bar(board),
-        _error(board),
+        _error(board, cells),
         _result(board),
         _table(_tree(board), None, board, now, room),
     ]
@@ -134,13 +142,13 @@ def _bar(board: Board) -> str:
     return f'<progress value="{done}" max="{total}">{done:,} of {total:,}</progress>'
 
 
-def _error(board: Board) -> str:
+def _error(board: Board, cells: Cells) -> str:
     if board.error is None:
         return ""
     text = f'<p class="n-bad">{_text(board.error, 4 * _ERROR)}</p>'
     traceback = str((board.failure or {}).get("traceback") or "").strip()
     if traceback:
-        shown = safe_text(traceback, multiline=True)
+        shown = safe_text(with_cells(traceback, cells), multiline=True)
         if len(shown) > _TRACEBACK:
             shown = f"…{shown[-_TRACEBACK:]}"
         text += (

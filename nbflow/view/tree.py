@@ -86,10 +86,16 @@ class Tree:
         self._holders: dict[tuple[str, ...], Node] = {}
         self._sites: dict[tuple[int, str], list[Node] | Node] = {}
         self._touched: dict[int, Node] = {}
+        self._maps: list[Node] = []  # those that tell how many items they have
+        self._is_over = board.is_ended
 
     def update(self) -> list[Node]:
         """Take what has changed on the board; the nodes that are to be drawn anew."""
         changed, self.board.changed = self.board.changed, {}
+        if self._is_over is not self.board.is_ended:
+            # What a map does that has not begun all of its items depends on it.
+            self._is_over = self.board.is_ended
+            self._touched.update((node.number, node) for node in self._maps)
         return self.place(changed.values())
 
     def place(self, changed: Iterable[Facts]) -> list[Node]:
@@ -154,6 +160,8 @@ class Tree:
     def _take_map(self, facts: Facts) -> None:
         *branch, name = facts.path or (facts.name,)
         node = self._holder("map", (*branch, "", name), self._branch(branch), name)
+        if node.facts is None:
+            self._maps.append(node)
         node.facts = facts
         self._touch(node)
 

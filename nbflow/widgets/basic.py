@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets
 
 from nbflow.widgets.live import Live
+from nbflow.widgets.outputs import hear_everywhere
 from nbflow.widgets.pace import SLOW
 
 ROWS = 200
@@ -25,6 +26,7 @@ class Basic:
         self._box = ipywidgets.VBox([self._html, self._button])
         self._due = 0.0
         self._button.on_click(lambda _: cancel())
+        hear_everywhere(self._button.comm)
 
     def refresh(self, live: Live, now: float) -> None:
         """Draw the run again, if it is time to."""

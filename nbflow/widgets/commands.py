@@ -125,11 +125,11 @@ def _detail(live: Live, row: int) -> Told | None:
         counts = counts_of(node)
         told = holder_detail(row, node.label, node.kind, status, counts)
         return {"t": "t", "detail": told}
-    events = client.runs.events(run_id)
+    events = client.runs.log(run_id, name)
     if name is None:
         told = run_detail(client.runs.get(run_id), events, cell_name)
         return {"t": "t", "detail": told}
-    step = client.runs.steps(run_id)[name]
+    step = client.runs.step(run_id, name)
     why = None
     if step.status is StepStatus.QUEUED and step.flow_key is not None:
         key = client.flow_control.get(step.flow_key)

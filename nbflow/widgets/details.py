@@ -94,7 +94,7 @@ def step_detail(
         cells: names the cells of frames.
         why: why it may not start yet.
     """
-    snippet = f"run[{step.name!r}]"
+    snippet = _snippet(step, "run[{}]")
     place = None if step.flow_place is None else str(step.flow_place + 1)
     is_queued = step.status is StepStatus.QUEUED
     facts: list[list[str | None]] = [
@@ -168,7 +168,7 @@ def _looked_at(read: Callable[[], Any], more: str) -> Value:
 
 
 def _arguments(step: Step) -> Value | None:
-    more = f"run.steps[{step.name!r}].args"
+    more = _snippet(step, "run.steps[{}].args")
     if step.kind != "run":
         return None
 
@@ -180,6 +180,11 @@ def _arguments(step: Step) -> Value | None:
         return {**dict(enumerate(args or (), 1)), **kwargs}
 
     return _looked_at(read, more)
+
+
+def _snippet(step: Step, pattern: str) -> str:
+    """Python that names a step; nothing for a name that nobody would type."""
+    return pattern.format(repr(step.name)) if len(step.name) <= 2 * NAME else ""
 
 
 def _failure(error: ErrorInfo | None, cells: Cells) -> Failure | None:
@@ -243,6 +248,10 @@ def _fitted(detail: Detail) -> Detail:
         detail["attempts"] = detail["attempts"][1 + len(detail["attempts"]) // 2 :]
     while size(detail) > LIMIT and detail["log"]:
         detail["log"] = detail["log"][1 + len(detail["log"]) // 2 :]
-    while size(detail) > LIMIT and detail["facts"]:
-        detail["facts"] = detail["facts"][:-1]
+    error = detail["error"]
+    while error is not None and size(detail) > LIMIT and error["traceback"]:
+        error["traceback"] = error["traceback"][1 + len(error["traceback"]) // 2 :]
+    for value in (detail["input"], detail["result"]):
+        while value is not None and size(detail) > LIMIT and value["text"]:
+            value["text"] = value["text"][: len(value["text"]) // 2]
     return detail

@@ -12,8 +12,6 @@ from nbflow.widgets.showing import Showing
 
 View = Literal["live", "static", "none"]
 
-_WAIT = 0.25
-
 # By cell: which execution of it has shown what.
 _shown: dict[str, tuple[str | None, list[Showing]]] = {}
 
@@ -45,6 +43,7 @@ def show(
     if view == "none":
         return
     handle = handle_of(run, client)
+    _ = handle.status  # raises for a run that was refused
     shell = outputs.kernel_shell()
     if shell is None:
         print(Live(Client.of(handle), handle.run_id).sentence())
@@ -59,9 +58,7 @@ def show(
         hub.add(showing)
     _replace(shell, showing)
     showing.display()
-    # KeyboardInterrupt leaves this, and the run as it is.
-    while not is_interactive and not showing.done.wait(_WAIT):
-        pass
+    showing.wait_alone()
 
 
 def _replace(shell: Any, showing: Showing) -> None:

@@ -17,6 +17,7 @@ from nbflow.view.html import run_html, run_sentence
 from nbflow.view.tree import Node
 from nbflow.widgets.feed import Feed
 from nbflow.widgets.head import LINES, Log, head_of, questions_of
+from nbflow.widgets.outputs import cell_name
 from nbflow.widgets.protocol import VERSION, Delta, Head, Snapshot
 from nbflow.widgets.rows import MESSAGE_BYTES, Rows
 from nbflow.widgets.texts import millis, size
@@ -26,6 +27,7 @@ PAGES = 40
 _TURNS = 100
 _QUIET = 1.0
 _LOOK = 2.0
+_RARELY = 100
 """Seconds without an event, and between two looks, to say why a run does not go on."""
 
 
@@ -62,7 +64,8 @@ class Live:
         self._waiting: tuple[str, ...] = () if record is None else record.waiting
         self._engine = "live"
         self._head: Head | None = None
-        self._newest = self._looked = 0.0
+        self._newest = time.monotonic()
+        self._look_at = 0.0
         for _ in range(_TURNS):
             if not self.read():
                 break
@@ -90,7 +93,7 @@ class Live:
     def look_again(self) -> None:
         """Look at once whether the run goes on."""
         self._feeds[self.run_id].look_again()
-        self._looked = 0.0
+        self._look_at = 0.0
 
     def read(self) -> bool:
         """Take the events that have come; whether any have."""
@@ -114,15 +117,17 @@ class Live:
         if self.board.is_ended:
             self._waiting, self._engine = (), "live"
             return
-        if now - self._newest < _QUIET or now - self._looked < _LOOK:
+        if now - self._newest < _QUIET or now < self._look_at:
             return
-        self._looked = now
+        runs = self.client.runs
         try:
-            is_executed = self.client.runs.is_executed(self.run_id)
-            self._waiting = self.client.runs.get(self.run_id).waiting
-        except NbflowError:  # not recorded yet
-            return
-        self._engine = "live" if is_executed else "left"
+            self._engine = "live" if runs.is_executed(self.run_id) else "left"
+            self._waiting = runs.get(self.run_id).waiting
+        except NbflowError:  # a kept command is still to start it
+            self._engine = "left"
+        # Of a large run this is a long question.
+        took = time.monotonic() - now
+        self._look_at = now + max(_LOOK, _RARELY * took)
 
     def snapshot(self) -> Snapshot:
         """All of the view, as it is now."""
@@ -212,7 +217,7 @@ class Live:
     def html(self, rows: int = 200) -> str:
         """The run as static HTML."""
         with self._lock:
-            return run_html(self.board, now_utc(), rows=rows)
+            return run_html(self.board, now_utc(), rows=rows, cells=cell_name)
 
     def sentence(self) -> str:
         """The run in one line."""

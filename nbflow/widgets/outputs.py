@@ -72,6 +72,16 @@ def idle_since() -> float | None:
     return _idle_since
 
 
+def hear_everywhere(comm: Any) -> None:
+    """Take messages in whatever thread of the kernel is free.
+
+    ipykernel sends those of a comm to the one that used it last, which may be blocked
+    by a cell, although the front end has opened a thread for them.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, default: default
+
+
 def _begun() -> None:
     global _idle_since
     _idle_since = None

@@ -190,6 +190,8 @@ class Rows:
             left -= need
             for row, bytes_ in told:
                 self._note_told(row, bytes_)
+                self._dirty.pop(row[0], None)
+                self._urgent.pop(row[0], None)
                 rows.append(row)
         if self._is_too_much(len(self._sent), self._bytes):
             self._fold_largest()
@@ -215,6 +217,9 @@ class Rows:
             self.asking[node.number] = node
         else:
             self.asking.pop(node.number, None)
+
+    def _is_due(self, place: int) -> bool:
+        return place in self._dirty or place in self._urgent
 
     def _mark(self, place: int) -> None:
         if place not in self._urgent:
@@ -248,9 +253,10 @@ class Rows:
             return [([place], 12)] if place in self._sent else []
         chain = [found[0]]
         above = found[0].parent
-        # Those above it that the browser does not have yet come first.
-        while above is not None and above.number and above.number not in self._sent:
-            chain.append(above)
+        # Those above it that a browser may not have yet come first.
+        while above is not None and above.number:
+            if above.number not in self._sent or self._is_due(above.number):
+                chain.append(above)
             above = above.parent
         rows = [self._row(node, found[1]) for node in reversed(chain)]
         return [(row, size(row) + 2) for row in rows]
@@ -323,7 +329,9 @@ class Rows:
         if not node.is_step:
             ended = millis(watched.tree.ended(node))
             times = [0, None, millis(node.started), ended, None]
-            row = [*head, *times, None, flags, None, counts_of(node)]
+            fold = self._folds.get(_place(node, watched))
+            text = None if fold is None else _folded_text(node, fold)
+            row = [*head, *times, text, flags, None, counts_of(node)]
         else:
             assert node.facts is not None
             row = [*head, *_step_fields(node.facts, flags)]
@@ -390,6 +398,15 @@ def _step_fields(facts: Facts, flags: str | None) -> list[Any]:
         counts,
         line(facts.child, NAME) if facts.child else None,
     ]
+
+
+def _folded_text(node: Node, fold: _Fold) -> str | None:
+    if not fold.is_opened:
+        return "what is finished is not shown: open to see it"
+    count = len(node.members)
+    if count <= fold.room:
+        return None
+    return f"{fold.room:,} of {count:,} shown: run.steps has them all"
 
 
 def _place(node: Node, watched: Watched) -> tuple[int, int]:

@@ -50,7 +50,7 @@ class RunView(anywidget.AnyWidget):
             shell is not None and outputs.is_interactive(shell),
         )
         super().__init__()
-        hear_everywhere(self.comm)
+        outputs.hear_everywhere(self.comm)
         self.on_msg(self._take)
         hub.add(self._showing)
 
@@ -93,6 +93,7 @@ class RunView(anywidget.AnyWidget):
             raise NotImplementedError  # as text
         outputs.watch_cells(shell)
         self._showing.display()
+        self._showing.wait_alone()
 
     def _take(self, widget: Any, content: Any, buffers: Any) -> None:
         self._showing.receive(content)
@@ -104,13 +105,3 @@ def handle_of(run: RunHandle[Any] | str, client: Client | None = None) -> Any:
         return run
     client = Client() if client is None else client
     return client.runs.handle(client.runs.find(run))
-
-
-def hear_everywhere(comm: Any) -> None:
-    """Take messages in whatever thread of the kernel is free.
-
-    ipykernel sends those of a comm to the one that used it last, which may be blocked
-    by a cell, although the front end has opened a thread for them.
-    """
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda data, default: default

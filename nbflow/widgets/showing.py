@@ -25,6 +25,8 @@ LINGER = 2.0
 HELD = 300.0
 """Seconds that it does so at most while someone has pointer or focus inside."""
 
+_WAIT = 0.25
+
 
 class Widget(Protocol):
     """What shows a run in a browser."""
@@ -81,13 +83,22 @@ class Showing:
         """Put it into the output of the cell that is executed."""
         id = uuid4().hex
         is_frozen = self.done.is_set()
-        if self._widget is None or is_frozen:
+        # Nobody there can run a widget: programs would save one that shows nothing.
+        if self._widget is None or is_frozen or not self._is_interactive:
             data = self._static()
         else:
             data = self._widget.bundle()
         outputs.publish(self._shell, data, id, update=False)
         if not is_frozen:
             self._hub.post(lambda: self._note_display(id))
+
+    def wait_alone(self) -> None:
+        """Where nobody is looking, wait for the end: later there may be no kernel.
+
+        KeyboardInterrupt leaves this, and the run as it is.
+        """
+        while not self._is_interactive and not self.done.wait(_WAIT):
+            pass
 
     def receive(self, message: Any) -> None:
         """Take a message of the browser: it is handled in the sender thread."""
@@ -110,6 +121,7 @@ class Showing:
         if now >= self._read_at:
             live.read()
             live.look()
+            now = time.monotonic()
         due = self.pace.due(visible, hidden)
         if now >= due:
             self._send_changes(now)
@@ -121,7 +133,9 @@ class Showing:
         if self._is_to_freeze(now):
             self._freeze()
             return None
-        wake = due if due < float("inf") else now + SLOW
+        wake = due
+        if due == float("inf"):  # nobody listens yet, or nobody is there
+            wake = now + (SLOW if self._widget is not None else 0)
         if not live.has_rows:
             wake = max(wake, now + live.delay)
         self._read_at = wake
@@ -223,7 +237,7 @@ class Showing:
             return False
         if self._ended is None:
             self._ended = now
-        if self._widget is not None and not self._displays:
+        if not self._displays:
             return False  # it is part of another widget, or not shown yet
         if self._widget is None or not self._is_interactive:
             return True

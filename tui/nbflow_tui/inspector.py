@@ -151,8 +151,6 @@ def _read(
     if subject.step is None:
         return _of_run(client, run, tab, look, now)
     step = client.runs.step(subject.run_id, subject.step)
-    if step is None:
-        return [_dim("this step has not begun")], ""
     return _of_step(client, run, step, tab, look, now)
 
 
