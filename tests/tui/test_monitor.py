@@ -70,7 +70,7 @@ async def talks(ctx: Context, lines: int = 60) -> None:
     await ctx.wait_for_event("end", "end")
 
 
-@workflow(app="market")
+@workflow(app="market", retries=0)
 async def hostile(ctx: Context, text: str = EVIL) -> str:
     ctx.log(text)
     await ctx.run("step [/] [bold", double, 1)

@@ -1,7 +1,9 @@
 """The monitor as an application: `run` starts it, `Monitor` holds it together."""
 
+import asyncio
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -23,6 +25,9 @@ from nbflow_tui.help import HelpScreen
 from nbflow_tui.screen import MonitorScreen
 from nbflow_tui.snapshot import Snapshot
 from nbflow_tui.theme import DARK, LIGHT, OWN
+
+
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Monitor(Acting):
@@ -83,6 +88,11 @@ class Monitor(Acting):
         self.main = MonitorScreen(self.feed, self.look, self._start)
         self.push_screen(self.main)
         self.feed.start()
+        if not self.is_headless:
+            loop = asyncio.get_running_loop()
+            for each in _ENDS:
+                # By default the terminal would be left as it is now.
+                loop.add_signal_handler(each, self.exit, 128 + each)
 
     def on_unmount(self) -> None:
         """Leave the stores alone."""
