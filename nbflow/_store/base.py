@@ -349,12 +349,22 @@ class ReaderStore(RunQueries, Protocol):
         search: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
+        top: bool = False,
+        above: int | None = None,
     ) -> RunPage:
         """Runs that pass all filters, newest first, in stable pages.
 
         `parent` takes run ids, `since` a time of creation, `search` a substring of id,
-        workflow or label (case does not matter). Raises InvalidCursor, InvalidOption.
+        workflow or label (case does not matter), `top` leaves out the runs that others
+        of this store have started, `above` those up to that number. Raises
+        InvalidCursor, InvalidOption.
         """
+
+    def runs_of(self, run_ids: Sequence[str]) -> list[RunRow]:
+        """Those of these runs that are there, in no order; any number of ids."""
+
+    def child_counts(self, numbers: Sequence[int]) -> dict[int, int]:
+        """How many runs these have invoked or started; those without are left out."""
 
     def find(self, prefix: str, limit: int = 2) -> Sequence[str]:
         """Ids of runs that begin with `prefix`, by id."""

@@ -36,6 +36,7 @@ WITH RECURSIVE tree(n) AS (
 CACHED = f"""{EVENTS} WHERE (run, idx) = (SELECT run, idx FROM cache WHERE key = ?)"""
 
 PAGE_LIMIT = 1000
+_VARIABLES = 500
 _Row = TypeVar("_Row")
 
 
@@ -176,6 +177,23 @@ class Queries:
         )
         return [row[0] for row in rows]
 
+    def runs_of(self, run_ids: Sequence[str]) -> list[RunRow]:
+        """Those of these runs that are there, in no order; any number of ids."""
+        found: list[RunRow] = []
+        for place in range(0, len(run_ids), _VARIABLES):
+            some = run_ids[place : place + _VARIABLES]
+            found += self._runs(f"WHERE id IN ({_marks(some)})", some)
+        return found
+
+    def child_counts(self, numbers: Sequence[int]) -> dict[int, int]:
+        """How many runs these have invoked or started; those without are left out."""
+        found: dict[int, int] = {}
+        for place in range(0, len(numbers), _VARIABLES):
+            some = numbers[place : place + _VARIABLES]
+            where = f"WHERE parent IN ({_marks(some)}) GROUP BY parent"
+            found.update(self._all(f"SELECT parent, count(*) FROM run {where}", some))
+        return found
+
     def runs(
         self,
         *,
@@ -187,6 +205,8 @@ class Queries:
         search: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
+        top: bool = False,
+        above: int | None = None,
     ) -> RunPage:
         """Runs that pass all filters, newest first, in stable pages."""
         if isinstance(limit, bool) or not 1 <= limit <= PAGE_LIMIT:
@@ -204,6 +224,10 @@ class Queries:
             wanted.add("created >= ?", since)
         if search:
             wanted.search(search)
+        if top:
+            wanted.add("parent IS NULL")
+        if above is not None:
+            wanted.add("n > ?", above)
         if cursor is not None:
             wanted.add("n < ?", read_cursor(self.uid, cursor))
         # One row more than asked tells whether another page follows.

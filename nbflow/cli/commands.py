@@ -42,6 +42,10 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         from nbflow.cli import flow
 
         return flow.flow
+    if name == "tui":
+        from nbflow.cli import monitor
+
+        return monitor.monitor
     if name == "doctor":
         from nbflow.cli import doctor
 

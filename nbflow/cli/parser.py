@@ -68,6 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
             "list flow-control keys, or pause, resume, set or reset one",
             _add_flow,
         ),
+        ("tui", "watch and steer all runs in the terminal", _add_tui),
         ("doctor", "check the stores of this home", _add_doctor),
     ):
         _add_command(commands, name, text, add)
@@ -165,6 +166,12 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--search", metavar="TEXT", help="part of an id, workflow or label"
+    )
+    parser.add_argument(
+        "--filter",
+        metavar="FILTER",
+        help="as in the monitor: words, status: name: app: label: queue: since: error: "
+        "parent:, ! negates",
     )
     parser.add_argument(
         "--children",
@@ -268,6 +275,31 @@ def _add_flow(parser: argparse.ArgumentParser) -> None:
         "--parallelism", metavar="N", type=int, help="set: executions at once"
     )
     _add_json(parser, "a JSON array of the keys")
+
+
+def _add_tui(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--snapshot",
+        action="store_true",
+        help="print it once as text; so it is where the output is no terminal",
+    )
+    parser.add_argument("--run", metavar="RUN", help=f"one run: {_RUN}")
+    parser.add_argument(
+        "--width", metavar="N", type=int, help="columns of the snapshot"
+    )
+    parser.add_argument(
+        "--limit", metavar="N", type=int, default=20, help="runs of the snapshot (20)"
+    )
+    _add_json(parser, "the snapshot as a JSON object")
+    parser.add_argument(
+        "--read-only", action="store_true", help="look on: no commands to runs"
+    )
+    parser.add_argument(
+        "--ascii", action="store_true", help="no signs beyond ASCII in the monitor"
+    )
+    parser.add_argument(
+        "--fps", metavar="N", type=int, default=4, help="paints a second at most (4)"
+    )
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

@@ -5,21 +5,20 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbflow._store import lock, paths
 from nbflow.cli import failures
-from nbflow.client import Client
+from nbflow.client import Client, homes
 from nbflow.errors import AmbiguousRunId, RunNotFound, StoreError, WorkflowNotFound
 
 
 def home_of(options: argparse.Namespace) -> Path:
     """The `.nbflow` folder of the command; it need not exist."""
-    return paths.find_home(options.home)
+    return homes.find_home(options.home)
 
 
 def clients(options: argparse.Namespace) -> Iterator[Client]:
     """A client for each app of the home, or for the one that was named."""
     home = home_of(options)
-    known = paths.apps(home)
+    known = homes.apps(home)
     if options.app is not None:
         Client(home, options.app)  # refuses what is no app's name
         if options.app not in known:
@@ -74,8 +73,7 @@ def find_run(options: argparse.Namespace, prefix: str) -> tuple[Client, str]:
 
 def is_served(client: Client) -> bool:
     """Whether an engine of the client's app is alive, in whatever process."""
-    assert client.home is not None
-    return lock.holder(paths.app_dir(client.home, client.app)) is not None
+    return client.is_served()
 
 
 def target_of(client: Client, workflow: str) -> str | None:

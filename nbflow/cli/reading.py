@@ -8,31 +8,37 @@ from typing import Any
 
 from nbflow.cli import failures, output, places
 from nbflow.client import Client
-from nbflow.client.listing import newest
+from nbflow.client.asked import newest
 from nbflow.errors import StoreError
 from nbflow.model import Run, RunStatus, Step
-from nbflow.view import error_text, event_line, paint, run_page, runs_table
+from nbflow.view import (
+    Filter,
+    FilterError,
+    error_text,
+    event_line,
+    paint,
+    parse_filter,
+    run_page,
+    runs_table,
+)
 
 
 def runs(options: argparse.Namespace) -> int:
     """List the runs of all apps, newest first."""
     if not 1 <= options.limit <= 1000:
         raise failures.Usage(f"--limit {options.limit}: give a number from 1 to 1,000")
+    try:
+        wanted = parse_filter(options.filter or "")
+    except FilterError as error:
+        raise failures.Usage(f"--filter: {error}") from None
     found: list[Run] = []
     is_whole = True
     code = 0
     for client in places.clients(options):
+        if not wanted.takes_app(client.app):
+            continue
         try:
-            some, more = newest(
-                client.runs,
-                limit=options.limit,
-                children=options.children,
-                since=options.since,
-                status=options.status,
-                workflow=options.workflow,
-                label=options.label,
-                search=options.search,
-            )
+            some, more = _newest(client, options, wanted)
         except StoreError as error:
             failures.tell(str(error))
             code = 1
@@ -53,13 +59,36 @@ def runs(options: argparse.Namespace) -> int:
     return code
 
 
+def _newest(
+    client: Client, options: argparse.Namespace, wanted: Filter
+) -> tuple[list[Run], bool]:
+    """The newest runs of an app that are asked for, and whether there are more."""
+    now = dt.datetime.now(dt.UTC)
+    given = {
+        "status": options.status,
+        "workflow": options.workflow,
+        "label": options.label,
+        "search": options.search,
+        "since": options.since,
+    }
+    asked = wanted.arguments(now)
+    asked |= {name: value for name, value in given.items() if value is not None}
+    return newest(
+        client.runs,
+        limit=options.limit,
+        children=options.children,
+        accepts=(lambda run: wanted.matches(run, now)) if wanted else None,
+        **asked,
+    )
+
+
 def show(options: argparse.Namespace) -> int:
     """Show one run: its facts, its steps, its error."""
     client, run_id = places.find_run(options, options.run)
     run = client.runs.get(run_id)
     steps = client.runs.steps(run_id)
     if options.json:
-        made = run_object(run) | {"steps": [_object(step) for step in steps]}
+        made = run_object(run) | {"steps": [step_object(step) for step in steps]}
         output.write_json([made])
         return 0
     look, now = output.look_of(sys.stdout), _now()
@@ -116,6 +145,11 @@ def run_object(run: Run) -> dict[str, Any]:
     made = _object(run)
     made["input"], made["result"] = _value(run, "input"), _value(run, "result")
     return made
+
+
+def step_object(step: Step) -> dict[str, Any]:
+    """A step's record for JSON."""
+    return _object(step)
 
 
 def _object(record: Run | Step) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from nbflow.cli import failures, following, inputs, output, places
 from nbflow.cli.displays import Display, make_display
 from nbflow.cli.loading import load
 from nbflow.client import Client
-from nbflow.client.listing import refresh_names
+from nbflow.client.asked import refresh_names
 from nbflow.engine import Engine
 from nbflow.errors import (
     EngineBusy,

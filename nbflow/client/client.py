@@ -89,6 +89,10 @@ class Client:
         """The time as the app's engine has it, to tell how long ago something was."""
         return from_micros(self._access.micros())
 
+    def is_served(self) -> bool:
+        """Whether an engine of the app is alive, in whatever process."""
+        return self._access.is_served()
+
     @cached_property
     def flow_control(self) -> FlowControls:
         """The app's flow-control keys."""

@@ -66,22 +66,33 @@ _SHOWN = 20  # children that are waited for
 
 def get_run(access: Access, run_id: str) -> Run:
     """The record of a run."""
-    return _record(access, access.find_row(run_id))
+    return record(access, access.find_row(run_id))
 
 
 def list_runs(access: Access, **filters: Any) -> Page[Run]:
     """One page of records, newest first."""
-    if filters.get("status") is not None:
-        filters["status"] = _statuses(filters["status"])
+    filters = ready_filters(access, filters)
     access.settle()
     reader = access.reader()
     if reader is None:
         return Page()
-    if filters.get("since") is not None:
-        filters["since"] = moment(access, filters["since"], "since")
     page = reader.runs(**filters)
     numbers = Numbers(reader)
-    return Page((_record(access, row, numbers) for row in page.rows), page.cursor)
+    return Page((record(access, row, numbers) for row in page.rows), page.cursor)
+
+
+def ready_filters(access: Access, filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Filters of a list as the store takes them.
+
+    Raises:
+        InvalidOption, InvalidDuration: naming value and rule.
+    """
+    ready = dict(filters)
+    if ready.get("status") is not None:
+        ready["status"] = _statuses(ready["status"])
+    if ready.get("since") is not None:
+        ready["since"] = moment(access, ready["since"], "since")
+    return ready
 
 
 def find_run_id(access: Access, prefix: str) -> str:
@@ -151,7 +162,14 @@ def read_log(
     return [event_record(each, run_id, store) for each in events[-tail:]]
 
 
-def _record(access: Access, row: RunRow, numbers: Numbers | None = None) -> Run:
+def record(
+    access: Access,
+    row: RunRow,
+    numbers: Numbers | None = None,
+    *,
+    waiting: bool = True,
+) -> Run:
+    """The record of a run; with `waiting`, live ones are asked what they wait for."""
     spec = access.spec(row.workflow)
     retries = UNSET if spec is None else spec.options.retries
     return run_record(
@@ -159,7 +177,7 @@ def _record(access: Access, row: RunRow, numbers: Numbers | None = None) -> Run:
         access.store(),
         access.app,
         classes=access.classes(row.workflow),
-        waiting=() if is_ended(row) else _waiting(access, row),
+        waiting=_waiting(access, row) if waiting and not is_ended(row) else (),
         numbers=numbers,
         retries=DEFAULT_RETRIES if retries is UNSET else int(retries),
     )

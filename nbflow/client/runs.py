@@ -6,10 +6,11 @@ from typing import Any, Literal, TypeAlias, overload
 
 from nbflow import names
 from nbflow._store.base import OneOrMore
-from nbflow.client import frames, operations
+from nbflow.client import frames, listing, operations
 from nbflow.client.access import Access, is_ended
 from nbflow.client.events import act, refuse_ended
 from nbflow.client.handle import RunHandle
+from nbflow.client.listing import Listing
 from nbflow.client.offsets import START
 from nbflow.client.steps import StepList
 from nbflow.client.stream import EventList, Stream, read_events
@@ -169,6 +170,26 @@ class Runs:
             RunNotFound, OffsetError, InvalidOption: as they say.
         """
         return Stream(self._access, run_id, offset, tail, live)
+
+    def listing(self, *, top: bool = False, **filters: Any) -> Listing:
+        """A list that stays open, for displays that refresh; filters as of `list`.
+
+        Args:
+            top: leave out runs that others of this app have started.
+            filters: status, workflow, label, parent, since, search.
+        """
+        return Listing(self._access, top=top, **filters)
+
+    def counts(self) -> dict[str, int]:
+        """How many runs there are of each status."""
+        return listing.counts(self._access)
+
+    def stamp(self) -> tuple[str, int] | None:
+        """What differs whenever anything was committed to the store; cheap to ask.
+
+        The first part is another one when the store was replaced. None without one.
+        """
+        return listing.stamp(self._access)
 
     def is_executed(self, run_id: str) -> bool:
         """Whether the run goes on, as far as can be told: an engine is alive for it.

@@ -6,7 +6,7 @@ What they have done is kept until the user says what to do with them.
 from typing import Any
 
 from nbflow.client import Client
-from nbflow.client.listing import left_behind
+from nbflow.client.asked import left_behind
 from nbflow.errors import NbflowError
 from nbflow.magics import display
 from nbflow.magics.session import Session

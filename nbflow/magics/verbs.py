@@ -6,8 +6,8 @@ from typing import Any
 
 import nbflow
 from nbflow.client import Client
+from nbflow.client.asked import newest, refresh_names
 from nbflow.client.checks import check_home
-from nbflow.client.listing import newest, refresh_names
 from nbflow.definition import registry
 from nbflow.errors import NotebookError
 from nbflow.magics import cell, display, exporting

@@ -5,6 +5,8 @@ a run's steps as rows (`board`, `rows`), lists and events as lines (`tables`).
 """
 
 from nbflow.view.board import Board, Facts, Family, error_line, family_name, first_line
+from nbflow.view.filter import Filter, FilterError
+from nbflow.view.filter import parse as parse_filter
 from nbflow.view.flow import flow_limits, flow_lines
 from nbflow.view.page import error_text, run_page
 from nbflow.view.rows import (
@@ -16,6 +18,7 @@ from nbflow.view.rows import (
     summary,
 )
 from nbflow.view.tables import (
+    counts_line,
     event_line,
     finding_line,
     plan_line,
@@ -52,6 +55,8 @@ __all__ = [
     "Board",
     "Facts",
     "Family",
+    "Filter",
+    "FilterError",
     "Line",
     "Look",
     "Mark",
@@ -62,6 +67,7 @@ __all__ = [
     "bar",
     "cells",
     "clock",
+    "counts_line",
     "cut",
     "error_line",
     "error_text",
@@ -77,6 +83,7 @@ __all__ = [
     "number",
     "pad",
     "paint",
+    "parse_filter",
     "passed",
     "plain",
     "plan_line",

@@ -16,6 +16,7 @@ ROLES: Mapping[str, str] = {
     "": "",
     "strong": "1",
     "dim": "2",
+    "faint": "2",
     "good": "32",
     "bad": "1;31",
     "warn": "33",

@@ -27,8 +27,12 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"nbflow"}
-    assert "nbflow/py.typed" in names
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "nbflow",
+        "nbflow_tui",
+    }
+    assert {"nbflow/py.typed", "nbflow_tui/py.typed"} <= set(names)
+    assert "nbflow_tui/monitor.tcss" in names
     assert "nbflow/_store/schema.sql" in names
 
 

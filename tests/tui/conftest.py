@@ -1,0 +1,27 @@
+"""A live engine of app `shop`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nbflow import Client, Engine
+from tests.tui.stage import WORKFLOWS
+
+
+@pytest.fixture
+def shop(home: Path) -> Iterator[Client]:
+    """A client of an app whose engine is alive."""
+    with Engine(home, "shop", workflows=WORKFLOWS, durability="process"):
+        yield Client(home, "shop")
+
+
+@pytest.fixture
+def closed(home: Path) -> Client:
+    """A client of an app whose engine has gone, with a run that failed."""
+    with Engine(home, "shop", workflows=WORKFLOWS, durability="process") as engine:
+        handle = engine.client.workflows.invoke("fails", input={"n": 0})
+        with pytest.raises(Exception, match="division"):
+            handle.result()
+        engine.client.workflows.invoke("waits", run_id="open")
+    return Client(home, "shop")

@@ -1,0 +1,238 @@
+"""The monitor as an application: `run` starts it, `Monitor` holds it together."""
+
+import asyncio
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import SystemCommand
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+
+from nbflow.client import Client, homes
+from nbflow.model import safe_text
+from nbflow.view import Look
+from nbflow.view.listing import RunKey
+from nbflow_tui.actions import Acting
+from nbflow_tui.feed import Feed
+from nbflow_tui.help import HelpScreen
+from nbflow_tui.screen import MonitorScreen
+from nbflow_tui.snapshot import Snapshot
+from nbflow_tui.theme import DARK, LIGHT, OWN
+
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Monitor(Acting):
+    """Watches the runs of all apps of a home.
+
+    Args:
+        home: the `.nbflow` folder; it need not exist yet.
+        app: watch this app only.
+        run: begin with this run.
+        read_only: offer nothing that changes anything.
+        look: what the terminal can show.
+        fps: paints a second for what comes from outside, at most.
+        theme: one of Textual's themes, or one of the monitor's own.
+    """
+
+    CSS_PATH = "monitor.tcss"
+    TITLE = "nbflow"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "help", key_display="?", id="app.help"),
+        Binding(
+            "colon", "command_palette", "commands", key_display=":", id="app.palette"
+        ),
+        Binding("q,ctrl+q,ctrl+c", "quit", "quit", id="app.quit", priority=False),
+        Binding("T", "dark", "dark or light", id="app.theme", show=False),
+        Binding("ctrl+z", "suspend_process", "suspend", id="app.suspend", show=False),
+    ]
+
+    class Fed(Message):
+        """The feed has made a snapshot."""
+
+    def __init__(
+        self,
+        home: Path,
+        app: str | None = None,
+        *,
+        run: RunKey | None = None,
+        read_only: bool = False,
+        look: Look | None = None,
+        fps: float = 4.0,
+        theme: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.home = home
+        self._only = app
+        self.read_only = read_only
+        self.look = Look(True, True) if look is None else look
+        self.feed = Feed(home, app, self._deliver, fps=fps)
+        self._start = run
+        self._latest: Snapshot | None = None
+        self._is_told = False
+        self._theme_wanted = theme or DARK.name
+
+    def on_mount(self) -> None:
+        """Show the screen, then begin to read."""
+        for each in OWN:
+            self.register_theme(each)
+        self.theme = self._theme_wanted
+        self.main = MonitorScreen(self.feed, self.look, self._start)
+        self.push_screen(self.main)
+        self.feed.start()
+        if not self.is_headless:
+            loop = asyncio.get_running_loop()
+            for number in _ENDS:
+                # By default the terminal would be left as it is now.
+                loop.add_signal_handler(number, self.exit, 128 + number)
+
+    def on_unmount(self) -> None:
+        """Leave the stores alone."""
+        self.feed.close()
+
+    # Snapshots
+
+    def _deliver(self, snapshot: Snapshot) -> None:
+        """On the feed's thread: the newest snapshot wins."""
+        self._latest = snapshot
+        if not self._is_told:
+            self._is_told = True
+            self.post_message(self.Fed())
+
+    def on_monitor_fed(self) -> None:
+        """Show the newest snapshot."""
+        self._is_told = False
+        snapshot = self._latest
+        if snapshot is not None and self.main.is_mounted:
+            self.main.take(snapshot)
+
+    # What actions work on
+
+    def client(self, app: str) -> Client:
+        """A client of one app of the home."""
+        return self.feed.client(app)
+
+    def clients(self) -> list[Client]:
+        """Clients of all apps that are watched, by name."""
+        apps = [self._only] if self._only is not None else homes.apps(self.home)
+        return [self.client(app) for app in apps]
+
+    def targets(self) -> list[RunKey]:
+        """The runs that an action is meant for."""
+        screen = self.main
+        if screen.at == "runs":
+            return [entry.key for entry in screen.runs.targets()]
+        return [screen.path[-1]] if screen.path else []
+
+    def selected_step(self) -> str | None:
+        """The step under the cursor of the timeline."""
+        track = self.main.timeline.item
+        return None if track is None or self.main.at == "runs" else track.step
+
+    def open_run(self, key: RunKey) -> None:
+        """Look at a run, whichever is selected; esc goes back."""
+        self.main.open_run(key)
+
+    # Keys
+
+    def action_help(self) -> None:
+        """All keys."""
+        self.push_screen(HelpScreen(self.screen, self.look))
+
+    def action_dark(self) -> None:
+        """Dark or light."""
+        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+
+    async def action_quit(self) -> None:
+        """Leave."""
+        self.exit(0)
+
+    async def action_press(self, key: str) -> None:
+        """What a click on a key at the foot of the screen does."""
+        self.simulate_key(key)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Everything that a key does, by name."""
+        yield from super().get_system_commands(screen)
+        seen: set[str] = set()
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if not binding.description or not binding.id or binding.action in seen:
+                continue
+            seen.add(binding.action)
+            key = self.get_key_display(binding)
+            title = binding.description.capitalize()
+            yield SystemCommand(
+                title, f"key {key}", lambda name=binding.key: self.simulate_key(name)
+            )
+
+    # Texts
+
+    def copy_text(self, title: str, text: str) -> None:
+        """Into the clipboard, without what could steer a terminal."""
+        safe = safe_text(text, multiline=True)
+        self.copy_to_clipboard(safe)
+        self.notify(
+            safe_text(f"copied {title}: {len(safe):,} characters"),
+            timeout=4,
+            markup=False,
+        )
+
+    def page(self, text: str) -> None:
+        """A text in $PAGER."""
+        pager = shlex.split(os.environ.get("PAGER") or "less -R")
+        with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+            file.write(safe_text(text, multiline=True))
+            file.flush()
+            with self.suspend():
+                try:
+                    subprocess.run([*pager, file.name], check=False)
+                except OSError as error:
+                    self.notify(f"the pager cannot be started: {error}", markup=False)
+        self.refresh()
+
+
+def run(
+    home: Path,
+    app: str | None = None,
+    *,
+    run: RunKey | None = None,
+    read_only: bool = False,
+    ascii: bool = False,
+    fps: float = 4.0,
+    theme: str | None = None,
+) -> int:
+    """Open the monitor, until the user leaves it; the exit code.
+
+    Args:
+        home: the `.nbflow` folder.
+        app: watch this app only.
+        run: begin with this run, by app and id.
+        read_only: offer nothing that changes anything.
+        ascii: draw with ASCII only.
+        fps: paints a second, at most.
+        theme: the name of a theme.
+    """
+    encoding = (
+        os.environ.get("LC_ALL")
+        or os.environ.get("LC_CTYPE")
+        or os.environ.get("LANG")
+        or ""
+    )
+    plain = os.environ.get("TERM") == "linux" or (
+        bool(encoding)
+        and "utf" not in encoding.lower()
+        and encoding not in ("C", "POSIX")
+    )
+    look = Look(unicode=not (ascii or plain), color="NO_COLOR" not in os.environ)
+    monitor = Monitor(
+        home, app, run=run, read_only=read_only, look=look, fps=fps, theme=theme
+    )
+    return monitor.run() or 0
