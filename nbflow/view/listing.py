@@ -140,7 +140,7 @@ class Places(NamedTuple):
         took_at = 10 if width >= 30 else 0
         when = 11 if width >= 72 else 0
         run_id = 19 if width >= 96 else 0
-        name = min(max(width * 42 // 100, 10), 40)
+        name = min(max(width * 42 // 100, 10), 26)
         used = name + took_at + when + run_id + sum(map(bool, (took_at, when, run_id)))
         return cls(name, run_id, max(width - used - 1, 0), when, took_at)
 

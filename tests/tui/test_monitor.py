@@ -382,6 +382,21 @@ async def test_the_details_show_values_and_the_users_frames(store: Path) -> None
         await shows(pilot, "async def broken")
 
 
+async def test_a_text_can_be_searched(store: Path) -> None:
+    async with opened(store, (80, 24)) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 3)
+        await pilot.press("1")
+        text = main(pilot).text
+        await shows(pilot, "Traceback")
+        await pilot.press("slash", *"RETURN N", "enter")
+        assert text.item is not None
+        assert "return n / 0" in plain(text.item.line)
+        assert text.has_focus
+        await pilot.press("slash", "escape")
+        assert text.search == ""
+        assert not main(pilot).filter
+
+
 async def test_copying_never_carries_escape_sequences(live: Client) -> None:
     with pytest.raises(Exception, match="open"):
         live.workflows.invoke("hostile").result()

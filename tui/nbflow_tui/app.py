@@ -26,7 +26,6 @@ from nbflow_tui.screen import MonitorScreen
 from nbflow_tui.snapshot import Snapshot
 from nbflow_tui.theme import DARK, LIGHT, OWN
 
-
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -90,9 +89,9 @@ class Monitor(Acting):
         self.feed.start()
         if not self.is_headless:
             loop = asyncio.get_running_loop()
-            for each in _ENDS:
+            for number in _ENDS:
                 # By default the terminal would be left as it is now.
-                loop.add_signal_handler(each, self.exit, 128 + each)
+                loop.add_signal_handler(number, self.exit, 128 + number)
 
     def on_unmount(self) -> None:
         """Leave the stores alone."""

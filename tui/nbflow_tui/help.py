@@ -21,6 +21,7 @@ _ROOMS = {
     "events": "events",
     "nav": "moving about",
     "run": "this run",
+    "step": "this run",
     "app": "everywhere",
 }
 

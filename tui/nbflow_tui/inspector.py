@@ -122,6 +122,14 @@ class TextList(LineList[TextRow]):
         rows = [TextRow(place, each) for place, each in enumerate(lines)]
         self.set_items(rows, dt.datetime.now(dt.UTC), anchored=False)
 
+    def look_for(self, text: str) -> None:
+        """Mark a text wherever it is, and go to the next place."""
+        self.search = text
+        self.repaint()
+        if text:
+            self.move_to(self.cursor - 1)
+            self.action_next(1)
+
     def action_next(self, by: int) -> None:
         """To the next line that holds what is searched for."""
         wanted = self.search.casefold()

@@ -33,6 +33,8 @@ from nbflow_tui.snapshot import Path, Shown, Snapshot, Want
 from nbflow_tui.timeline import Timeline
 
 WIDE, MIDDLE = 140, 90
+_FILTER = "name  status:failed  since:1h  !word"
+_SEARCH = "search this text; n and N go on"
 STUCK = 1.0
 """Seconds of one look at the stores after which the screen says that it waits."""
 
@@ -67,6 +69,7 @@ class MonitorScreen(Screen[None]):
         Binding("Y", "copy_id", "copy id", id="run.copy_id", show=False),
         Binding("o", "pager", "pager", id="text.pager", show=False),
     ]
+    AUTO_FOCUS = ""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (MIDDLE, "-middle"), (WIDE, "-wide")]  # noqa: RUF012
 
     def __init__(self, feed: Feed, look: Look, start: RunKey | None = None) -> None:
@@ -82,6 +85,8 @@ class MonitorScreen(Screen[None]):
         self._count = 200
         self._subject: Subject | None = None
         self._is_alone = False
+        self._is_search = False
+        self._came_from = "runs"
 
     def compose(self) -> ComposeResult:
         """The panes."""
@@ -90,9 +95,6 @@ class MonitorScreen(Screen[None]):
         with Horizontal(id="body"):
             with Vertical(id="runs-pane", classes="pane"):
                 yield LineBar(id="runs-title", classes="title")
-                yield Input(
-                    id="filter", placeholder="name  status:failed  since:1h  !word"
-                )
                 yield RunsList(self.look, id="runs")
             with Container(id="right"):
                 with Vertical(id="run-pane", classes="pane"):
@@ -104,6 +106,7 @@ class MonitorScreen(Screen[None]):
                     yield LineBar(id="tabs", classes="title")
                     yield TextList(self.look, id="text")
                     yield EventList(self.look, id="events")
+        yield Input(id="filter")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
@@ -229,6 +232,8 @@ class MonitorScreen(Screen[None]):
 
     def _go(self, place: str) -> None:
         """Look at "runs", "run" or "detail"."""
+        if place == "detail" and self.at != "detail":
+            self._came_from = self.at
         self.at = place
         for each in ("runs", "run", "detail"):
             self.set_class(each == place, f"-at-{each}")
@@ -287,12 +292,10 @@ class MonitorScreen(Screen[None]):
     def action_back(self) -> None:
         """One level out, or nothing of the filter."""
         if self.at == "detail":
-            self._go("run")
+            self._go(self._came_from)
         elif self.at == "run" and len(self.path) > 1:
-            child = self.path[-1]
             self.path = self.path[:-1]
             self._reset_run()
-            self._return_to = child
             self._go("run")
         elif self.at == "run":
             self.runs.find(self.path[0] if self.path else None)
@@ -342,14 +345,14 @@ class MonitorScreen(Screen[None]):
     # Filter
 
     def action_filter(self) -> None:
-        """Ask which runs are shown, or search the text."""
-        box = self.query_one("#filter", Input)
-        if self.at == "detail":
-            self._go("detail")
-        box.add_class("-open")
-        if self.at != "runs" and self.has_class("-narrow") and self.at != "detail":
+        """Ask which runs are shown; in a text, what is searched for."""
+        self._is_search = self.at == "detail" and self.tab != EVENTS
+        if not self._is_search and self.at != "runs":
             self._go("runs")
-        box.value = str(self.filter)
+        box = self.query_one("#filter", Input)
+        box.add_class("-open")
+        box.placeholder = _SEARCH if self._is_search else _FILTER
+        box.value = self.text.search if self._is_search else str(self.filter)
         box.focus()
 
     def action_failed(self) -> None:
@@ -362,23 +365,29 @@ class MonitorScreen(Screen[None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Applied as it is typed."""
         if event.input.has_focus:
-            self._set_filter(event.value)
+            self._ask(event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Back to the list."""
         event.input.remove_class("-open")
-        self._go("runs")
+        self._go(self.at)
 
     def on_key(self, event: events.Key) -> None:
-        """Esc leaves the filter line."""
+        """Esc leaves the line, and takes back what was typed."""
         box = self.query_one("#filter", Input)
         if box.has_focus and event.key in ("escape", "down"):
             event.stop()
             event.prevent_default()
             box.remove_class("-open")
             if event.key == "escape":
-                self._set_filter("")
-            self._go("runs")
+                self._ask("")
+            self._go(self.at)
+
+    def _ask(self, text: str) -> None:
+        if self._is_search:
+            self.text.look_for(text)
+        else:
+            self._set_filter(text)
 
     def _set_filter(self, text: str) -> None:
         try:
@@ -416,7 +425,8 @@ class MonitorScreen(Screen[None]):
             return None
         app, run_id = self.path[-1]
         track = self.timeline.item
-        if self.at == "runs" or track is None or self.shown is None:
+        place = self._came_from if self.at == "detail" else self.at
+        if place == "runs" or track is None or self.shown is None:
             return Subject(app, run_id)
         where = self.path[-1][0]
         return Subject(where, track.run_id, track.step)
@@ -435,7 +445,6 @@ class MonitorScreen(Screen[None]):
         self._read(subject, self.tab)
 
     _subject_read: tuple[Subject, int, object] | None = None
-    _return_to: RunKey | None = None
 
     def _state_of(self, subject: Subject) -> object:
         """What tells that the details must be read anew."""
