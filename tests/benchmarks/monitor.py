@@ -322,11 +322,10 @@ def main() -> int:
         print(json.dumps([asdict(row) | {"ok": row.is_ok} for row in rows], indent=2))
     else:
         for row in rows:
-            verdict = "ok" if row.is_ok else "MISSED"
+            value = f"{row.value:>10,.1f} {row.unit:<6}"
             budget = f"<= {row.budget:,.4g} {row.unit}"
-            print(
-                f"{row.what:<22}{row.value:>10,.1f} {row.unit:<6} {budget:<14} {verdict}"
-            )
+            verdict = "ok" if row.is_ok else "MISSED"
+            print(f"{row.what:<22}{value} {budget:<14} {verdict}")
     return 0 if all(row.is_ok for row in rows) else 1
 
 

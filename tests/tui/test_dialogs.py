@@ -197,6 +197,7 @@ async def test_choices_are_buttons(shop: Client) -> None:
         await until(pilot, lambda: bool(app.screen.query("#choice-1")))
         labels = [str(each.label) for each in app.screen.query("#choices Button")]  # type: ignore[attr-defined]
         assert labels == ["red", "blue"]
+        await until(pilot, lambda: getattr(app.focused, "id", "") == "choice-0")
         await pilot.press("enter")
         await until(pilot, lambda: bool(app.results))
     assert shop.runs.handle(run.run_id).result(60) == "red"

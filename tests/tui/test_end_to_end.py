@@ -112,7 +112,8 @@ class Tmux:
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("NBFLOW", "TMUX"))}
-    kept.pop("NO_COLOR", None)
+    for name in ("NO_COLOR", "COLUMNS", "LINES"):  # the terminal's own size counts
+        kept.pop(name, None)
     return kept | {
         "NBFLOW_HOME": str(tmp_path / ".nbflow"),
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tui'}",

@@ -61,6 +61,10 @@ class Acting(App[int]):
         """The step under the cursor."""
         raise NotImplementedError
 
+    def acts_here(self) -> bool:
+        """Whether the selection is on the screen, not below another one."""
+        raise NotImplementedError
+
     # What is on its way
 
     def pending_word(self, run: Run) -> str | None:
@@ -84,10 +88,10 @@ class Acting(App[int]):
         """Something was sent: show it."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing changes anything under `--read-only`, nor below a dialog."""
+        """Nothing changes anything under `--read-only`, nor what is not to be seen."""
         if action in _ACTIONS and self.read_only:
             return False
-        if action in (*_ACTIONS, "queues") and isinstance(self.screen, ModalScreen):
+        if action in (*_ACTIONS, "queues") and not self.acts_here():
             return False
         return super().check_action(action, parameters)
 

@@ -131,6 +131,10 @@ class Monitor(Acting):
             return [entry.key for entry in screen.runs.targets()]
         return [screen.path[-1]] if screen.path else []
 
+    def acts_here(self) -> bool:
+        """Whether the runs are what is looked at."""
+        return bool(self.screen_stack) and isinstance(self.screen, MonitorScreen)
+
     def selected_step(self) -> str | None:
         """The step under the cursor of the timeline."""
         track = self.main.timeline.item

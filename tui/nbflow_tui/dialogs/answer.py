@@ -40,7 +40,7 @@ class AnswerDialog(Dialog):
     DEFAULT_CSS = """
     AnswerDialog #form { height: auto; margin-top: 1; }
     AnswerDialog #choices { height: auto; }
-    AnswerDialog #choices Button { margin-right: 2; }
+    AnswerDialog #choices Button { margin: 0 1 0 0; }
     AnswerDialog #choices.-many { layout: vertical; }
     """
     send_label = "Answer"

@@ -61,6 +61,7 @@ class Say(Static):
     Say.note { color: $foreground 60%; }
     Say.problem { color: $text-error; }
     Say.warning { color: $text-warning; }
+    Say.rows { text-wrap: nowrap; text-overflow: ellipsis; }
     Say.-empty { display: none; }
     """
 
@@ -76,6 +77,26 @@ class Say(Static):
         self.set_class(not any(lines), "-empty")
 
 
+def looks(dialog: str) -> str:
+    """How buttons and scroll bars of a dialog look: calm, the focused one clear."""
+    return "\n".join(
+        f"{dialog} {rule}"
+        for rule in (
+            "Button { width: auto; min-width: 0; padding: 0 2; margin-left: 1; "
+            "background: $foreground 7%; color: $foreground; text-style: none; }",
+            "Button.-primary { color: $text-primary; }",
+            "Button.-error { color: $text-error; }",
+            "Button:focus { background: $primary !important; "
+            "color: $background !important; text-style: bold !important; "
+            "background-tint: transparent !important; }",
+            "Button.-error:focus { background: $error !important; }",
+            "* { scrollbar-color: $foreground 20%; scrollbar-background: $surface; "
+            "scrollbar-background-hover: $surface; "
+            "scrollbar-background-active: $surface; }",
+        )
+    )
+
+
 class Dialog(ModalScreen[Sent | None]):
     """A box with a title, what it is about, and buttons.
 
@@ -88,7 +109,9 @@ class Dialog(ModalScreen[Sent | None]):
         Binding("escape", "leave", "close", id="dialog.close"),
         Binding("ctrl+s", "send", "send", id="dialog.send"),
     ]
-    DEFAULT_CSS = """
+    DEFAULT_CSS = (
+        looks("Dialog")
+        + """
     Dialog { align: center middle; background: $background 60%; }
     Dialog > #box {
         width: 84; max-width: 96%; height: auto; max-height: 92%;
@@ -99,22 +122,36 @@ class Dialog(ModalScreen[Sent | None]):
     Dialog #problem { margin-top: 1; }
     Dialog #state { margin-top: 1; }
     Dialog #buttons { height: auto; margin: 1 0; align-horizontal: right; }
-    Dialog #buttons Button { margin-left: 2; }
-    Dialog #keys { width: 1fr; color: $foreground 60%; }
-    Dialog Input { border: none; height: 1; padding: 0 1; background: $boost; }
+    Dialog Input {
+        border: none; height: 1; padding: 0 1; background: $foreground 7%;
+    }
     Dialog Input:focus { border: none; background: $primary 20%; }
     Dialog TextArea {
-        border: none; padding: 0 1; background: $boost; scrollbar-size: 1 1;
+        border: none; padding: 0 1; background: $foreground 7%; scrollbar-size: 1 1;
     }
     Dialog TextArea:focus { border: none; }
     Dialog OptionList, Dialog SelectionList {
-        border: none; padding: 0; background: $boost; max-height: 12; height: auto;
+        border: none; padding: 0; background: $surface; max-height: 12; height: auto;
         scrollbar-size-vertical: 1;
+    }
+    Dialog OptionList > .option-list--option-highlighted,
+    Dialog SelectionList > .option-list--option-highlighted {
+        background: $primary 22% !important; color: $foreground !important;
+        text-style: none !important;
+    }
+    Dialog SelectionList > .selection-list--button,
+    Dialog SelectionList > .selection-list--button-highlighted {
+        color: $foreground 15%; background: $foreground 15%;
+    }
+    Dialog SelectionList > .selection-list--button-selected,
+    Dialog SelectionList > .selection-list--button-selected-highlighted {
+        color: $text-success; background: $foreground 15%;
     }
     Dialog .caption { color: $foreground 60%; margin-top: 1; }
     Dialog .row { height: auto; margin-top: 1; }
     Dialog .row Label { width: 12; color: $foreground 60%; }
     """
+    )
     send_label = "Send"
     send_variant: ButtonVariant = "primary"
 
@@ -147,6 +184,7 @@ class Dialog(ModalScreen[Sent | None]):
             yield Say(id="problem", classes="problem")
             yield Say(self.unserved(), id="state", classes="warning")
             with Horizontal(id="buttons"):
+                yield Say("ctrl+s sends, esc closes", classes="note rows")
                 yield from self.buttons()
 
     def buttons(self) -> Iterable[Widget]:

@@ -41,7 +41,9 @@ class CancelDialog(Dialog):
 
     def body(self) -> Iterable[Widget]:
         """The runs, their children, a reason."""
-        yield Say(*_some([_brief(run, self.look) for run in self.open_runs]))
+        yield Say(
+            *_some([_brief(run, self.look) for run in self.open_runs]), classes="rows"
+        )
         ended = len(self.runs) - len(self.open_runs)
         if ended:
             yield Say(
@@ -49,7 +51,7 @@ class CancelDialog(Dialog):
                 f"{'it is' if ended == 1 else 'they are'}.",
                 classes="note",
             )
-        yield Say(id="children")
+        yield Say(id="children", classes="rows")
         yield named("reason", Input(id="reason", placeholder="shown with the run"))
         yield Say(
             "Finished steps are kept: a canceled run can be resumed.",

@@ -17,7 +17,7 @@ from textual.widgets import Button, TextArea
 
 from nbflow.model import safe_text
 from nbflow.view import plural
-from nbflow_tui.dialogs.base import Say
+from nbflow_tui.dialogs.base import Say, looks
 from nbflow_tui.pending import Sent
 
 _SHOWN = 200_000
@@ -37,7 +37,9 @@ class TextBox(ModalScreen[Sent | None]):
         Binding("y", "copy", "copy", id="text.copy"),
         Binding("p", "page", "open in the pager", id="text.pager"),
     ]
-    DEFAULT_CSS = """
+    DEFAULT_CSS = (
+        looks("TextBox")
+        + """
     TextBox { align: center middle; background: $background 60%; }
     TextBox > #box {
         width: 96%; height: 92%; padding: 1 2 0 2;
@@ -47,8 +49,8 @@ class TextBox(ModalScreen[Sent | None]):
     TextBox TextArea { height: 1fr; border: none; padding: 0; background: $surface; }
     TextBox TextArea:focus { border: none; }
     TextBox #buttons { height: 1; margin: 1 0; }
-    TextBox #buttons Button { margin-left: 2; }
     """
+    )
 
     def __init__(self, title: str, text: str) -> None:
         super().__init__()
