@@ -73,6 +73,7 @@ class Showing:
         self._is_interactive = is_interactive
         self._basic: Basic | None = None
         self._displays: list[str] = []
+        self._made: list[str] = []  # the same, as cells see it
         self._shown = self._read_at = 0.0
         self._ended: float | None = None
         self._held: float | None = None
@@ -82,6 +83,7 @@ class Showing:
     def display(self) -> None:
         """Put it into the output of the cell that is executed."""
         id = uuid4().hex
+        self._made.append(id)
         is_frozen = self.done.is_set()
         # Nobody there can run a widget: programs would save one that shows nothing.
         if self._widget is None or is_frozen or not self._is_interactive:
@@ -97,8 +99,13 @@ class Showing:
 
         KeyboardInterrupt leaves this, and the run as it is.
         """
-        while not self._is_interactive and not self.done.wait(_WAIT):
+        if self._is_interactive:
+            return
+        while not self.done.wait(_WAIT):
             pass
+        # Once more from the cell's own thread: what the sender thread has just sent may
+        # come after the cell's end, when such programs listen no more.
+        self._update(self._made, self._static())
 
     def receive(self, message: Any) -> None:
         """Take a message of the browser: it is handled in the sender thread."""
