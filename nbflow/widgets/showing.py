@@ -21,7 +21,7 @@ from nbflow.widgets.texts import line
 HELLO = 3.0
 """Seconds of an idle kernel after which a silent browser gets the basic view."""
 LINGER = 2.0
-"""Seconds that a finished run stays live."""
+"""Seconds that a completed run stays live; a failed one stays for `HELD`."""
 HELD = 300.0
 """Seconds that it does so at most while someone has pointer or focus inside."""
 
@@ -54,6 +54,7 @@ class Showing:
     Attributes:
         pace: how often it may send.
         done: set when nothing more will be sent.
+        shell: the kernel's shell.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Showing:
         self.done = threading.Event()
         self._hub = hub
         self._widget = widget
-        self._shell = shell
+        self.shell = shell
         self._is_interactive = is_interactive
         self._basic: Basic | None = None
         self._displays: list[str] = []
@@ -90,9 +91,13 @@ class Showing:
             data = self._static()
         else:
             data = self._widget.bundle()
-        outputs.publish(self._shell, data, id, update=False)
+        outputs.publish(self.shell, data, id, update=False)
         if not is_frozen:
-            self._hub.post(lambda: self._note_display(id))
+            self.note_display(id)
+
+    def note_display(self, id: str) -> None:
+        """It is shown in an output: that is replaced when the run has ended."""
+        self._hub.post(lambda: self._note_display(id))
 
     def wait_alone(self) -> None:
         """Where nobody is looking, wait for the end: later there may be no kernel.
@@ -251,7 +256,7 @@ class Showing:
         if self._held is not None and now - self._ended < HELD:
             return False
         since = self._ended if self._held is not None else max(self._ended, self._shown)
-        return now - since >= LINGER
+        return now - since >= (HELD if live.has_failed else LINGER)
 
     def _freeze(self) -> None:
         self.done.set()
@@ -267,7 +272,7 @@ class Showing:
 
     def _update(self, ids: Any, data: Mapping[str, Any]) -> None:
         for id in list(ids):
-            outputs.publish(self._shell, data, id, update=True)
+            outputs.publish(self.shell, data, id, update=True)
 
     def _static(self) -> dict[str, Any]:
         return {"text/html": self.live.html(), "text/plain": self.live.sentence()}
