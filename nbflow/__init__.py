@@ -116,11 +116,13 @@ _HOME = {
     "codecs": "",
     "current": "context",
     "errors": "",
+    "load_ipython_extension": "magics",
     "reference": "workflows",
     "resource": "resources",
     "shutdown": "engine",
     "step": "workflows",
     "testing": "",
+    "unload_ipython_extension": "magics",
     "workflow": "workflows",
 }
 _ERRORS = (

@@ -40,7 +40,10 @@ class Engine:
             working folder. `NBFLOW_HOME` overrides.
         app: the app's name; that of the notebook or module if None.
         workflows: serve exactly these, under this app; all that this process has
-            defined for the app if None.
+            defined for the app if None. A child that a former engine has left, and
+            whose workflow is not among these, ends as failed once its caller waits for
+            it, which gets `WorkflowNotFound`. If None it waits, as a later cell may
+            define its workflow.
         durability: `"power"`: what is acknowledged survives a power cut;
             `"process"`: faster, survives the kill of any process, may forget the last
             moments on power loss.
@@ -125,6 +128,7 @@ class Engine:
             self._find,
             self._known,
             recovers=self._recovers,
+            is_fixed=self._specs is not None,
             stubs=self._stubs,
         )
         try:

@@ -11,7 +11,7 @@ NbflowError(Exception)            .run_id .step .attempt .workflow
 │  └─ InvokeError                 .error
 │     ├─ WorkflowNotFound(LookupError), InvokeTimedOut(TimeoutError),
 │     │  InvokedRunFailed, InvokedRunCanceled, InvokeDepthExceeded,
-│     │  RunIdConflict, InvalidInput(ValueError)
+│     │  RunIdConflict, InvalidInput(ValueError; .problems)
 │     └─ InvokeSkipped
 │        └─ InvokeRateLimited
 ├─ RetryAfterError                .retry_after
@@ -220,7 +220,21 @@ class RunIdConflict(InvokeError):
 
 
 class InvalidInput(InvokeError, ValueError):
-    """The input does not fit the workflow's signature."""
+    """The input does not fit the workflow's signature.
+
+    `problems` says what is wrong by place: `{"pages[0].url": "is missing"}`; it is
+    empty where the input as a whole does not fit.
+    """
+
+    def __init__(
+        self,
+        message: object = "",
+        *,
+        problems: Mapping[str, str] | None = None,
+        **where: Unpack[Where],
+    ) -> None:
+        super().__init__(message, **where)
+        self.problems = dict(problems or {})
 
 
 class RetryAfterError(NbflowError):

@@ -21,7 +21,7 @@ from typing import (
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from nbflow import names
+from nbflow import codecs, names
 from nbflow._engine.host import Host
 from nbflow.client import RunHandle
 from nbflow.codecs import Unresolved
@@ -31,7 +31,7 @@ from nbflow.definition.apps import default_app
 from nbflow.definition.inputs import InputModel
 from nbflow.definition.spec import StepSpec, Target, WorkflowSpec
 from nbflow.engine import process_host
-from nbflow.errors import DefinitionError, InvalidInput, InvalidOption
+from nbflow.errors import DefinitionError, InvalidInput, InvalidOption, InvokeError
 from nbflow.policy import FlowControl, RunOptions, StepOptions
 
 P = ParamSpec("P")
@@ -300,6 +300,7 @@ class Reference(Generic[T]):
         self.target_app = None if app is None else names.check_app(app)
         self._input = None if input is None else TypeAdapter(input)
         self._output = None if output is None else TypeAdapter(output)
+        self.output = output
 
     def __repr__(self) -> str:
         where = f" of app {self.target_app!r}" if self.target_app else ""
@@ -336,11 +337,33 @@ class Reference(Generic[T]):
         return input
 
     def result(self, value: Any) -> T:
-        """A result as the type that was given as `output`."""
+        """A result as the type that was given as `output`.
+
+        Raises:
+            InvokeError: it does not fit; names the workflow, each value and rule.
+        """
         if self._output is None:
             return value  # type: ignore[no-any-return]
-        made: T = self._output.validate_python(_bare(value), from_attributes=True)
+        try:
+            made: T = self._output.validate_python(_bare(value), from_attributes=True)
+        except ValidationError as exc:
+            where = f" of app {self.target_app!r}" if self.target_app else ""
+            problems = "; ".join(
+                f"{'.'.join(map(str, each['loc'])) or 'it'} is "
+                f"{codecs.preview(each['input'])}: {each['msg']}"
+                for each in exc.errors()
+            )
+            raise InvokeError(
+                f"the result of workflow {self.name!r}{where} is no "
+                f"{_type_name(self.output)}: {problems}. Correct output= of the "
+                "reference, or the workflow, and resume the run",
+                workflow=self.name,
+            ) from None
         return made
+
+
+def _type_name(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
 def _bare(value: Any) -> Any:

@@ -1,7 +1,10 @@
 """Shared fixtures. Async tests run on asyncio through anyio's plugin."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -27,3 +30,34 @@ async def lab() -> AsyncIterator[TestEngine]:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / ".nbflow"
+
+
+@pytest.fixture(scope="session")
+def in_browser() -> Iterator[Callable[..., Any]]:
+    """Calls something in the one thread that Playwright is used in.
+
+    Its synchronous face keeps a loop running in its thread, where no other test could
+    run one then. Tests that use this fixture are called in that thread.
+    """
+    with ThreadPoolExecutor(1, "browser") as thread:
+        yield lambda call, *args: thread.submit(call, *args).result()
+
+
+@pytest.fixture(scope="session")
+def playwright(in_browser: Callable[..., Any]) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    started = in_browser(sync_playwright().start)
+    yield started
+    in_browser(started.stop)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    in_browser = pyfuncitem.funcargs.get("in_browser")
+    if in_browser is None:
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    args = {name: pyfuncitem.funcargs[name] for name in names}
+    in_browser(partial(pyfuncitem.obj, **args))
+    return True

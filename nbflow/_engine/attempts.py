@@ -170,7 +170,8 @@ async def _collect(
 async def _in_thread(call: Call) -> Any:
     work = partial(streams.whole, call.fn, *call.args, **call.kwargs)
     threads = call.run.core.threads
-    future = threads.run(call.run.loop, copy_context(), work)
+    run = call.run
+    future = threads.run(run.loop, copy_context(), work, None, run.is_over)
     try:
         return _unwrap(call, await future)
     except asyncio.CancelledError:
@@ -213,7 +214,8 @@ async def _timed_thread(call: Call, timeout: float) -> Any:
     loop = call.run.loop
     work = partial(streams.whole, call.fn, *call.args, **call.kwargs)
     begun = loop.create_future()
-    future = call.run.core.threads.run(loop, copy_context(), work, begun)
+    run = call.run
+    future = run.core.threads.run(loop, copy_context(), work, begun, run.is_over)
     try:
         # Waiting for a thread does not count.
         await asyncio.wait({future, begun}, return_when=asyncio.FIRST_COMPLETED)

@@ -8,7 +8,7 @@ from nbflow._engine import said
 from nbflow._engine.life import Life
 from nbflow._engine.memo import Partial, Recorded, Verdict, patience
 from nbflow._store.payload import from_json
-from nbflow.errors import NonDeterminismError
+from nbflow.errors import NonDeterminismError, NonRetriableError
 from nbflow.model import EventType, step_label
 
 _COMPLETED = EventType.STEP_COMPLETED.value
@@ -156,9 +156,10 @@ def _warn_unsure(run: Life, key: str) -> None:
     )
 
 
-def awaited_twice(key: str, call: str) -> RuntimeError:
+def awaited_twice(key: str, call: str) -> NonRetriableError:
     """The error for awaiting the same call of `ctx` again."""
-    return RuntimeError(
+    return NonRetriableError(
         f"step {step_label(key)!r} was awaited twice: call {call} again for another "
-        "step, or keep the value"
+        "step, or keep the value",
+        step=step_label(key),
     )

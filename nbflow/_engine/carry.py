@@ -15,7 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from types import FrameType, FunctionType, MethodType, ModuleType, TracebackType
+from types import (
+    CodeType,
+    FrameType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+    TracebackType,
+)
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -345,12 +352,23 @@ def _traceback(places: Sequence[_Place]) -> TracebackType | None:
     """A traceback that prints as the one of the other process did."""
     trace: TracebackType | None = None
     for place in reversed(places):
-        # No instruction: the columns inside the line are not known here.
-        trace = TracebackType(trace, _frame(*place), -1, place[2])
+        # At its first instruction: what draws tracebacks may look for a real one.
+        trace = TracebackType(trace, _frame(*place), 0, place[2])
     return trace
 
 
-_STUB = compile("frame = getframe()", "<stub>", "exec")
+def _without_columns(code: CodeType) -> CodeType:
+    """The code with one line for all of it, and no columns, which nobody knows here."""
+    table, left = b"", len(code.co_code) // 2
+    while left:
+        size = min(left, 8)
+        # An entry of the table: "a line, no columns", and how far the line moves.
+        table += bytes([0x80 | 13 << 3 | size - 1, 0])
+        left -= size
+    return code.replace(co_linetable=table)
+
+
+_STUB = _without_columns(compile("frame = getframe()", "<stub>", "exec"))
 
 
 def _frame(file: str, name: str, line: int, module: str) -> FrameType:

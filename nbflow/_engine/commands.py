@@ -24,7 +24,7 @@ from nbflow._store import inbox
 from nbflow._store.base import CommandRow, RunRow, WorkflowRow
 from nbflow._store.paths import STEPS
 from nbflow._store.payload import to_json
-from nbflow.errors import InvalidOption, NbflowError, RunActive
+from nbflow.errors import InvalidInput, InvalidOption, NbflowError, RunActive
 from nbflow.model import UNFINISHED_RUN
 from nbflow.policy import RunOptions
 
@@ -40,20 +40,27 @@ def apply_inbox(core: Core, path: Path) -> None:
     taken = inbox.take(path, SLICE, core.stuck_commands)
     if not taken:
         return
-    files = []
-    for id, command, file in taken:
+    files: list[Path] = []
+    rejected: list[Path] = []
+    for id, command, file, problem in taken:
         if core.store.command(id) is None:
-            outcome = apply(core, command)
+            outcome = _unread(problem) if command is None else apply(core, command)
             if core.commits.paused is not None and "error" in outcome:
                 break  # refused for want of space: it waits with the rest
             row = CommandRow(id, core.clock.micros(), to_json(outcome))
             core.commits.batch.commands.append(row)
-        files.append(file)
-    core.commits.after(partial(_remove, core, files))
+        (rejected if command is None else files).append(file)
+    core.commits.after(partial(_remove, core, files, rejected))
     core.commits.flush_soon()
 
 
-def _remove(core: Core, files: list[Path]) -> None:
+def _unread(problem: str) -> dict[str, Any]:
+    """What to tell the sender of a file that holds no command."""
+    log.warning("a file of the inbox is no command: it %s", problem)
+    return _problem("InvalidOption", f"the command was not read: its file {problem}")
+
+
+def _remove(core: Core, files: list[Path], rejected: list[Path]) -> None:
     for file, error in inbox.remove(files):
         core.stuck_commands.add(file.name)
         say(
@@ -61,6 +68,7 @@ def _remove(core: Core, files: list[Path]) -> None:
             f"({error}): remove it within a day, or it may be applied again",
             logging.ERROR,
         )
+    core.stuck_commands.update(file.name for file, _ in inbox.reject(rejected))
 
 
 def apply(core: Core, command: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,6 +79,8 @@ def apply(core: Core, command: Mapping[str, Any]) -> dict[str, Any]:
             kind = command.get("kind")
             return _problem("InvalidOption", f"command kind {kind!r} is unknown here")
         return {"ok": handler(core, command)}
+    except InvalidInput as exc:
+        return _problem(type(exc).__name__, str(exc), exc.problems)
     except NbflowError as exc:
         return _problem(type(exc).__name__, str(exc))
     except Exception as exc:  # a malformed file must not stop the engine
@@ -83,10 +93,20 @@ def perform(core: Core, command: Mapping[str, Any]) -> Any:
     return _HANDLERS[str(command["kind"])](core, command)
 
 
-def _problem(type: str, message: str) -> dict[str, Any]:
+def _problem(
+    type: str, message: str, problems: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    error: dict[str, Any] = {"type": type, "message": _storable(message)}
+    if problems:
+        error["problems"] = {
+            _storable(place): _storable(rule) for place, rule in problems.items()
+        }
+    return {"error": error}
+
+
+def _storable(text: str) -> str:
     # Lone surrogates, which a file may hold, cannot be stored.
-    stored = message.encode(errors="replace").decode()
-    return {"error": {"type": type, "message": stored}}
+    return text.encode(errors="replace").decode()
 
 
 def _texts(command: Mapping[str, Any], name: str) -> list[str] | None:
@@ -128,7 +148,10 @@ def invoke(core: Core, command: Mapping[str, Any]) -> str:
     """Start a run that another process asks for."""
     spec = core.specs.resolve(str(command["workflow"]))
     payload = codecs.revive(command.get("input"), core.store.get_blob)
-    values = spec.inputs.validate_payload(payload)
+    if command.get("is_item") and not isinstance(payload, Mapping):
+        values = spec.inputs.validate_call((payload,))
+    else:
+        values = spec.inputs.validate_payload(payload)
     run_id = names.check_run_id(command.get("run_id"))
     label, wake = command.get("label"), command.get("wake")
     if label is not None:
@@ -216,7 +239,8 @@ def publish_catalogue(core: Core) -> None:
 
 def publish(core: Core, spec: Any, known: WorkflowRow | None = None) -> None:
     """Write one workflow into the catalogue, if it is not there as it is."""
-    if known is not None and known.definition == spec.definition:
+    present = (spec.definition, spec.target)
+    if known is not None and (known.definition, known.target) == present:
         return
     schema = spec.inputs.input_schema
     output = spec.inputs.output_schema
@@ -227,7 +251,7 @@ def publish(core: Core, spec: Any, known: WorkflowRow | None = None) -> None:
             to_json(schema) if schema is not None else None,
             to_json(output) if output is not None else None,
             spec.source,
-            None,
+            spec.target,
             core.clock.micros(),
         )
     )

@@ -6,7 +6,7 @@ Everything here happens on the loop's thread. A run is live (it has a body now),
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from hashlib import sha256
@@ -87,6 +87,7 @@ class Core:
         known_specs: lists the known ones.
         make_run: makes a life of a run, from its journal, the memo of its former
             lives, and whether its code has changed since.
+        is_fixed: whether no further workflows will be defined.
     """
 
     def __init__(
@@ -98,19 +99,23 @@ class Core:
         find_spec: Callable[[str], WorkflowSpec | None],
         known_specs: Callable[[], list[WorkflowSpec]],
         make_run: MakeRun,
+        *,
+        is_fixed: bool = False,
     ) -> None:
         self.loop = loop
         self.store = store
         self.clock = clock
         self.app = app
         self.commits = Commits(loop, store, clock, self.stop)
-        self.specs = Specs(app, find_spec, known_specs, self.commits)
+        self.specs = Specs(app, find_spec, known_specs, self.commits, is_fixed)
         self.timers = Timers(loop, clock)
         self.threads = ThreadRunner(clock, self._late_thread)
         self.processes = ProcessRunner(clock)
         self.context = copy_context()  # every life begins in a copy of it
         self.live: dict[str, Running] = {}
         self.parked: dict[str, Journal] = {}
+        self.undefined: dict[str, Journal] = {}  # nobody defines their workflow
+        self.takes_up = False  # what former engines have left, by itself
         self.resources: dict[Any, Any] = {}
         self.stuck_commands: set[str] = set()  # applied, but their files stay
         self.is_closing = False  # or stopped: no life begins any more
@@ -123,7 +128,7 @@ class Core:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._left: list[asyncio.Task[Any]] = []  # interrupted, on their way out
         home = None if store.path is None else store.path.parent
-        self.apps = Apps(loop, home, app)
+        self.apps = Apps(loop, home, app, self.commits)
         self.mailbox = Mailbox(app, self.commits, self._number_of)
         self.flow = Flow(self.commits, self.timers)
         branches.install(loop)
@@ -251,7 +256,7 @@ class Core:
         try:
             run = self._make_run(self, journal, None, False)
         except Exception as exc:
-            self._fail_entering(journal, exc)
+            self.fail_entering(journal, exc)
             return
         journal.status = RunStatus.RUNNING.value
         journal.wake = None
@@ -285,6 +290,7 @@ class Core:
             return
         events = self.store.events(journal.n)
         memo = read_memo(events)
+        memo.forget_deleted(self._is_there)
         if by == "recovery" and memo.idle_recoveries >= RECOVERIES:
             self.end(journal, given_up(journal, memo))
             return
@@ -312,6 +318,11 @@ class Core:
         journal.spent = journal.attempt - 1 - history.body_retries(events)
         journal.update()
         self.admit(run)
+
+    def _is_there(self, run_id: str) -> bool:
+        """Whether there is such a run."""
+        is_known = run_id in self.live or run_id in self.parked
+        return is_known or self.store.run(run_id) is not None
 
     def enter_soon(self, journal: Journal, by: str | None) -> None:
         """Enter a run again once the present batch is committed.
@@ -343,7 +354,7 @@ class Core:
         if self.parked.get(journal.id) is not journal or self.is_closing:
             return
         del self.parked[journal.id]
-        self._cancel_open(journal, "its parent failed", ("invoke",))
+        self.cancel_open(journal, "its parent failed", ("invoke",))
         self.end(journal, timed_out(journal))
 
     def _enter_parked(self, journal: Journal, by: str | None) -> None:
@@ -353,9 +364,9 @@ class Core:
         try:
             self.enter(journal, by)
         except Exception as exc:
-            self._fail_entering(journal, exc)
+            self.fail_entering(journal, exc)
 
-    def _fail_entering(self, journal: Journal, exc: Exception) -> None:
+    def fail_entering(self, journal: Journal, exc: Exception) -> None:
         """A life cannot begin: nobody is left to raise it to, but some may wait."""
         say(
             f"nbflow: run {journal.id} could not be entered: "
@@ -370,12 +381,18 @@ class Core:
     ) -> None:
         """Record the end of a live run, for its parent too, and tell who waits."""
         self.live.pop(journal.id, None)
+        canceled = set[str]()
         for child in list(children.values()):
             ends = not child.is_detached or ending.status is RunStatus.CANCELED
             if ends and not child.is_abandoned:
                 self.cancel_child(child, f"its parent {ending.status}")
+                canceled.add(child.run_id)
+        # Those of former lives, which this one has not come to yet, end with it, too.
         if ending.status is RunStatus.CANCELED:
-            self._cancel_open(journal, "its parent was canceled", ("start",))
+            both = ("invoke", "start")
+            self.cancel_open(journal, "its parent was canceled", both, canceled)
+        elif ending.status is RunStatus.FAILED:
+            self.cancel_open(journal, "its parent failed", ("invoke",), canceled)
         self.end(journal, ending)
         if not self.live:
             self.commits.after(self._rest)
@@ -419,19 +436,21 @@ class Core:
             return True
         if run_id in self.commits.ended:
             return False
-        journal = self.parked.pop(run_id, None)
-        if journal is None:
+        journal = self.parked.pop(run_id, None) or self.undefined.get(run_id)
+        if journal is None or journal.status not in UNFINISHED_RUN:
             row = self.store.run(run_id)
             if row is None:
                 raise RunNotFound(
-                    f"there is no run {run_id!r} in app {self.app!r}: look it up with "
-                    "`nbflow runs`",
+                    f"there is no run {run_id!r} in app {self.app!r}: "
+                    "client.runs.list() shows those there are",
                     run_id=run_id,
                 )
             if row.status not in UNFINISHED_RUN:
+                self.undefined.pop(run_id, None)
                 return False
             journal = load_journal(self.commits, row)
-        self._cancel_open(journal, "its parent was canceled", ("invoke", "start"))
+        self.undefined.pop(run_id, None)
+        self.cancel_open(journal, "its parent was canceled", ("invoke", "start"))
         self.end(journal, Ending(RunStatus.CANCELED, reason=reason, by=by))
         return True
 
@@ -442,14 +461,20 @@ class Core:
         else:
             self.apps.cancel(child.app, child.run_id, reason)
 
-    def _cancel_open(
-        self, journal: Journal, reason: str, kinds: tuple[str, ...]
+    def cancel_open(
+        self,
+        journal: Journal,
+        reason: str,
+        kinds: tuple[str, ...],
+        canceled: Container[str] = (),
     ) -> None:
-        """Cancel the children that former lives of a run have left."""
+        """Cancel children that former lives have left, the `canceled` ones apart."""
         for run_id in history.open_children(self.store, journal.n, kinds):
-            self.cancel_run(run_id, reason, "parent")
+            if run_id not in canceled:
+                self.cancel_run(run_id, reason, "parent")
         for app, run_id in history.open_elsewhere(self.store, journal.n, kinds):
-            self.apps.cancel(app, run_id, reason)
+            if run_id not in canceled:
+                self.apps.cancel(app, run_id, reason)
 
     def _start_failure_workflow(self, journal: Journal, ending: Ending) -> None:
         spec = journal.spec

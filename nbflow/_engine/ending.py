@@ -21,6 +21,7 @@ class Ending:
         exception: the exception itself, in the process that saw it.
         reason: why it was canceled or skipped.
         by: who canceled it.
+        is_undefined: whether it failed because its workflow is not defined any more.
     """
 
     status: RunStatus
@@ -30,6 +31,7 @@ class Ending:
     exception: BaseException | None = None
     reason: str | None = None
     by: str | None = None
+    is_undefined: bool = False
 
 
 def stored_error(error: object) -> dict[str, Any]:
@@ -50,7 +52,12 @@ def read_ending(
     fields = from_json(event.data if event is not None else None)
     status = RunStatus(row.status)
     if status is not RunStatus.COMPLETED:
-        return Ending(status, error=fields.get("error"), reason=row.reason)
+        return Ending(
+            status,
+            error=fields.get("error"),
+            reason=row.reason,
+            is_undefined=bool(fields.get("_undefined")),
+        )
     key = "_blob" if "_blob" in fields else "_value"
     member = to_json({key: fields[key]})[1:-1] if fields.get(key) is not None else None
     value = load_value(fields, store.get_blob, classes)

@@ -6,15 +6,13 @@ has already gone wrong.
 
 import asyncio
 import json
-import os
-import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from math import isfinite
 from typing import Any
 
+from nbflow._frames import hidden_paths
 from nbflow._rebuild import plain_attributes
 from nbflow.errors import MESSAGE_LIMIT, _Interrupt
 
@@ -28,7 +26,6 @@ _ATTRIBUTES_LIMIT = 2 * 1024
 # megabytes is cut before, too, and then loses its end, where half a secret may be.
 _MASKED_LIMIT = 64 * 1024
 _DOUBTFUL_END = 1024
-_MACHINERY = ("nbflow", "anyio", "asyncio", "concurrent", "IPython", "ipykernel")
 
 Redact = Callable[[str], str]
 
@@ -112,7 +109,7 @@ def _format(error: BaseException) -> str:
     shown = traceback.TracebackException.from_exception(
         error, lookup_lines=False, max_group_width=_GROUP_LIMIT, max_group_depth=4
     )
-    _trim(shown, _hidden_paths(), _CHAIN_LIMIT)
+    _trim(shown, hidden_paths(), _CHAIN_LIMIT)
     return "".join(shown.format())
 
 
@@ -151,15 +148,6 @@ def _visible(frames: list[traceback.FrameSummary]) -> int:
     """How many frames Python would print; it folds repetitions of a line after 3."""
     runs = groupby(frames, key=lambda one: (one.filename, one.lineno, one.name))
     return sum(min(len(list(run)), 3) for _, run in runs)
-
-
-def _hidden_paths() -> tuple[str, ...]:
-    """Beginnings of file names whose frames say nothing to the user."""
-    hidden = [threading.__file__]
-    for name in _MACHINERY:
-        folders = getattr(sys.modules.get(name), "__path__", ())
-        hidden += [os.path.join(folder, "") for folder in folders]
-    return tuple(hidden)
 
 
 def _shorten(text: str) -> str:

@@ -25,8 +25,8 @@ from nbflow._engine.core import Core
 from nbflow._engine.creation import check_headers, new_journal, store_input
 from nbflow._engine.ending import read_ending
 from nbflow._engine.history import annotated_classes
-from nbflow._engine.recovery import recover
-from nbflow._engine.resuming import find_existing, find_row
+from nbflow._engine.recovery import left, recover
+from nbflow._engine.resuming import find_existing, find_row, take_up_defined
 from nbflow._engine.run import LiveRun
 from nbflow._engine.tickets import Ticket
 from nbflow._engine.watch import Watch
@@ -61,6 +61,7 @@ class Host:
         find_spec: finds a workflow of the app by name.
         known_specs: lists them.
         recovers: whether unfinished runs of a former engine are taken up at start.
+        is_fixed: whether no further workflows will be defined.
         stubs: functions to call in the place of steps' own, by label or id (tests).
     """
 
@@ -76,6 +77,7 @@ class Host:
         known_specs: Callable[[], list[WorkflowSpec]],
         *,
         recovers: bool,
+        is_fixed: bool = False,
         stubs: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         self.key = key
@@ -91,6 +93,7 @@ class Host:
         self._release = release
         self._mark = mark
         self._recovers = recovers
+        self._is_fixed = is_fixed
         self._stubs = stubs
         self._calls: deque[Callable[[], None]] = deque()
         self._is_armed = False
@@ -284,6 +287,7 @@ class Host:
                 self.find_spec,
                 self.known_specs,
                 LiveRun,
+                is_fixed=self._is_fixed,
             )
         except BaseException as exc:
             self._started.set_exception(exc)
@@ -313,6 +317,9 @@ class Host:
         try:
             if self._recovers:
                 recover(self.core, self.store.unfinished(), "recovery")
+            elif not self._is_fixed:
+                left(self.core, self.store.unfinished())  # its cell may be run later
+            self.core.apps.send_noted()
             commands.publish_catalogue(self.core)
         except Exception as exc:
             self.core.stop(exc)
@@ -334,6 +341,8 @@ class Host:
             return
         if self.store.path is not None:
             commands.apply_inbox(self.core, self.store.path)
+        if self.core.undefined and not self._is_fixed:
+            take_up_defined(self.core)
         self.loop.call_later(_POLL, self._poll)
 
     def _keep_house(self) -> None:

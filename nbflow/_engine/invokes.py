@@ -6,41 +6,40 @@ end and the parent's outcome are one transaction, too.
 """
 
 import asyncio
-import json
 from collections.abc import Generator, Mapping
+from functools import partial
 from typing import Any, Literal
 
-from nbflow import codecs, durations, errors, names
+from nbflow import codecs, durations, names
 from nbflow._engine import failure
-from nbflow._engine.apps import OtherApp, Wait, at_home
 from nbflow._engine.calls import awaited_twice, recall
-from nbflow._engine.core import Child, Core
-from nbflow._engine.creation import new_journal, store_input
+from nbflow._engine.children import check_depth, start_child
+from nbflow._engine.core import Child
+from nbflow._engine.elsewhere import ChildElsewhere
 from nbflow._engine.ending import Ending
-from nbflow._engine.journal import Journal
+from nbflow._engine.invoked import end_fields, error_of, outcome_of
 from nbflow._engine.life import Life
-from nbflow._engine.memo import NO_FUNCTION, Partial, Recorded
-from nbflow._engine.options import NO_OPTIONS, check_invoke_options
-from nbflow._engine.resuming import find_existing, join
+from nbflow._engine.memo import (
+    NO_FUNCTION,
+    NOT_ASKED,
+    Asked,
+    Partial,
+    Recorded,
+    read_asked,
+)
+from nbflow._engine.options import check_invoke_options
+from nbflow._engine.resuming import join
 from nbflow._store.payload import load_value, to_json
-from nbflow.context import InvokeOutcome
 from nbflow.definition.spec import Target, WorkflowSpec
 from nbflow.errors import (
-    InvokeDepthExceeded,
-    InvokedRunCanceled,
-    InvokedRunFailed,
     InvokeError,
-    InvokeRateLimited,
-    InvokeTimedOut,
     NbflowError,
     NonDeterminismError,
     RunNotFound,
     StoreError,
 )
-from nbflow.model import ErrorInfo, EventType, RunStatus, step_label
-from nbflow.policy import RunOptions
+from nbflow.model import EventType, RunStatus, step_label
 
-MAX_DEPTH = 100
 Mode = Literal["invoke", "try", "start", "join"]
 
 _CALLS: Mapping[Mode, str] = {
@@ -52,12 +51,6 @@ _COMPLETED = EventType.STEP_COMPLETED.value
 _FAILED = EventType.STEP_FAILED.value
 _TIMED_OUT = EventType.STEP_TIMED_OUT.value
 _INVOKING = EventType.STEP_INVOKING.value
-_ERRORS: Mapping[str, type[InvokeError]] = {
-    "failed": InvokedRunFailed,
-    "canceled": InvokedRunCanceled,
-    "timed_out": InvokeTimedOut,
-    "skipped": InvokeRateLimited,
-}
 
 
 class StartedChild:
@@ -68,13 +61,15 @@ class StartedChild:
         run: Life,
         id: str,
         run_id: str,
+        target: Target | str,
         app: str | None = None,
-        command: str | None = None,
+        asked: Asked = NOT_ASKED,
     ) -> None:
         self._run = run
         self._id = id
+        self._target = target
         self._app = app  # another one, and what has asked it for the child
-        self._command = command
+        self._asked = asked
         self.run_id = run_id
 
     def __repr__(self) -> str:
@@ -84,7 +79,8 @@ class StartedChild:
         branch = self._run.branch_for(self._id)
         key = branch.key(f"{self._id}.result")
         call = InvokeCall(self._run, key, self.run_id, None, "join", {})
-        call.app, call.command = self._app, self._command
+        call.app, call.asked, call.result_of = self._app, self._asked, self._target
+        call.workflow = _address(self._target)[0]
         return call.__await__()
 
 
@@ -92,13 +88,14 @@ class InvokeCall:
     """An invoke that was called; awaiting it starts the child, or finds it."""
 
     __slots__ = (
+        "_due",
+        "_elsewhere",
         "_future",
         "_is_over",
         "_timer",
-        "_wait",
         "app",
+        "asked",
         "child",
-        "command",
         "input",
         "is_awaited",
         "is_item",
@@ -108,8 +105,10 @@ class InvokeCall:
         "mark",
         "mode",
         "options",
+        "result_of",
         "run",
         "target",
+        "workflow",
     )
 
     def __init__(
@@ -138,15 +137,18 @@ class InvokeCall:
         self.is_item = is_item
         self.is_awaited = False
         self.child: str | None = None
-        name, app = (target, None) if isinstance(target, str) else _address(target)
+        name, app = _address(target)
         self.app = app if app != run.core.app else None  # another one
         given = (name, input) if self.app is None else (name, input, self.app)
         self.mark = codecs.fingerprint(given, {}).mark + NO_FUNCTION
         self._future: asyncio.Future[Any] = run.loop.create_future()
         self._is_over = False
         self._timer: Any = None
-        self._wait: Wait | None = None  # for a child in another app
-        self.command: str | None = None
+        self._elsewhere: ChildElsewhere | None = None
+        self._due: int | None = None  # when its time-out is up
+        self.asked = NOT_ASKED  # by the `ctx.start` that it waits for
+        self.workflow = name
+        self.result_of = target  # a reference to it names the result's type
 
     def __await__(self) -> Generator[Any, Any, Any]:
         if self.is_awaited:
@@ -170,32 +172,37 @@ class InvokeCall:
 
     async def _execute(self, left: Partial | None) -> tuple[dict[str, Any], bool]:
         """Start or find the child, wait as the mode says, record the outcome."""
-        run, core = self.run, self.run.core
+        if left is not None and left.child is None:
+            left = None
+        # A resume puts aside that the child was asked for.
+        is_known = left is not None and not left.is_retried
+        self._due = left.until if left is not None and is_known else None
+        if self._due is None:
+            self._due = self._until()
         try:
-            if left is not None and left.child is not None:
-                self.child = left.child
-            elif self.mode == "join":
-                self.child = str(self.target)
-            elif self.app is None:
-                self._start_child()
-            else:
-                self._start_elsewhere(self.app)
+            self._find_child(left)
+            if not is_known:
+                self._note_invoking()
         except InvokeError as exc:
             return await self._refused(exc)
         assert self.child is not None
         is_detached = self.mode == "start"
-        abandon = bool(self.options.get("abandon", False)) or self.mode == "join"
-        run.children[self.child] = Child(self.child, is_detached, abandon, self.app)
+        child = Child(self.child, is_detached, self._is_abandoned, self.app)
+        self.run.children[self.child] = child
         if is_detached:
-            return await self._detached(left is None or left.child is None)
-        self._arm(left.until if left is not None else None)
+            return await self._detached()
+        return await self._wait(is_resumed=left is not None and left.is_retried)
+
+    async def _wait(self, *, is_resumed: bool) -> tuple[dict[str, Any], bool]:
+        """Wait for the child's end, and record what it comes to."""
+        assert self.child is not None
+        if self._due is not None:
+            self._timer = self.run.core.timers.call_at(self._due, self._timed_out)
         try:
-            is_retried = left is not None and left.is_retried
-            if self.app is None:
-                join(core, self.child, self._ended, is_resumed=is_retried)
+            if self._elsewhere is None:
+                join(self.run.core, self.child, self._ended, is_resumed=is_resumed)
             else:
-                is_new = left is None or left.child is None
-                self._join_elsewhere(self.app, is_new, is_retried)
+                self._elsewhere.join(self._ended, self._refuse)
         except (InvokeError, RunNotFound) as exc:
             return await self._refused(exc)
         try:
@@ -205,121 +212,71 @@ class InvokeCall:
             raise
         return outcome
 
+    @property
+    def _is_abandoned(self) -> bool:
+        """Whether the child goes on when the caller stops waiting."""
+        return bool(self.options.get("abandon", False)) or self.mode == "join"
+
+    def _find_child(self, left: Partial | None) -> None:
+        """Start the child, or take the one that a former life has started.
+
+        Raises:
+            InvokeError: it cannot be started.
+        """
+        if left is not None:
+            self.child = left.child
+        elif self.mode == "join":
+            self.child = str(self.target)
+        elif self.app is None:
+            self._start_child()
+        else:
+            check_depth(self.run.journal, self.key, self.workflow)
+            run_id = self.options.get("run_id")
+            if run_id is not None:
+                names.check_run_id(run_id)
+            self.child = run_id or self.run.core.clock.new_run_id()
+        if self.app is None:
+            return
+        assert self.child is not None
+        name, payload = self.workflow, None
+        if self.mode != "join":
+            payload = partial(_plain_payload, self.target, self.input)
+        elsewhere = self._elsewhere = ChildElsewhere(
+            self.run, self.app, self.child, self.key, name, payload, self.options
+        )
+        elsewhere.is_item = self.is_item
+        if left is not None and not left.is_retried:
+            elsewhere.asked = left.asked
+        elif left is None and self.mode == "join":
+            elsewhere.asked = self.asked
+        else:
+            elsewhere.prepare(is_new=left is None)
+
     def _start_child(self) -> None:
         run, core = self.run, self.run.core
         spec = core.specs.resolve(self.target)
-        self._check_depth()
+        check_depth(run.journal, self.key, self.workflow)
         values = self._validated(spec)
-        until = self._until()
         self.child = start_child(
             core, run.journal, self.key, spec, values, self.options
         )
-        self._note_invoking(until)
 
-    def _check_depth(self) -> None:
-        journal = self.run.journal
-        if journal.depth >= MAX_DEPTH:
-            raise InvokeDepthExceeded(
-                f"step {step_label(self.key)!r} would be run number {MAX_DEPTH + 1} "
-                f"below {journal.root_id}: invokes nest at most {MAX_DEPTH} deep. "
-                f"Look whether {self._target_name()!r} invokes itself without an end.",
-                run_id=journal.id,
-                step=step_label(self.key),
-            )
-
-    def _note_invoking(self, until: int | None) -> None:
+    def _note_invoking(self) -> None:
+        """Record which child is waited for, and what will be sent for it."""
+        asked = NOT_ASKED if self._elsewhere is None else self._elsewhere.asked
         fields = {
             "kind": self.kind,
             "child_run_id": self.child,
-            "workflow": self._target_name(),
+            "workflow": self.workflow,
             "app": self.app,
             "timeout": self.options.get("timeout") and self._timeout(),
-            "_until": until,
-            "_abandon": True if self.options.get("abandon") else None,
+            "_until": self._due,
+            "_abandon": True if self._is_abandoned else None,
+            **_stored_asked(asked),
         }
         run = self.run
         run.journal.append(_INVOKING, self.key, None, self.mark, to_json(fields))
         run.core.commits.flush_soon()
-
-    # In another app
-
-    def _start_elsewhere(self, app: str) -> None:
-        """Decide on the child's id; its engine is asked once that is recorded."""
-        core, run_id = self.run.core, self.options.get("run_id")
-        self._check_depth()
-        if run_id is not None:
-            names.check_run_id(run_id)
-        until = self._until()
-        self.child = core.clock.new_run_id() if run_id is None else run_id
-        try:
-            other = core.apps.find(app)
-            other.check(self._target_name())
-            # Refuse now what cannot be sent.
-            json.dumps(self._command(other), allow_nan=False)
-        except InvokeError:
-            raise
-        except (StoreError, TypeError, ValueError) as exc:
-            name = self._target_name()
-            raise InvokeError(f"workflow {name!r} cannot be asked: {exc}") from exc
-        self._note_invoking(until)
-
-    def _command(self, other: OtherApp) -> dict[str, Any]:
-        """What asks the other app's engine for the child."""
-        journal, given = self.run.journal, self.options
-        payload = codecs.encode(_plain_payload(self.target, self.input))
-        for part in payload.parts:
-            other.put_blob(part.digest, part.data)
-        options = child_options(given).to_stored(across_apps=True)
-        return {
-            "kind": "invoke",
-            "workflow": self._target_name(),
-            "run_id": self.child,
-            "input": codecs.parse(payload.text),
-            "headers": given.get("headers"),
-            "label": given.get("label"),
-            "options": None if options is None else codecs.parse(options),
-            "caller": {
-                "app": self.run.core.app,
-                "run_id": journal.id,
-                "step": step_label(self.key),
-                "root_run_id": journal.root_id,
-                "depth": journal.depth,
-            },
-        }
-
-    def _join_elsewhere(self, app: str, is_new: bool, is_resumed: bool) -> None:
-        """Ask for the child where it is not there yet, and wait for its end."""
-        core = self.run.core
-        assert self.child is not None
-        child = self.child
-        other = core.apps.find(app)
-
-        def ask() -> None:
-            if self._is_over or self.run.is_closed:
-                return
-            try:
-                row = other.run(child)
-                id, is_invoke = self.command, self.command is not None
-                if self.mode == "join":
-                    if row is None and id is None:
-                        raise InvokeError(f"there is no run {child!r} in app {app!r}")
-                elif row is None or (is_new and self.options.get("run_id")):
-                    id, is_invoke = other.send(self._command(other)), True
-                elif is_resumed and row.status in ("failed", "canceled"):
-                    id = other.send({"kind": "resume", "run_id": child})
-                told = (self._ended_elsewhere, self._refuse, id, is_invoke)
-                self._wait = Wait(child, *told)
-                other.join(self._wait)
-            except InvokeError as exc:
-                self._refuse(exc)
-            except Exception as exc:  # nobody else would tell the caller
-                self._refuse(InvokeError(str(exc), run_id=child))
-
-        core.commits.after(ask)
-        core.commits.flush_soon()
-
-    def _ended_elsewhere(self, ending: Ending) -> None:
-        self._ended(at_home(ending, self.run.core.commits.put_blob))
 
     def _refuse(self, error: InvokeError) -> None:
         """The other app's engine has refused to start the child."""
@@ -334,9 +291,10 @@ class InvokeCall:
     # Its end
 
     def _validated(self, spec: WorkflowSpec) -> dict[str, Any]:
-        if not self.is_item or isinstance(self.input, Mapping):
-            return spec.inputs.validate_payload(self.input)
-        return spec.inputs.validate_call((self.input,))
+        given = _plain_payload(self.target, self.input)
+        if not self.is_item or isinstance(given, Mapping):
+            return spec.inputs.validate_payload(given)
+        return spec.inputs.validate_call((given,))
 
     def _timeout(self) -> float:
         what = f"timeout of {step_label(self.key)!r}"
@@ -347,37 +305,27 @@ class InvokeCall:
             return None
         return self.run.core.clock.micros() + round(self._timeout() * 1e6)
 
-    def _arm(self, until: int | None) -> None:
-        if until is None:
-            until = self._until()
-        if until is not None:
-            self._timer = self.run.core.timers.call_at(until, self._timed_out)
-
-    async def _detached(self, is_new: bool) -> tuple[dict[str, Any], bool]:
+    async def _detached(self) -> tuple[dict[str, Any], bool]:
+        """Have the child durable in its app, and leave it to itself."""
+        run, elsewhere = self.run, self._elsewhere
         fields: dict[str, Any] = {
             "kind": "start",
             "child_run_id": self.child,
             "app": self.app,
             "_value": self.child,
         }
-        run = self.run
-        if self.app is not None and self.child is not None:
+        if elsewhere is not None:
+            await run.core.commits.committed()
             try:
-                id = await self._send_detached(self.app, self.child, is_new)
+                elsewhere.send()
+            except InvokeError as exc:
+                return await self._refused(exc)
             except StoreError as exc:
-                return await self._refused(InvokeError(str(exc)))
-            fields["_command"] = id
+                return await self._refused(InvokeError(str(exc), run_id=self.child))
+            fields.update(_stored_asked(elsewhere.asked))
         run.journal.append(_COMPLETED, self.key, None, self.mark, to_json(fields))
         await run.settle(self.key)
         return fields, True
-
-    async def _send_detached(self, app: str, child: str, is_new: bool) -> str | None:
-        """Leave the command in the other app: a child that was started is durable."""
-        await self.run.core.commits.committed()
-        other = self.run.core.apps.find(app)
-        if other.run(child) is None or (is_new and self.options.get("run_id")):
-            return other.send(self._command(other))
-        return None
 
     async def _refused(self, error: NbflowError) -> tuple[dict[str, Any], bool]:
         """The child never came to exist, or cannot be waited for."""
@@ -395,24 +343,13 @@ class InvokeCall:
         if self._is_over or self.run.is_closed:
             return
         head = {"kind": self.kind, "child_run_id": self.child}
+        assert self.child is not None
         if ending.status is RunStatus.COMPLETED:
             stored = to_json(head)[:-1] + b"," + ending.member + b"}"
             self._record(_COMPLETED, stored, head | {"value": ending.value}, True)
             return
-        word = str(ending.status)
-        fields = head | {"outcome": word, "error": ending.error}
-        if ending.error is None:
-            fields["error"] = self._end_error(ending)
+        fields = head | end_fields(self.child, ending)
         self._record(_FAILED, to_json(fields), fields, False)
-
-    def _end_error(self, ending: Ending) -> dict[str, Any]:
-        """What is recorded of a child that ended without an error of its own."""
-        because = f": {ending.reason}" if ending.reason else ""
-        return {
-            "type": _ERRORS[str(ending.status)].__name__,
-            "message": f"run {self.child} was {ending.status}{because}",
-            "run_id": self.child,
-        }
 
     def _timed_out(self) -> None:
         if self._is_over or self.run.is_closed:
@@ -446,8 +383,8 @@ class InvokeCall:
     def _stop_waiting(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._wait is not None and self.app is not None:
-            self.run.core.apps.find(self.app).leave(self._wait)
+        if self._elsewhere is not None:
+            self._elsewhere.leave()
 
     def _abandoned(self) -> None:
         """The body no longer waits."""
@@ -462,74 +399,48 @@ class InvokeCall:
 
     def _cancel_child(self, reason: str) -> None:
         child = self.run.children.pop(self.child or "", None)
-        if child is None and not self.options.get("abandon") and self.mode != "join":
+        if child is None and not self._is_abandoned:
             child = Child(self.child or "", False, False, self.app)
         if child is not None and not child.is_abandoned:
             self.run.core.cancel_child(child, reason)
 
     def _result(self, fields: dict[str, Any], is_completed: bool) -> Any:
-        run = self.run
-        if self.mode == "start":
-            if not is_completed:
-                raise self._error(fields)
-            id = step_label(self.key)
-            child = str(fields["child_run_id"])
-            return StartedChild(
-                run, id, child, fields.get("app"), fields.get("_command")
-            )
-        value = None
-        if is_completed:
-            value = fields["value"] if "value" in fields else self._load(fields)
-            value = _typed_result(self.target, value)
-        if self.mode != "try":
-            if not is_completed:
-                raise self._error(fields)
-            return value
-        word = fields.get("outcome")
-        error = fields.get("error")
-        return InvokeOutcome(
-            fields.get("child_run_id"),
-            body=value,
-            is_failed=word in ("failed", "refused"),
-            is_canceled=word == "canceled",
-            is_timed_out=word == "timed_out",
-            is_skipped=word == "skipped",
-            error=ErrorInfo.from_stored(error) if error else None,
-        )
+        run, label = self.run, step_label(self.key)
+        if self.mode == "start" and is_completed:
+            child, app = str(fields["child_run_id"]), fields.get("app")
+            asked = read_asked(fields)
+            return StartedChild(run, label, child, self.target, app, asked)
+        value, error = None, None
+        if not is_completed:
+            error = error_of(fields, label, self.workflow)
+        else:
+            try:
+                value = self._value(fields)
+            except InvokeError as exc:
+                exc.run_id, exc.step = fields.get("child_run_id"), label
+                error = exc
+        if self.mode == "try":
+            return outcome_of(fields, value, error)
+        if error is not None:
+            raise error
+        return value
 
-    def _load(self, fields: dict[str, Any]) -> Any:
-        core = self.run.core
-        target = self.target
-        if self.mode == "join":  # it names the run
-            row = core.store.run(str(target))
-            target = target if row is None else row.workflow
-        classes = core.specs.classes(target)
-        return load_value(fields, core.store.get_blob, classes)
-
-    def _error(self, fields: dict[str, Any]) -> InvokeError:
-        stored = fields.get("error") or {}
-        info = ErrorInfo.from_stored(stored)
-        word = fields.get("outcome", "failed")
-        kind = _ERRORS.get(word) or _error_type(info.type)
-        message = info.message
-        if word == "failed":
-            message = f"run {fields.get('child_run_id')} failed with {info}"
-        return kind(
-            message,
-            error=info,
-            run_id=fields.get("child_run_id"),
-            step=step_label(self.key),
-            workflow=None if self.mode == "join" else self._target_name(),
-        )
-
-    def _target_name(self) -> str:
-        return self.target if isinstance(self.target, str) else self.target.name
+    def _value(self, fields: dict[str, Any]) -> Any:
+        """The child's result, as the type that a reference names."""
+        if "value" in fields:
+            value = fields["value"]
+        else:
+            core = self.run.core
+            classes = core.specs.classes(self.workflow)
+            value = load_value(fields, core.store.get_blob, classes)
+        check = getattr(self.result_of, "result", None)
+        return value if check is None else check(value)
 
     def _conflict(self, found: Recorded) -> NonDeterminismError:
         label = step_label(self.key)
         return NonDeterminismError(
             f"step {label!r} of run {self.run.journal.id} is recorded with another "
-            f"workflow or input than {self._target_name()!r} with "
+            f"workflow or input than {self.workflow!r} with "
             f"{codecs.preview(self.input)}, which the same code now asks for: a "
             "re-entered body must call its steps with equal arguments. Take clocks, "
             "random numbers and ids from ctx.now(), ctx.random() and ctx.uuid(), or "
@@ -539,9 +450,16 @@ class InvokeCall:
         )
 
 
-def _address(target: Target) -> tuple[str, str | None]:
+def _address(target: Target | str) -> tuple[str, str | None]:
     """A workflow runs in the caller's app; a reference may name another one."""
-    return target.name, target.target_app
+    return (
+        (target, None)
+        if isinstance(target, str)
+        else (
+            target.name,
+            target.target_app,
+        )
+    )
 
 
 def _plain_payload(target: Target | str, input: Any) -> Any:
@@ -550,52 +468,10 @@ def _plain_payload(target: Target | str, input: Any) -> Any:
     return input if check is None else check(input)
 
 
-def _typed_result(target: Target | str, value: Any) -> Any:
-    """A result as the type that a reference names."""
-    check = getattr(target, "result", None)
-    return value if check is None else check(value)
-
-
-def start_child(
-    core: Core,
-    parent: Journal,
-    key: str,
-    spec: WorkflowSpec,
-    values: Mapping[str, Any],
-    options: Mapping[str, Any],
-) -> str:
-    """Create a child with the parent's next commit, or find the run of that id."""
-    run_id = options.get("run_id")
-    stored = store_input(core.commits.put_blob, values)
-    if run_id is not None:
-        names.check_run_id(run_id)
-        if find_existing(core, run_id, spec, stored) is not None:
-            return str(run_id)
-    label = options.get("label")
-    if label is not None:
-        names.check_label(label)
-    journal = new_journal(
-        core.commits,
-        core.specs,
-        spec,
-        values,
-        run_id=run_id,
-        stored_input=stored,
-        headers=options.get("headers"),
-        label=label,
-        options=child_options(options),
-        parent=parent,
-        parent_step=key,
-    )
-    core.launch(journal)
-    return journal.id
-
-
-def child_options(options: Mapping[str, Any]) -> RunOptions:
-    """Those options of an invoke that are the child's own."""
-    names = ("retries", "retry_delay", "flow_control")
-    given = {name: options[name] for name in names if name in options}
-    return RunOptions(**given) if given else NO_OPTIONS
+def _stored_asked(asked: Asked) -> dict[str, Any]:
+    """Fields of an event that say what is sent to another app."""
+    resumes = True if asked.resumes else None
+    return {"_command": asked.command, "_store": asked.store, "_resumes": resumes}
 
 
 def _no_target(key: str, target: object) -> TypeError:
@@ -604,14 +480,4 @@ def _no_target(key: str, target: object) -> TypeError:
         f"ctx.invoke({step_label(key)!r}) got {type(target).__name__} {name!r}: it "
         "takes a workflow, its name or a reference. A plain function is a step: "
         f"ctx.run({step_label(key)!r}, {name}, …)"
-    )
-
-
-def _error_type(name: str) -> type[InvokeError]:
-    """The class of a recorded refusal."""
-    kind = getattr(errors, name.rpartition(".")[2], InvokeError)
-    return (
-        kind
-        if isinstance(kind, type) and issubclass(kind, InvokeError)
-        else InvokeError
     )

@@ -201,7 +201,10 @@ class Journal:
             error = ending.error or {}
             line = f"{error.get('type')}: {error.get('message')}"
             self.preview = line.splitlines()[0][:300].encode(errors="replace")
-            data = to_json({"error": error, "duration": duration})
+            undefined = True if ending.is_undefined else None
+            data = to_json(
+                {"error": error, "duration": duration, "_undefined": undefined}
+            )
             self._end(RunStatus.FAILED, EventType.RUN_FAILED, data)
         elif ending.status is RunStatus.SKIPPED:
             self.reason = ending.reason

@@ -97,6 +97,10 @@ class Life:
         self.journal.append(EventType.STEP_FAILED.value, key, attempt, data=data)
         self.finish(Ending(RunStatus.FAILED, error=details, exception=exc))
 
+    def is_over(self) -> bool:
+        """Whether this life has ended; may be asked from any thread."""
+        return self.is_closed
+
     def finish(self, ending: Ending, raises: asyncio.Task[Any] | None = None) -> None:
         """End the run."""
         if self.is_closed:

@@ -51,6 +51,7 @@ class Mailbox:
         self._named: dict[str, dict[tuple[int, str], WaitRow]] = {}
         self._kept: dict[int, list[MessageRow]] = {}
         self._waiters: dict[tuple[int, str], Waiter] = {}
+        self._matches: dict[tuple[int, str], Mapping[str, Any]] = {}  # as looked at
         self._prepared: list[tuple[str, bytes, str | None]] = []
         self._sent: set[str] = set()  # ids that were given, not committed yet
         for wait in commits.store.waits():
@@ -67,6 +68,7 @@ class Mailbox:
         if former != row:
             if former is not None:  # edited code waits for something else
                 del self._named[former.name][place]
+                self._matches.pop(place, None)
             self._note(row)
             self._write(PUT_WAIT, row)
         self._waiters[place] = waiter
@@ -111,6 +113,7 @@ class Mailbox:
         row = waits.pop(step, None)
         if row is not None:
             del self._named[row.name][place]
+            self._matches.pop(place, None)
             self._write(DELETE_WAIT, place)
             if not waits:
                 del self._waits[run]
@@ -174,9 +177,12 @@ class Mailbox:
             commits.flush_soon()
             return [run_id]
         reached = dict[int, None]()
-        for row in list(self._named.get(name, {}).values()):
-            message = MessageRow(row.run, id, row.step, name, now, data)
-            if self._suits(message, row) and not self._is_met(row):
+        rows = list(self._named.get(name, {}).values())
+        # Read once for all that look at it; who gets it gets an object of its own.
+        seen = self._event(MessageRow(0, id, None, name, now, data)) if rows else None
+        for row in rows:
+            if self._is_match(seen, row) and not self._is_met(row):
+                message = MessageRow(row.run, id, row.step, name, now, data)
                 self._deliver(message, [row])
                 reached[row.run] = None
         commits.flush_soon()
@@ -215,8 +221,8 @@ class Mailbox:
         row = self._commits.store.run(run_id)
         if row is None:
             raise RunNotFound(
-                f"there is no run {run_id!r} in app {self._app!r}: `nbflow runs` "
-                "lists them",
+                f"there is no run {run_id!r} in app {self._app!r}: "
+                "client.runs.list() shows those there are",
                 run_id=run_id,
             )
         if row.status in TERMINAL_RUN:
@@ -264,7 +270,12 @@ class Mailbox:
     def _suits(self, message: MessageRow, row: WaitRow) -> bool:
         if message.step not in (None, row.step) or message.name != row.name:
             return False
-        return row.match is None or matches(self._event(message), self._match(row))
+        return row.match is None or self._is_match(self._event(message), row)
+
+    def _is_match(self, event: Event | None, row: WaitRow) -> bool:
+        if event is None or row.match is None:
+            return event is not None
+        return matches(event, self._match(row))
 
     def _is_met(self, row: WaitRow) -> bool:
         """Whether an event is kept for that very wait, whose run is not live."""
@@ -273,9 +284,12 @@ class Mailbox:
         return any(each.step == row.step for each in self._kept.get(row.run, ()))
 
     def _match(self, row: WaitRow) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = load_value(
-            from_json(row.match), self._commits.store.get_blob
-        )
+        place = (row.run, row.step)
+        found = self._matches.get(place)
+        if found is None:
+            stored = from_json(row.match)
+            found = load_value(stored, self._commits.store.get_blob)
+            self._matches[place] = found
         return found
 
     def _event(self, message: MessageRow) -> Event:

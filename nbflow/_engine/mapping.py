@@ -11,19 +11,21 @@ from nbflow._engine.functions import refuse_coroutine
 from nbflow._engine.invokes import InvokeCall
 from nbflow._engine.life import Life
 from nbflow._engine.steps import StepCall
+from nbflow._store.payload import to_json
 from nbflow.definition.spec import Target
 from nbflow.errors import InvalidOption, MapError
-from nbflow.model import step_label
+from nbflow.model import EventType, step_label
 
 
 class MapCall:
     """A `ctx.map` that was called; awaiting it runs the items."""
 
-    __slots__ = ("_calls", "_id", "_is_awaited", "_limit", "_raises", "_run")
+    __slots__ = ("_calls", "_id", "_is_awaited", "_key", "_limit", "_raises", "_run")
 
     def __init__(
         self,
         run: Life,
+        key: str,
         id: str,
         calls: list[StepCall | InvokeCall],
         limit: int,
@@ -31,6 +33,7 @@ class MapCall:
     ) -> None:
         self._is_awaited = False
         self._run = run
+        self._key = key
         self._id = id
         self._calls = calls
         self._limit = limit
@@ -48,6 +51,8 @@ class MapCall:
         failed: dict[int, Exception] = {}
         waiting = iter(enumerate(calls))
         workers = min(self._limit, len(calls))
+        if workers < len(calls):
+            self._tell_total()
         try:
             if workers == 1:
                 await _work(waiting, results, failed)
@@ -75,6 +80,16 @@ class MapCall:
             run_id=self._run.journal.id,
             step=self._id,
         )
+
+    def _tell_total(self) -> None:
+        """Record how many items there are, for views: not all begin at once."""
+        run, total = self._run, len(self._calls)
+        run.check_open(self._key)
+        if run.memo is not None and run.memo.totals.get(self._key) == total:
+            return  # a former life has told it
+        data = to_json({"done": 0, "total": total, "message": None})
+        run.journal.append(EventType.PROGRESS.value, self._key, data=data)
+        run.core.commits.flush_later()
 
 
 async def _work(
@@ -134,7 +149,7 @@ def start(
     item_of = id if key is None else None
     make = _maker(run, id, target, item_of, options)
     calls = [make(*pair) for pair in zip(keys, listed, strict=True)]
-    return MapCall(run, label, calls, limit, errors == "raise")
+    return MapCall(run, whole, label, calls, limit, errors == "raise")
 
 
 def _maker(

@@ -4,10 +4,10 @@ Built once from the run's events when a body is re-entered. Nothing here acts: `
 decides what a call gets, the caller does it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
@@ -66,6 +66,23 @@ class Recorded(NamedTuple):
         return self.type in OUTCOMES and not self.is_failure
 
 
+class Asked(NamedTuple):
+    """What was, or will be, sent to another app for a child.
+
+    Attributes:
+        command: its id; None where nothing needs to be sent.
+        store: identity of the store that it was meant for.
+        resumes: whether it resumes the child; else it starts it.
+    """
+
+    command: str | None = None
+    store: str | None = None
+    resumes: bool = False
+
+
+NOT_ASKED = Asked()
+
+
 @dataclass(slots=True)
 class Partial:
     """A step that had begun and has no outcome yet."""
@@ -75,6 +92,8 @@ class Partial:
     retry_at: int | None = None
     until: int | None = None
     child: str | None = None
+    is_elsewhere: bool = False  # the child is a run of another app
+    asked: Asked = NOT_ASKED
     is_retried: bool = False  # its failure was put aside by a resume
     since: int | None = None  # when it was first heard of
 
@@ -110,10 +129,12 @@ class Memo:
     doubted: set[str] = field(default_factory=set)
     idle_recoveries: int = 0  # crashes of lives at work since the last outcome
     is_backing_off: bool = False  # between two tries of the body
+    totals: dict[str, int] = field(default_factory=dict)  # of items, by a map's key
     claimed: set[int] = field(default_factory=set)
     edited: int = 0  # index of the event since which the code is another one
     revised: set[int] = field(default_factory=set)
     _called: dict[str, int] = field(default_factory=dict)  # first event of each step
+    _elsewhere: set[str] = field(default_factory=set)  # children in other apps
     _went_on: int = 0  # first event of the newest step that has an outcome
     _index: dict[tuple[str, bytes], list[Recorded]] | None = None
 
@@ -218,11 +239,27 @@ class Memo:
                 return outcome
         return None
 
+    def forget_deleted(self, is_there: Callable[[str], bool]) -> None:
+        """Let calls that a resume makes again start anew where their child is gone.
+
+        Args:
+            is_there: tells of a run of this app whether it was not deleted.
+        """
+        for partial in self.partial.values():
+            child = partial.child
+            if not partial.is_retried or child is None or child in self._elsewhere:
+                continue
+            if not is_there(child):
+                partial.child = None
+
     # Reading the events of former lives
 
     def _note(self, key: str, event: EventRow) -> None:
         """An event of a step."""
         type = event.type
+        if type == EventType.PROGRESS.value and event.attempt is None:  # a map's
+            self.totals[key] = from_json(event.data or b"{}").get("total")
+            return
         first = self._called.setdefault(key, event.idx)
         if type in OUTCOMES:
             self._settle(
@@ -249,7 +286,10 @@ class Memo:
         elif type == EventType.STEP_SUPERSEDED.value:
             self._drop(key)
         else:
-            _note_progress(self.partial.setdefault(key, Partial()), event)
+            partial = self.partial.setdefault(key, Partial())
+            _note_progress(partial, event)
+            if partial.is_elsewhere and partial.child is not None:
+                self._elsewhere.add(partial.child)
 
     def _settle(self, outcome: Recorded) -> None:
         self.outcomes[outcome.key] = outcome
@@ -364,7 +404,17 @@ def _note_progress(partial: Partial, event: EventRow) -> None:
     elif event.type == EventType.STEP_INVOKING.value:
         data = from_json(event.data or b"{}")
         partial.child = data.get("child_run_id")
+        partial.is_elsewhere = data.get("app") is not None
         partial.until = data.get("_until")
+        partial.asked = read_asked(data)
+        partial.is_retried = False  # the child was asked for since
+
+
+def read_asked(fields: Mapping[str, Any]) -> Asked:
+    """What the fields of an event say was sent to another app."""
+    return Asked(
+        fields.get("_command"), fields.get("_store"), bool(fields.get("_resumes"))
+    )
 
 
 def _family(key: str) -> str:

@@ -151,6 +151,13 @@ def check_invoke_options(options: Mapping[str, Any]) -> None:
             raise _unknown(name, _INVOKE, "an invoke", rest)
 
 
+def child_options(options: Mapping[str, Any]) -> RunOptions:
+    """Those options of an invoke that are the child's own."""
+    names = ("retries", "retry_delay", "flow_control")
+    given = {name: options[name] for name in names if name in options}
+    return RunOptions(**given) if given else NO_OPTIONS
+
+
 def _rules(options: RunOptions | StepOptions) -> RetryRules:
     retries = options.retries
     delay = options.retry_delay

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nbflow._engine import undefined
 from nbflow._engine.core import Core
 from nbflow._engine.creation import read_input, run_flow
 from nbflow._engine.history import pending_retry
@@ -18,25 +19,46 @@ log = logging.getLogger("nbflow")
 
 
 def recover(core: Core, rows: Iterable[RunRow], by: str) -> list[str]:
-    """Take up unfinished runs of an engine that is gone; the ids taken up."""
+    """Take up unfinished runs of an engine that is gone; the ids taken up.
+
+    Those whose workflow is not defined (see `undefined`) are dealt with first.
+    """
     taken = []
-    for row in rows:
-        if row.id not in core.live and row.id not in core.parked:
-            spec = core.specs.find(row.workflow)
-            if spec is None:
-                continue
-            try:
-                adopt(core, row, spec, by)
-            except Exception as exc:  # one damaged run must not stop the others
-                log.exception("run %s could not be taken up: %s", row.id, exc)
-            else:
-                taken.append(row.id)
+    core.takes_up = True
+    for row, spec in left(core, rows):
+        if row.id in core.commits.ended:
+            continue  # with one that is not defined
+        try:
+            adopt(core, row, spec, by)
+        except Exception as exc:  # one damaged run must not stop the others
+            log.exception("run %s could not be taken up: %s", row.id, exc)
+        else:
+            taken.append(row.id)
     return taken
+
+
+def left(core: Core, rows: Iterable[RunRow]) -> list[tuple[RunRow, WorkflowSpec]]:
+    """The runs that may be taken up, with what defines them; settles the others."""
+    found = []
+    for row in rows:
+        if row.id in core.live or row.id in core.parked:
+            continue
+        spec = core.specs.find(row.workflow)
+        try:
+            if spec is None:
+                undefined.settle(core, row)
+            else:
+                found.append((undefined.forget(core, row), spec))
+        except Exception as exc:
+            log.exception("run %s could not be settled: %s", row.id, exc)
+    return found
 
 
 def adopt(core: Core, row: RunRow, spec: WorkflowSpec, by: str) -> Journal:
     """Take up a run whose engine is gone."""
-    journal = load_journal(core.commits, row)
+    journal = undefined.release(core, row.id)
+    if journal is None:
+        journal = load_journal(core.commits, undefined.forget(core, row))
     journal.spec = spec
     journal.values = read_input(core.commits, row.input, spec)
     journal.flow = run_flow(spec, journal.options, journal.values)

@@ -114,7 +114,8 @@ def find_step(events: list[Any], label: str, row: RunRow) -> tuple[str, int]:
     """
     known: dict[str, None] = {}
     for event in events:
-        if event.step is not None:
+        is_maps = event.type == EventType.PROGRESS and event.attempt is None
+        if event.step is not None and not is_maps:
             if step_label(event.step) == label:
                 return event.step, event.idx
             known[step_label(event.step)] = None

@@ -6,6 +6,7 @@ from nbflow._engine.ending import Waiter, read_ending
 from nbflow._engine.history import annotated_classes
 from nbflow._engine.journal import Journal, load_journal
 from nbflow._engine.recovery import adopt, note_resumed
+from nbflow._engine.undefined import fail, hold, not_found, release
 from nbflow._store.base import RunRow
 from nbflow.definition.spec import WorkflowSpec
 from nbflow.errors import RunActive, RunFinished, RunIdConflict, RunNotFound
@@ -23,7 +24,8 @@ def find_row(core: Core, run_id: str) -> RunRow:
     row = core.store.run(run_id)
     if row is None:
         raise RunNotFound(
-            f"there is no run {run_id!r} in app {core.app!r}: `nbflow runs` lists them",
+            f"there is no run {run_id!r} in app {core.app!r}: client.runs.list() shows "
+            "those there are",
             run_id=run_id,
         )
     return row
@@ -77,7 +79,8 @@ def join(core: Core, run_id: str, waiter: Waiter, *, is_resumed: bool) -> None:
     """Call `waiter` with the end of a run, in the transaction that ends it.
 
     A run that has ended is looked up; one that failed is resumed when its caller
-    is itself a resumed one; one that nobody executes is taken up.
+    is itself a resumed one; one that nobody executes is taken up, once its workflow is
+    defined.
     """
     run = core.live.get(run_id)
     journal = run.journal if run is not None else core.parked.get(run_id)
@@ -105,7 +108,12 @@ def take_up(
         )
     failed = row.status in (RunStatus.FAILED, RunStatus.CANCELED)
     if row.status in UNFINISHED_RUN or (failed and is_resumed):
-        spec = core.specs.resolve(row.workflow)
+        spec = core.specs.find(row.workflow)
+        if spec is None and core.specs.is_fixed:
+            waiter(not_found(core, row) if failed else fail(core, row))
+            return None
+        if spec is None:
+            return hold(core, row)
         if failed:
             return resume(core, row, spec)
         return adopt(core, row, spec, "recovery")
@@ -113,6 +121,26 @@ def take_up(
     classes = annotated_classes(target.fn if target is not None else None)
     waiter(read_ending(core.store, row, classes))
     return None
+
+
+def take_up_defined(core: Core) -> None:
+    """Take up runs whose workflow has been defined since they were held for it."""
+    for run_id, held in list(core.undefined.items()):
+        spec = core.specs.find(held.workflow)
+        if spec is None:
+            continue
+        row = core.store.run(run_id)
+        if row is None or not (core.takes_up or held.waiters):
+            release(core, run_id)
+            continue
+        try:
+            if row.status in UNFINISHED_RUN:
+                adopt(core, row, spec, "recovery")
+            else:
+                resume(core, row, spec)
+        except Exception as exc:
+            core.undefined.pop(run_id, None)
+            core.fail_entering(held, exc)
 
 
 def resume(
@@ -148,7 +176,9 @@ def resume(
             run_id=row.id,
         )
     spec = spec or core.specs.resolve(row.workflow)
+    held = release(core, row.id)
     journal = load_journal(core.commits, row)
+    journal.waiters = None if held is None else held.waiters
     journal.spec = spec
     journal.values = read_input(core.commits, row.input, spec)
     journal.flow = run_flow(spec, journal.options, journal.values)

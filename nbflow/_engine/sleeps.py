@@ -37,6 +37,11 @@ class SleepCall:
         self.until: int | None = None
         if until is not None:
             self.until = deadline(until, what=f"until of sleep {step_label(key)!r}")
+        elif isinstance(duration, datetime):
+            raise InvalidDuration(
+                f"ctx.sleep({step_label(key)!r}) got the datetime {duration} as its "
+                "duration: give it as until="
+            )
         else:
             what = f"duration of sleep {step_label(key)!r}"
             self.seconds = durations.parse(duration, what=what)

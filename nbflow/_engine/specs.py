@@ -19,6 +19,7 @@ class Specs:
         find: finds a workflow by name.
         known: lists the known ones.
         commits: a definition that was hashed holds till the next commit.
+        is_fixed: whether no further ones will be defined.
     """
 
     def __init__(
@@ -27,8 +28,10 @@ class Specs:
         find: Callable[[str], WorkflowSpec | None],
         known: Callable[[], list[WorkflowSpec]],
         commits: Commits,
+        is_fixed: bool,
     ) -> None:
         self.app = app
+        self.is_fixed = is_fixed
         self.find = find
         self.known = known
         self.commits = commits

@@ -48,6 +48,7 @@ class _Job:
     fn: Callable[[], Any]
     future: "asyncio.Future[Outcome[Any]]"
     begun: "asyncio.Future[None] | None"
+    is_given_up: Callable[[], bool]
     is_taken: bool = False  # by a thread
     on_end: Callable[[], None] | None = None
 
@@ -87,10 +88,13 @@ class ThreadRunner:
         context: contextvars.Context,
         fn: Callable[[], T],
         begun: "asyncio.Future[None] | None" = None,
+        is_given_up: Callable[[], bool] | None = None,
     ) -> "asyncio.Future[Outcome[T]]":
         """Call `fn` in a thread inside `context`; on `loop`'s thread only.
 
-        `begun`, if given, is done when a thread has taken the call up.
+        `begun`, if given, is done when a thread has taken the call up. `is_given_up`,
+        if given, is asked by that thread: a call that nobody wants any more is not
+        made, though its future may be cancelled some turns of the loop later only.
 
         The future never has an exception. Cancelling it gives the call up: it is not
         made if it still waits; if it runs, it runs on, its outcome goes to `on_late`,
@@ -106,7 +110,7 @@ class ThreadRunner:
                 " open a new engine."
             )
         future: asyncio.Future[Outcome[T]] = loop.create_future()
-        job = _Job(loop, context, fn, future, begun)
+        job = _Job(loop, context, fn, future, begun, is_given_up or future.cancelled)
         with self._lock:
             if self._unfinished >= self._threads and self._threads < self._limit:
                 self._start_thread()
@@ -165,7 +169,7 @@ class ThreadRunner:
             outcome: Outcome[Any] | None = None
             job.is_taken = True  # before the look: `when_ended` has cancelled before
             # A closed runner's queue still holds calls before the end marks.
-            if not self._closed and not job.future.cancelled():
+            if not (self._closed or job.is_given_up() or job.future.cancelled()):
                 if job.begun is not None:
                     self._send(job, _set_done, job.begun)
                 outcome = _call(job)
@@ -174,7 +178,7 @@ class ThreadRunner:
             if outcome is not None:
                 self._send(job, self._deliver, job, outcome)
             else:
-                self._send(job, self._end, job)
+                self._send(job, self._give_up, job)
             # An idle thread must not keep the last call's objects alive.
             del job, outcome
 
@@ -189,6 +193,10 @@ class ThreadRunner:
             job.future.set_result(outcome)
         elif self._on_late is not None:
             self._on_late(job.fn, outcome)
+
+    def _give_up(self, job: _Job) -> None:
+        self._end(job)
+        job.future.cancel()
 
     def _end(self, job: _Job) -> None:
         self._jobs.pop(job.future, None)

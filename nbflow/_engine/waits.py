@@ -22,6 +22,8 @@ from nbflow._store.payload import load_value, to_json, value_member
 from nbflow.errors import (
     InvalidOption,
     NonDeterminismError,
+    NotSerializable,
+    PayloadTooLarge,
     RunError,
     RunFinished,
     RunNotFound,
@@ -132,12 +134,21 @@ class WaitCall:
         value = self._value(event)
         if self._future.done() or value is None:
             return False
-        payload = codecs.encode(value[0])
+        try:
+            payload = codecs.encode(value[0])
+        except (NotSerializable, PayloadTooLarge) as exc:
+            self._not_taken(event, exc)
+            return False
         member = value_member(payload, self.run.core.commits.put_blob)
         head = to_json({"kind": self.kind})[:-1]
         self._event = event
         self._settle(_COMPLETED, head + b"," + member + b"}", value[0])
         return True
+
+    def _not_taken(self, event: Event, exc: Exception) -> None:
+        what = "an answer" if event.name == ANSWER else f"event {event.name!r}"
+        message = f"{what} to {step_label(self.key)!r} was not taken: {exc}"
+        said.log(self.run, message, "warning", "engine", None, None)
 
     def check(self, answer: object) -> None:
         """Any event will do."""
@@ -220,14 +231,22 @@ class AskCall(WaitCall):
         try:
             return (self.validate(event.data),)
         except ValidationError as exc:
-            message = f"an answer to {step_label(self.key)!r} was not taken: {exc}"
-            said.log(self.run, message, "warning", "engine", None, None)
+            self._not_taken(event, exc)
             return None
 
     def check(self, answer: object) -> None:
-        """Raise InvalidOption for what is no answer."""
+        """Raise InvalidOption for what is no answer, or cannot be stored as one."""
         try:
-            self.validate(answer)
+            codecs.encode(self.validate(answer))
+        except (NotSerializable, PayloadTooLarge) as exc:
+            raise InvalidOption(
+                f"{codecs.preview(answer)} cannot be the answer to {self.question!r} "
+                f"(step {step_label(self.key)!r}): {exc}. The question stays open.",
+                option="answer",
+                value=answer,
+                run_id=self.run.journal.id,
+                step=step_label(self.key),
+            ) from None
         except ValidationError as exc:
             problems = "; ".join(each["msg"] for each in exc.errors())
             fields = {

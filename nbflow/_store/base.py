@@ -268,6 +268,9 @@ class RunQueries(Protocol):
     def command(self, command_id: str) -> bytes | None:
         """Outcome of an applied command; None when it was not applied (or pruned)."""
 
+    def commands(self, beginning: str) -> list[CommandRow]:
+        """Applied commands and the engine's own notes whose ids begin so, by id."""
+
     def flows(self) -> list[FlowRow]:
         """The keys of flow control, by name."""
 

@@ -11,38 +11,88 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nbflow._store.base import Faults
 from nbflow._store.blobs import sync_folder, write_synced
 from nbflow._store.failures import from_os
 from nbflow._store.paths import INBOX, check_folder, make_folder
-from nbflow.errors import StoreError
+from nbflow.errors import PayloadTooLarge, StoreError
 
 LARGEST = 64 * 1024 * 1024
+_MEMORY = 24 * 3600
 _NAME = re.compile(r"([0-9]{20}-[0-9a-f]{16})\.json")
 _last = 0
 
 
+class Taken(NamedTuple):
+    """A file that was found.
+
+    Attributes:
+        id: of the command.
+        command: what it says; None for a file that holds no command.
+        path: the file.
+        problem: why it holds none.
+    """
+
+    id: str
+    command: dict[str, Any] | None
+    path: Path
+    problem: str = ""
+
+
+def new_id() -> str:
+    """An id for a command; later ones sort behind it."""
+    return f"{_moment():020d}-{secrets.token_hex(8)}"
+
+
+def encode(command: Mapping[str, Any]) -> bytes:
+    """A command as its file holds it.
+
+    Raises:
+        PayloadTooLarge: no engine would read it.
+        TypeError, ValueError: it is not JSON.
+    """
+    data = json.dumps(command, allow_nan=False).encode()
+    if len(data) > LARGEST:
+        raise PayloadTooLarge(
+            f"a command of {_mebibytes(len(data))} is larger than the "
+            f"{_mebibytes(LARGEST)} that an engine takes: pass what is large as array "
+            "or table, which goes beside the command, or as the path of a file"
+        )
+    return data
+
+
 def put(
-    app_dir: Path, command: Mapping[str, Any], *, faults: Faults | None = None
+    app_dir: Path,
+    command: Mapping[str, Any] | bytes,
+    *,
+    id: str | None = None,
+    faults: Faults | None = None,
 ) -> str:
     """Leave a command for the engine; its id. Durable when this returns.
+
+    Args:
+        app_dir: the app's folder.
+        command: what it says, or that as `encode` has made it.
+        id: of the command: put again under one id it is applied once.
+        faults: for tests.
 
     Raises:
         NotAStore, UnsafeStore: The app's folder is missing or not this user's.
         StoreFull, StoreReadOnly, StoreError: It could not be written.
-        TypeError, ValueError: The command is not JSON.
+        PayloadTooLarge, TypeError, ValueError: as for `encode`.
     """
-    data = json.dumps(command, allow_nan=False).encode()
+    data = command if isinstance(command, bytes) else encode(command)
     folder = app_dir / INBOX
     check_folder(app_dir)
     make_folder(folder)
-    command_id = f"{_moment():020d}-{secrets.token_hex(8)}"
-    temporary = folder / f".{command_id}"
+    command_id = new_id() if id is None else id
+    # Under a name of its own: the file of a former try, cut off, is no obstacle.
+    temporary = folder / f".{command_id}-{secrets.token_hex(4)}"
     try:
         write_synced(temporary, data)
         if faults is not None:
@@ -57,13 +107,22 @@ def put(
     return command_id
 
 
-def take(
-    app_dir: Path, limit: int = 500, skip: Set[str] = frozenset()
-) -> list[tuple[str, dict[str, Any], Path]]:
-    """Waiting commands in the order they were put, at most `limit`: id, command, file.
+def holds(app_dir: Path, command_id: str) -> bool:
+    """Whether a command waits to be applied, or for its file to be removed."""
+    return os.path.lexists(app_dir / INBOX / f"{command_id}.json")
 
-    The caller removes the files, after the commit that applied them. Files named in
-    `skip` are passed over, those that are no commands are moved to `inbox/rejected`.
+
+def is_forgotten(command_id: str) -> bool:
+    """Whether a command is so old that the store need not know of it any more."""
+    return time.time() - int(command_id[:20]) / 1e9 > _MEMORY
+
+
+def take(app_dir: Path, limit: int = 500, skip: Set[str] = frozenset()) -> list[Taken]:
+    """Files that wait, in the order they were put, at most `limit`.
+
+    The caller removes or rejects them, after the commit that notes what they came to.
+    Files named in `skip` are passed over, those whose names are no command's are moved
+    to `inbox/rejected`.
     """
     folder = app_dir / INBOX
     try:
@@ -72,25 +131,39 @@ def take(
         return []
     if not names:
         return []
-    taken = []
+    taken: list[Taken] = []
     for name in sorted(names):
         if name.startswith(".") or name == "rejected" or name in skip:
             continue
         found = _NAME.fullmatch(name)
+        if found is None:
+            with suppress(OSError, StoreError):  # it stays and is passed over again
+                _reject(folder / name)
+            continue
         try:
-            command = _read(folder / name) if found else None
+            command, problem = _read(folder / name)
         except OSError:
             continue  # gone meanwhile, or not readable just now
-        if found is None or command is None:
-            _reject(folder / name)
-            continue
-        taken.append((found[1], command, folder / name))
+        taken.append(Taken(found[1], command, folder / name, problem))
         if len(taken) == limit:
             break
     return taken
 
 
-def remove(files: list[Path]) -> list[tuple[Path, OSError]]:
+def reject(files: Sequence[Path]) -> list[tuple[Path, OSError | StoreError]]:
+    """Move aside files that hold no command; those that stay, and why."""
+    left: list[tuple[Path, OSError | StoreError]] = []
+    for file in files:
+        try:
+            _reject(file)
+        except FileNotFoundError:
+            continue
+        except (OSError, StoreError) as error:
+            left.append((file, error))
+    return left
+
+
+def remove(files: Sequence[Path]) -> list[tuple[Path, OSError]]:
     """Forget commands that were applied, their ids are in the store; those that stay.
 
     For each of these, why its file cannot be removed.
@@ -104,33 +177,41 @@ def remove(files: list[Path]) -> list[tuple[Path, OSError]]:
     return left
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """What a file says; or None, and why it is no command."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         fd = os.open(path, flags)
     except OSError as error:
-        if error.errno == errno.ELOOP:  # a symbolic link
-            return None
+        if error.errno == errno.ELOOP:
+            return None, "is a symbolic link"
         raise
     try:
         found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
-            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None, "is no file"
+        if found.st_size > LARGEST:
+            size, most = _mebibytes(found.st_size), _mebibytes(LARGEST)
+            return None, f"has {size}, an engine takes at most {most}"
         data = os.read(fd, found.st_size)
     finally:
         os.close(fd)
     try:
         command = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return command if isinstance(command, dict) else None
+    except (ValueError, RecursionError) as error:
+        return None, f"is not JSON: {error}"
+    if not isinstance(command, dict):
+        return None, "is no JSON object"
+    return command, ""
 
 
 def _reject(path: Path) -> None:
-    # Where even that fails, it stays and is passed over again.
-    with suppress(OSError, StoreError):
-        make_folder(path.parent / "rejected")
-        path.rename(path.parent / "rejected" / path.name)
+    make_folder(path.parent / "rejected")
+    path.rename(path.parent / "rejected" / path.name)
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"
 
 
 def _moment() -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nbflow._store.base import (
+    CommandRow,
     EventRow,
     FlowRow,
     HeadMark,
@@ -155,6 +156,14 @@ class Queries:
         """Outcome of an applied command; None when it was not applied (or pruned)."""
         rows = self._all("SELECT outcome FROM command WHERE id = ?", (command_id,))
         return rows[0][0] if rows else None
+
+    def commands(self, beginning: str) -> list[CommandRow]:
+        """Applied commands and the engine's own notes whose ids begin so, by id."""
+        rows = self._all(
+            "SELECT id, at, outcome FROM command WHERE id >= ? AND id < ? ORDER BY id",
+            (beginning, beginning + "\U0010ffff"),
+        )
+        return list(map(CommandRow._make, rows))
 
     def counts(self) -> dict[str, int]:
         """How many runs there are of each status."""

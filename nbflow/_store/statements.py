@@ -51,6 +51,7 @@ APPEND = tuple(
 SELECT_EPOCH = "SELECT epoch FROM store"
 RAISE_EPOCH = "UPDATE store SET epoch = epoch + 1 RETURNING uid, epoch, high"
 HIGHEST_RUN = "SELECT max(n) FROM run"
+DELETE_COMMAND = "DELETE FROM command WHERE id = ?"
 OLD_COMMANDS = "DELETE FROM command WHERE at < ?"
 
 _DELETE = (

@@ -1,12 +1,15 @@
 """A workflow's input out of `-i field=value` and `--input`."""
 
 import json
+import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from nbflow.cli.failures import Usage
+from nbflow.errors import InvalidInput
 
 Schema = Mapping[str, Any]
 
@@ -51,6 +54,37 @@ def _field(text: str, schema: Schema) -> tuple[str, Any]:
         f"-i {name}={value}: the value is no JSON, and {name!r} is "
         f"{_expected(known, schema)}. Quote JSON for the shell, as in "
         f"-i '{name}={_example(known, schema)}'"
+    )
+
+
+@contextmanager
+def naming_fields(payload: Any, schema: Schema) -> Iterator[None]:
+    """Say how to type the fields that an input lacks, where it is refused.
+
+    Args:
+        payload: what `read_input` gave.
+        schema: the workflow's `input_schema`.
+
+    Raises:
+        Usage: the refusal, and the arguments to add.
+    """
+    try:
+        yield
+    except InvalidInput as error:
+        given = payload if isinstance(payload, dict) else {}
+        known = _resolve(schema, schema)
+        lacking = [name for name in known.get("required", ()) if name not in given]
+        if not lacking or not (payload is None or isinstance(payload, dict)):
+            raise
+        words = " ".join(_to_type(name, known, schema) for name in lacking)
+        raise Usage(f"{error} Add {words}") from None
+
+
+def _to_type(name: str, known: Schema, root: Schema) -> str:
+    field = known.get("properties", {}).get(name, {})
+    kind = _expected(field, root)
+    return f"-i {shlex.quote(name)}=…" + (
+        "" if kind == "of type any" else f" ({kind.removeprefix('of type ')})"
     )
 
 

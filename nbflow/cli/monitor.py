@@ -13,8 +13,9 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from nbflow.cli import failures, output, places
-from nbflow.cli.reading import newest, run_object, step_object
+from nbflow.cli.reading import run_object, step_object
 from nbflow.client import Client
+from nbflow.client.listing import newest
 from nbflow.errors import RunNotFound, StoreError
 from nbflow.model import Run, RunStatus, safe_text
 from nbflow.view import (
@@ -101,7 +102,7 @@ def snapshot(options: argparse.Namespace) -> int:
 
 def _overview(client: Client, options: argparse.Namespace) -> Overview:
     try:
-        runs = newest(client, options.limit)[0] if options.limit else []
+        runs = newest(client.runs, limit=options.limit)[0] if options.limit else []
         counts = client.runs.counts()
         return Overview(client.app, client.is_served(), counts, runs)
     except StoreError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nbflow.cli import failures
 from nbflow.client import Client, homes
-from nbflow.errors import AmbiguousRunId, RunNotFound, StoreError
+from nbflow.errors import AmbiguousRunId, RunNotFound, StoreError, WorkflowNotFound
 
 
 def home_of(options: argparse.Namespace) -> Path:
@@ -74,6 +74,22 @@ def find_run(options: argparse.Namespace, prefix: str) -> tuple[Client, str]:
 def is_served(client: Client) -> bool:
     """Whether an engine of the client's app is alive, in whatever process."""
     return client.is_served()
+
+
+def target_of(client: Client, workflow: str) -> str | None:
+    """What loads a workflow again, where it is still there: a path and its name."""
+    try:
+        target = client.workflows.get(workflow).target
+    except (WorkflowNotFound, StoreError):
+        return None
+    if target is None or not target.endswith(f"::{workflow}"):
+        return None
+    file = Path(target.removesuffix(f"::{workflow}"))
+    if not file.is_file():
+        return None
+    here = Path.cwd()
+    shown = file.relative_to(here) if file.is_relative_to(here) else file
+    return f"{shown}::{workflow}"
 
 
 def command_line(options: argparse.Namespace, *words: str) -> str:

@@ -8,27 +8,18 @@ from typing import Any
 
 from nbflow.cli import failures, output, places
 from nbflow.client import Client
+from nbflow.client.listing import newest
 from nbflow.errors import StoreError
-from nbflow.model import Run, RunStatus, Step, safe_text
+from nbflow.model import Run, RunStatus, Step
 from nbflow.view import (
-    Board,
-    Filter,
     FilterError,
-    Line,
-    Span,
-    badge,
+    error_text,
     event_line,
-    line,
     paint,
     parse_filter,
-    run_facts,
-    run_rows,
+    run_page,
     runs_table,
-    word,
 )
-
-_PAGES = 50
-_ALL = Filter()
 
 
 def runs(options: argparse.Namespace) -> int:
@@ -39,6 +30,16 @@ def runs(options: argparse.Namespace) -> int:
         wanted = parse_filter(options.filter or "")
     except FilterError as error:
         raise failures.Usage(f"--filter: {error}") from None
+    now = _now()
+    given = {
+        "status": options.status,
+        "workflow": options.workflow,
+        "label": options.label,
+        "search": options.search,
+        "since": options.since,
+    }
+    asked = wanted.arguments(now)
+    asked |= {name: value for name, value in given.items() if value is not None}
     found: list[Run] = []
     is_whole = True
     code = 0
@@ -46,7 +47,13 @@ def runs(options: argparse.Namespace) -> int:
         if not wanted.takes_app(client.app):
             continue
         try:
-            some, more = _newest(client, options, wanted)
+            some, more = newest(
+                client.runs,
+                limit=options.limit,
+                children=options.children or bool(wanted),
+                passes=lambda run: wanted.matches(run, now),
+                **asked,
+            )
         except StoreError as error:
             failures.tell(str(error))
             code = 1
@@ -67,60 +74,6 @@ def runs(options: argparse.Namespace) -> int:
     return code
 
 
-def _newest(
-    client: Client, options: argparse.Namespace, wanted: Filter
-) -> tuple[list[Run], bool]:
-    """The newest runs of an app that are asked for, and whether there are more."""
-    filters = {
-        "status": options.status,
-        "workflow": options.workflow,
-        "label": options.label,
-        "search": options.search,
-    }
-    is_filtered = bool(wanted) or any(filters.values())
-    return newest(
-        client,
-        options.limit,
-        wanted,
-        children=is_filtered or options.children,
-        since=options.since,
-        **filters,
-    )
-
-
-def newest(
-    client: Client,
-    limit: int,
-    wanted: Filter = _ALL,
-    *,
-    children: bool = False,
-    **filters: Any,
-) -> tuple[list[Run], bool]:
-    """The newest runs of an app that pass, and whether there are more.
-
-    Without `children`, runs that others have started are left out: a list of their
-    parents tells more.
-    """
-    now = _now()
-    asked = wanted.arguments(now)
-    asked |= {name: value for name, value in filters.items() if value is not None}
-    found: list[Run] = []
-    cursor: str | None = None
-    for _ in range(_PAGES):
-        page = client.runs.list(
-            **asked, limit=min(max(limit, 100), 1000), cursor=cursor
-        )
-        found += [
-            run
-            for run in page
-            if (children or not run.parent) and wanted.matches(run, now)
-        ]
-        cursor = page.cursor
-        if cursor is None or len(found) > limit:
-            break
-    return found[:limit], cursor is not None or len(found) > limit
-
-
 def show(options: argparse.Namespace) -> int:
     """Show one run: its facts, its steps, its error."""
     client, run_id = places.find_run(options, options.run)
@@ -131,26 +84,13 @@ def show(options: argparse.Namespace) -> int:
         output.write_json([made])
         return 0
     look, now = output.look_of(sys.stdout), _now()
-    board = Board(run)
-    for step in steps:
-        board.add(step)
-    head = line(
-        badge(run.status, look),
-        " ",
-        Span(run.workflow, "strong"),
-        f"  {run.run_id}  ",
-        word(run.status),
-    )
     given = output.to_json(_value(run, "input"))[:2000]
-    lines: list[Line] = [head, *run_facts(run, look, now, given)]
-    if steps:
-        width = output.size_of(sys.stdout)[0] if sys.stdout.isatty() else None
-        fold = 10**9 if options.all else 10
-        rows = run_rows(board, look, now, fold=fold, width=width)
-        lines += [line(), *(row.line for row in rows)]
+    width = output.size_of(sys.stdout)[0] if sys.stdout.isatty() else None
+    fold = 10**9 if options.all else 10
+    lines = run_page(run, steps, look, now, input=given, fold=fold, width=width)
     output.write_lines(lines)
     if run.error is not None:
-        output.write(f"\n{_error_text(run)}\n")
+        output.write(f"\n{error_text(run)}\n")
     _tell_next(options, client, run)
     return 0
 
@@ -220,22 +160,16 @@ def _value(run: Run, name: str) -> Any:
         return f"<{type(error).__name__}: {error}>"
 
 
-def _error_text(run: Run) -> str:
-    assert run.error is not None
-    error = run.error
-    step = f"in step {error.step!r}: " if error.step else ""
-    frames = f"{error.traceback.rstrip()}\n" if error.traceback else ""
-    return safe_text(f"{frames}{step}{error}", multiline=True)
-
-
 def _tell_next(options: argparse.Namespace, client: Client, run: Run) -> None:
     """What can be done with the run."""
-    if run.status in (RunStatus.FAILED, RunStatus.CANCELED):
-        command = places.command_line(options, "resume", run.run_id)
-        print(f"\ngo on: {command} TARGET", file=sys.stderr)
-    elif not run.is_ended and not places.is_served(client):
-        command = places.command_line(options, "resume", run.run_id)
-        print(f"\nnobody executes it; go on: {command} TARGET", file=sys.stderr)
+    is_served = places.is_served(client)
+    is_stopped = run.status in (RunStatus.FAILED, RunStatus.CANCELED)
+    if not is_stopped and (run.is_ended or is_served):
+        return
+    target = places.target_of(client, run.workflow) or "TARGET"
+    words = ("resume", run.run_id, *(() if is_served else (target,)))
+    head = "" if is_stopped else "nobody executes it; "
+    print(f"\n{head}go on: {places.command_line(options, *words)}", file=sys.stderr)
 
 
 def _now() -> dt.datetime:

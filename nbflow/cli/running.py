@@ -10,6 +10,7 @@ from nbflow.cli import failures, following, inputs, output, places
 from nbflow.cli.displays import Display, make_display
 from nbflow.cli.loading import load
 from nbflow.client import Client
+from nbflow.client.listing import refresh_names
 from nbflow.engine import Engine
 from nbflow.errors import (
     EngineBusy,
@@ -71,12 +72,17 @@ def run(options: argparse.Namespace) -> int:
         with _open(options, loaded, job) as engine:
             job.client = engine.client
             job.known = options.run_id
-            job.start = lambda: engine.client.workflows.invoke(
-                loaded.workflow.name,
-                input=payload,
-                run_id=options.run_id,
-                label=options.label,
-            )
+
+            def start() -> Handle:
+                with inputs.naming_fields(payload, loaded.workflow.input_schema):
+                    return engine.client.workflows.invoke(
+                        loaded.workflow.name,
+                        input=payload,
+                        run_id=options.run_id,
+                        label=options.label,
+                    )
+
+            job.start = start
             _tell_unfinished(job, engine.client, loaded.workflow.name)
             ended = _execute(job)
     return _tell_end(job, *ended)
@@ -85,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace) -> int:
     """Go on with a run, here or in the engine that serves its app."""
     client, run_id = places.find_run(options, options.run)
-    refresh = _refresh(options.refresh)
+    refresh = refresh_names(options.refresh)
     if options.plan:
         plan = _plan_resume(options, client, run_id, refresh)
         if options.json:
@@ -124,12 +130,14 @@ def rerun(options: argparse.Namespace) -> int:
     client, run_id = places.find_run(options, options.run)
 
     def start(job: _Job) -> Handle:
-        more: dict[str, Any] = {}
-        if options.fields or options.input is not None:
-            name = job.client.runs.get(run_id).workflow
-            schema = job.client.workflows.get(name).input_schema or {}
-            more["input"] = inputs.read_input(options.fields, options.input, schema)
-        return job.client.runs.rerun(run_id, from_step=options.from_step, **more)
+        from_step = options.from_step
+        if not options.fields and options.input is None:
+            return job.client.runs.rerun(run_id, from_step=from_step)
+        name = job.client.runs.get(run_id).workflow
+        schema = job.client.workflows.get(name).input_schema or {}
+        payload = inputs.read_input(options.fields, options.input, schema)
+        with inputs.naming_fields(payload, schema):
+            return job.client.runs.rerun(run_id, from_step=from_step, input=payload)
 
     return _take_up(options, client, run_id, start)
 
@@ -167,10 +175,12 @@ def _engine_for(
     if options.target is None:
         if places.is_served(client):
             return None
+        found = places.target_of(client, client.runs.get(run_id).workflow)
+        words = (options.command, options.run, found or "TARGET")
         raise failures.Usage(
             f"no engine serves app {client.app!r}, so this process has to run it: name "
             "the notebook or module of its workflow, as in "
-            f"`{places.command_line(options, options.command, options.run, 'TARGET')}`"
+            f"`{places.command_line(options, *words)}`"
         )
     loaded = _load_for(client, run_id, options.target, job.display)
     _tell_other_app(loaded, client, job)
@@ -233,7 +243,9 @@ def _tell_end(job: _Job, run_id: str, outcome: following.Outcome | None) -> int:
     show = places.command_line(job.options, "show", run_id)
     is_quiet = job.options.json
     if outcome is None:
-        failures.tell(f"run {run_id} goes on in its own process: {show}")
+        is_served = places.is_served(job.client)
+        where = "goes on in its own process" if is_served else "waits to be served"
+        failures.tell(f"run {run_id} {where}: {show}")
         return 1
     error = outcome.error
     if error is None:
@@ -345,13 +357,6 @@ def _tell_other_app(loaded: Any, client: Client, job: _Job) -> None:
             f"nbflow: the run is of app {client.app!r} and goes on with the code of "
             f"{job.options.target}, whose own runs are in app {own!r}"
         )
-
-
-def _refresh(given: list[str]) -> list[str] | str | None:
-    names = [name.strip() for text in given for name in text.split(",") if name.strip()]
-    if "stale" in names and len(names) > 1:
-        raise failures.Usage("--refresh takes step names or the word stale, not both")
-    return "stale" if names == ["stale"] else names or None
 
 
 def _print_plan(options: argparse.Namespace) -> int:

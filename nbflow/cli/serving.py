@@ -4,11 +4,13 @@ import argparse
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from nbflow.cli import failures, following, output, places
 from nbflow.cli.displays import Display, Lines
 from nbflow.cli.loading import load
+from nbflow.client import Client
 from nbflow.definition.apps import app_name
 from nbflow.engine import Engine
 from nbflow.errors import StoreError
@@ -126,18 +128,28 @@ def invoke(options: argparse.Namespace) -> int:
     payload = inputs.read_input(options.fields, options.input, spec.input_schema or {})
 
     def start() -> Any:
-        return client.workflows.invoke(
-            name, input=payload, run_id=options.run_id, label=options.label
-        )
+        with inputs.naming_fields(payload, spec.input_schema or {}):
+            return client.workflows.invoke(
+                name, input=payload, run_id=options.run_id, label=options.label
+            )
 
     if options.detach:
         output.write(f"{start().run_id}\n")
         return 0
     if not places.is_served(client):
-        target = f"{client.app}.ipynb"
         print(
             f"nbflow: nobody serves app {client.app!r} now: the run waits for "
-            f"`nbflow serve {target}` or its kernel; Ctrl-C leaves it waiting",
+            f"`{_serve_command(options, client, name)}` or its kernel; Ctrl-C leaves "
+            "it waiting",
             file=sys.stderr,
         )
     return running.follow_there(options, client, start, options.run_id)
+
+
+def _serve_command(options: argparse.Namespace, client: Client, name: str) -> str:
+    """The command that serves a workflow's app."""
+    target = places.target_of(client, name)
+    file = f"{client.app}.ipynb" if target is None else target.removesuffix(f"::{name}")
+    is_own = app_name(Path(file).stem) == client.app
+    words = ("serve", file, *(() if is_own else ("--app", client.app)))
+    return places.command_line(options, *words)

@@ -1,5 +1,6 @@
 """`Client`: reads the store of an app and acts on its runs, from any process."""
 
+import datetime as dt
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -15,6 +16,7 @@ from nbflow.client.handle import RunHandle
 from nbflow.client.runs import Runs
 from nbflow.client.workflows import Workflows
 from nbflow.definition.apps import default_app
+from nbflow.model import from_micros
 
 
 class Client:
@@ -74,6 +76,22 @@ class Client:
     def is_served(self) -> bool:
         """Whether an engine of the app is alive, in whatever process."""
         return self._access.is_served()
+
+    def stamp(self) -> tuple[str, int] | None:
+        """A value that differs whenever something of the app was committed since.
+
+        Cheap: made to be asked a few times a second by what shows the app. None as
+        long as there is no store.
+
+        Raises:
+            StoreError: a store is there and cannot be read.
+        """
+        reader = self._access.reader()
+        return None if reader is None else (reader.uid, reader.stamp())
+
+    def now(self) -> dt.datetime:
+        """The time as the app's engine has it, to tell how long ago something was."""
+        return from_micros(self._access.micros())
 
     @cached_property
     def flow_control(self) -> FlowControls:

@@ -47,7 +47,7 @@ class RunHandle(Generic[T]):
         ticket: what that engine gave for it.
         workflow: the workflow's name, where it is known.
         access: the app, where there is no `host`.
-        is_recorded: False when a kept command is still to start the run.
+        command: id of a kept command that is still to start the run.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class RunHandle(Generic[T]):
         ticket: Ticket | None = None,
         workflow: str | None = None,
         access: Access | None = None,
-        is_recorded: bool = True,
+        command: str | None = None,
     ) -> None:
         if access is None:
             assert host is not None
@@ -66,7 +66,7 @@ class RunHandle(Generic[T]):
         self.run_id = run_id
         self._workflow = workflow
         self._access = access
-        self._watch = Watch(access, run_id, ticket, host, is_recorded)
+        self._watch = Watch(access, run_id, ticket, host, command)
 
     def __repr__(self) -> str:
         name = f" of {self._workflow!r}" if self._workflow else ""
@@ -282,18 +282,18 @@ class RunHandle(Generic[T]):
             given["input"] = input
         if step_input is not None:
             given["step_input"] = step_input
-        run_id, is_recorded = operations.rerun(self._access, self.run_id, given)
+        run_id, command = operations.rerun(self._access, self.run_id, given)
         return RunHandle(
             run_id,
             access=self._access,
             workflow=self._workflow,
-            is_recorded=is_recorded,
+            command=command,
         )
 
-    def events(self, offset: str = START) -> EventList:
+    def events(self, offset: str = START, tail: int | None = None) -> EventList:
         """The events that are there, after `offset`; see `client.runs.events`."""
         self._raise_refusal()
-        return read_events(self._access, self.run_id, offset)
+        return read_events(self._access, self.run_id, offset, tail)
 
     def stream(
         self, offset: str = START, tail: int | None = None, live: bool = True
@@ -303,6 +303,13 @@ class RunHandle(Generic[T]):
         return Stream(self._access, self.run_id, offset, tail, live)
 
     # Inside
+
+    def _confirm(self) -> None:
+        """Wait until the run's record is committed; raise why it was refused."""
+        self._access.settle()
+        ticket = self._watch.ticket
+        if ticket is not None and ticket.ending is None and ticket.error is not None:
+            raise ticket.error
 
     def _is_pending(self) -> bool:
         """Whether the run's record is on its way into the store."""
@@ -317,6 +324,7 @@ class RunHandle(Generic[T]):
         error = None if ticket is None or ticket.ending is not None else ticket.error
         if error is not None and self._access.look_up(self.run_id) is None:
             raise error
+        self._watch.check_command()
 
     def _name(self) -> str | None:
         if self._workflow is None:

@@ -27,20 +27,43 @@ def send(access: Access, commands: Sequence[Mapping[str, Any]]) -> list[Any] | N
 
     Raises:
         NbflowError: of the kind with which the engine refused one.
+        PayloadTooLarge: one is larger than an engine takes; none was sent.
     """
+    return send_or_keep(access, commands)[0]
+
+
+def send_or_keep(
+    access: Access, commands: Sequence[Mapping[str, Any]]
+) -> tuple[list[Any] | None, list[str]]:
+    """As `send`; the commands' ids too, for who wants to know what becomes of them."""
     assert access.folder is not None
     if not commands:
-        return []
+        return [], []
     is_served = access.holder() is not None
     if is_served:
         access.refuse_loop("a command to an engine in another process")
-    ids = [inbox.put(access.folder, dict(command)) for command in commands]
+    # All of them are encoded before the first is sent.
+    files = [inbox.encode(command) for command in commands]
+    ids = [inbox.put(access.folder, file) for file in files]
     if is_served:
         outcomes = _outcomes(access, ids)
         if outcomes is not None:
-            return [_result(outcome) for outcome in outcomes]
+            return [_result(outcome) for outcome in outcomes], ids
     warn(f"no engine serves app {access.app!r}: recorded, takes effect when one starts")
-    return None
+    return None, ids
+
+
+def is_applied(access: Access, id: str) -> bool:
+    """Whether an engine has come and carried out a command that was kept.
+
+    Raises:
+        NbflowError: of the kind with which it was refused.
+    """
+    reader = access.reader()
+    outcome = None if reader is None else reader.command(id)
+    if outcome is not None:
+        _result(outcome)
+    return outcome is not None
 
 
 def stored_value(access: Access, value: object) -> Any:
@@ -95,4 +118,7 @@ def _result(outcome: bytes) -> Any:
     kind = getattr(errors, str(error.get("type")), StoreError)
     if not (isinstance(kind, type) and issubclass(kind, NbflowError)):
         kind = StoreError
-    raise kind(str(error.get("message")))
+    message = str(error.get("message"))
+    if kind is errors.InvalidInput:
+        raise errors.InvalidInput(message, problems=error.get("problems"))
+    raise kind(message)

@@ -2,13 +2,32 @@
 
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).parents[1]) + "/"
+_listener: ContextVar[Callable[[str], None] | None]
+_listener = ContextVar("nbflow_listener", default=None)
+
+
+@contextmanager
+def told_to(listener: Callable[[str], None]) -> Iterator[None]:
+    """Inside, what would be a warning goes to `listener`, which has a place for it."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 def warn(message: str) -> None:
     """Issue a UserWarning that points at the caller outside of nbflow."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(message)
+        return
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back

@@ -6,6 +6,7 @@ none alive the command is kept. `Runs` and `RunHandle` are the faces.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,12 +14,13 @@ from nbflow import durations
 from nbflow._engine import commands, reruns
 from nbflow._engine.flow import read_queues
 from nbflow._engine.sleeps import deadline
+from nbflow._engine.undefined import reason
 from nbflow._store import lock, paths
 from nbflow._store.base import OneOrMore, RunRow
 from nbflow.client import inbox, plans
 from nbflow.client.access import Access, is_ended
 from nbflow.client.fold import StepState, body_retry, fold_steps, select
-from nbflow.client.reasons import waiting_lines
+from nbflow.client.reasons import NOBODY, waiting_lines
 from nbflow.client.records import (
     Numbers,
     event_record,
@@ -28,7 +30,13 @@ from nbflow.client.records import (
     verify_run,
 )
 from nbflow.client.steps import StepList, caller_of
-from nbflow.errors import AmbiguousRunId, InvalidOption, RunActive, RunFinished
+from nbflow.errors import (
+    AmbiguousRunId,
+    InvalidOption,
+    RunActive,
+    RunFinished,
+    StoreError,
+)
 from nbflow.model import (
     TERMINAL_RUN,
     UNFINISHED_RUN,
@@ -50,6 +58,7 @@ PAGE = 1_000
 _LOOK_BACK = 5_000
 """Events of a live run that are read to say what it waits for."""
 _CHUNK = 200
+_SHOWN = 20  # children that are waited for
 
 
 # Reading
@@ -179,10 +188,41 @@ def _waiting(access: Access, row: RunRow) -> list[str]:
     steps = fold_steps(events).values()
     lines = waiting_lines(row, steps, body_retry(events), access.micros())
     lines += _turns(access, row)
+    lines += _children(access, steps)
     lines += _unserved(access, steps)
-    if not access.executes(row):
-        lines.insert(0, "nobody executes it: its engine is gone")
-    return lines
+    idle = _idle(access, row)
+    return lines if idle is None else [idle, *lines]
+
+
+def _idle(access: Access, row: RunRow) -> str | None:
+    """Why nobody executes an unfinished run, if nobody does."""
+    if is_ended(row):
+        return None
+    host = access.host()
+    if host is None:
+        return row.reason if access.holder() is not None else NOBODY
+    if host.executes(row.id):
+        return None
+    is_defined = host.find_spec(row.workflow) is not None
+    return NOBODY if is_defined else reason(row.workflow)
+
+
+def _children(access: Access, steps: Iterable[StepState]) -> list[str]:
+    """Children that the run waits for, and that nobody executes though they might."""
+    lines = []
+    for state in steps:
+        if state.status is not StepStatus.INVOKING or state.child is None:
+            continue
+        its, home = access, access.home
+        if state.app is not None and home is not None:
+            its = Access(home, state.app)
+        with suppress(StoreError):  # what cannot be read just now is not told
+            reader = its.reader()
+            row = None if reader is None else reader.run(state.child)
+            idle = None if row is None or not its.is_served() else _idle(its, row)
+            if idle is not None:
+                lines.append(f"child {state.child}: {idle} (step {state.label!r})")
+    return lines[:_SHOWN]
 
 
 def moment(access: Access, value: object, what: str) -> int:
@@ -374,7 +414,9 @@ def resume(access: Access, run_id: str, refresh: str | Iterable[str] | None) -> 
 # Rerun
 
 
-def rerun(access: Access, run_id: str, given: Mapping[str, Any]) -> tuple[str, bool]:
+def rerun(
+    access: Access, run_id: str, given: Mapping[str, Any]
+) -> tuple[str, str | None]:
     """Start a new run of an old one's workflow.
 
     Args:
@@ -383,7 +425,7 @@ def rerun(access: Access, run_id: str, given: Mapping[str, Any]) -> tuple[str, b
         given: `from_step`, `input` and `step_input`, as far as they were given.
 
     Returns:
-        The new run's id, and whether it is recorded already.
+        The new run's id, and that of the command that is kept for it, if it is.
 
     Raises:
         StepNotFound: the run has no step `from_step`.
@@ -401,10 +443,11 @@ def rerun(access: Access, run_id: str, given: Mapping[str, Any]) -> tuple[str, b
         store = host.store
         for key, value in values.items():
             command[key] = inbox.stored_tree(value, store.put_blob)
-        return str(host.call(reruns.rerun, host.core, command)), True
+        return str(host.call(reruns.rerun, host.core, command)), None
     for key, value in values.items():
         command[key] = inbox.stored_value(access, value)
-    return new_id, inbox.send(access, [command]) is not None
+    outcomes, ids = inbox.send_or_keep(access, [command])
+    return new_id, ids[0] if outcomes is None else None
 
 
 def _check_rerun(access: Access, row: RunRow, given: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from nbflow._store.base import RunRow
 from nbflow.client.fold import StepState
 from nbflow.model import TERMINAL_RUN, RunStatus, StepKind, StepStatus, from_micros
 
+NOBODY = "nobody executes it: its engine is gone"
 _SHOWN = 20
 _DAY = 24 * 3600 * 1_000_000
 

@@ -113,9 +113,14 @@ class Source:
         return chain
 
 
-def read_events(access: Access, run_id: str, offset: str = START) -> EventList:
+def read_events(
+    access: Access, run_id: str, offset: str = START, tail: int | None = None
+) -> EventList:
     """The whole rest of a run's events; see `Runs.events`."""
+    _check_tail(tail, offset)
     source = Source(access, run_id, offset)
+    if tail is not None:
+        source.keep_tail(tail)
     rows = source.read()
     if rows:
         ended = rows[-1].type in _ENDS

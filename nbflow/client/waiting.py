@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import anyio
@@ -17,7 +17,9 @@ import anyio
 from nbflow._engine.ending import Ending, read_ending
 from nbflow._engine.host import Host
 from nbflow._engine.tickets import Ticket
+from nbflow._engine.undefined import reason
 from nbflow._store.base import RunRow
+from nbflow.client import inbox
 from nbflow.client.access import Access, is_ended
 from nbflow.client.notices import warn
 from nbflow.errors import (
@@ -45,7 +47,7 @@ class Watch:
         run_id: the run.
         ticket: what this process's engine gave for it.
         host: that engine.
-        is_recorded: False for a run that a kept command is to start.
+        command: id of a kept command that is to start the run.
     """
 
     __slots__ = (
@@ -53,7 +55,7 @@ class Watch:
         "_is_told",
         "_unexecuted",
         "access",
-        "is_recorded",
+        "command",
         "run_id",
         "ticket",
     )
@@ -64,18 +66,41 @@ class Watch:
         run_id: str,
         ticket: Ticket | None = None,
         host: Host | None = None,
-        is_recorded: bool = True,
+        command: str | None = None,
     ) -> None:
         self.access = access
         self.run_id = run_id
         self.ticket = ticket
-        self.is_recorded = is_recorded
+        self.command = command
         self._host = host
         self._unexecuted = 0
         self._is_told = False
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the run is in the store, as far as is known."""
+        return self.command is None
+
+    def check_command(self) -> None:
+        """Note what has become of the command that was kept for the run.
+
+        Raises:
+            NbflowError: the engine has refused it: there is no such run.
+        """
+        if self.command is not None and inbox.is_applied(self.access, self.command):
+            self.command = None
+
     def wait(self, timeout: float | None) -> Ending | None:
         """Block until the run has ended; None when `timeout` seconds have passed."""
+        with around_wait(self):
+            return self._wait(timeout)
+
+    async def wait_async(self) -> Ending:
+        """Wait on asyncio or trio without blocking the loop."""
+        with around_wait(self):
+            return await self._wait_async()
+
+    def _wait(self, timeout: float | None) -> Ending | None:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             state = self.look()
@@ -90,8 +115,7 @@ class Watch:
                 with suppress(TimeoutError):
                     state.result(min(left, _SLICE))
 
-    async def wait_async(self) -> Ending:
-        """Wait on asyncio or trio without blocking the loop."""
+    async def _wait_async(self) -> Ending:
         while True:
             state = self.look()
             if isinstance(state, Ending):
@@ -171,7 +195,9 @@ class Watch:
             return self.access.find_row(self.run_id)
         row = self.access.look_up(self.run_id)
         if row is not None:
-            self.is_recorded = True
+            self.command = None
+        else:
+            self.check_command()
         return row
 
     def _read(self, row: RunRow) -> Ending:
@@ -212,8 +238,14 @@ class Watch:
         if self._is_told:
             return
         self._is_told = True
-        app = self.access.app
-        if self.access.is_served():
+        app, host = self.access.app, self.access.host()
+        row = self._row() if host is not None else None
+        if host is not None and row and host.find_spec(row.workflow) is None:
+            warn(
+                f"run {self.run_id} of app {app!r} {reason(row.workflow)}: define it, "
+                f"then client.runs.resume({self.run_id!r}) goes on. Still waiting."
+            )
+        elif self.access.is_served():
             warn(
                 f"run {self.run_id} of app {app!r} is unfinished and nobody executes "
                 f"it: client.runs.resume({self.run_id!r}) goes on with it. Still "
@@ -224,6 +256,11 @@ class Watch:
                 f"no engine serves app {app!r}, so run {self.run_id} does not go on: "
                 "start one (nbflow.Engine, nbflow serve). Still waiting."
             )
+
+
+around_wait: Callable[[Watch], AbstractContextManager[object]] = nullcontext
+"""What every wait for a run happens in. A notebook puts in its place what cancels the
+run when its cell is interrupted."""
 
 
 async def _done(future: "Future[None]") -> None:

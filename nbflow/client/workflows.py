@@ -34,7 +34,12 @@ class WaitResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WorkflowInfo:
-    """A workflow as the app's catalogue has it."""
+    """A workflow as the app's catalogue has it.
+
+    Attributes:
+        target: the file or notebook it was defined in and its name, as commands take
+            it; None where that is not known.
+    """
 
     name: str
     app: str
@@ -42,6 +47,7 @@ class WorkflowInfo:
     input_schema: dict[str, Any] | None = field(default=None, hash=False, repr=False)
     output_schema: dict[str, Any] | None = field(default=None, hash=False, repr=False)
     source: str | None = field(default=None, repr=False)
+    target: str | None = None
     updated_at: datetime | None = None
 
 
@@ -184,8 +190,13 @@ class Workflows:
         retries: int | None = None,
         retry_delay: RetryDelay | None = None,
         timeout: Any = None,
+        flow_control: FlowControl | None = None,
+        delay: Any = None,
+        not_before: datetime | None = None,
     ) -> Handles:
         """Start a run for each input, all of them in one commit.
+
+        The options are those of `invoke`, the same for all.
 
         Raises:
             WorkflowNotFound, InvalidInput, InvalidOption: as `invoke`; no run is
@@ -199,7 +210,12 @@ class Workflows:
                 value=inputs,
             )
         label = None if label is None else names.check_label(label)
-        common = _Common(headers, label, _options(retries, retry_delay, timeout), None)
+        common = _Common(
+            headers,
+            label,
+            _options(retries, retry_delay, timeout, flow_control),
+            self._wake(delay, not_before),
+        )
         host = self._access.host()
         if host is None:
             some = [*inputs]
@@ -257,10 +273,15 @@ class Workflows:
             }
             for id, input in zip(run_ids, inputs, strict=True)
         ]
-        outcome = inbox.send(access, commands)
+        outcomes, kept = inbox.send_or_keep(access, commands)
         return [
-            RunHandle(id, access=access, workflow=name, is_recorded=outcome is not None)
-            for id in run_ids
+            RunHandle(
+                id,
+                access=access,
+                workflow=name,
+                command=command if outcomes is None else None,
+            )
+            for id, command in zip(run_ids, kept, strict=True)
         ]
 
     def _spec(self, host: Host, name: str) -> WorkflowSpec:
@@ -366,6 +387,7 @@ def _from_row(app: str, row: WorkflowRow) -> WorkflowInfo:
         None if row.input_schema is None else codecs.parse(row.input_schema),
         None if row.output_schema is None else codecs.parse(row.output_schema),
         row.source,
+        row.target,
         None if row.at is None else from_micros(row.at),
     )
 
@@ -378,6 +400,7 @@ def _from_spec(app: str, spec: WorkflowSpec) -> WorkflowInfo:
         spec.inputs.input_schema,
         spec.inputs.output_schema,
         spec.source,
+        spec.target,
     )
 
 

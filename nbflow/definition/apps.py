@@ -17,6 +17,7 @@ from typing import Any
 FALLBACK = "notebook"
 LIMIT = 128
 
+_chosen: str | None = None
 _MAIN = ("__main__", "__mp_main__")
 _CUT = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -28,20 +29,38 @@ def default_app(module: str | None = None) -> str:
     kernel serves one app. Elsewhere it is the module's last name, for `__main__`
     that of the script; `notebook` when nothing is known.
     """
+    if _chosen is not None:
+        return _chosen
     stem = notebook_stem() or _module_stem(module or "__main__")
     return app_name(stem) if stem else FALLBACK
 
 
+def choose_app(name: str | None) -> None:
+    """Make `name` the app of all that is defined from here on; None: as before."""
+    global _chosen
+    _chosen = name
+
+
 def notebook_stem() -> str | None:
     """The stem of the notebook this kernel runs, None outside or when unknown."""
-    space = _kernel_namespace()
-    if space is None:
+    place = _notebook_place()
+    return None if place is None else _stem(place) or None
+
+
+def source_file(module: str | None) -> str | None:
+    """The notebook or `.py` file of a module, as an absolute path; None if unknown.
+
+    Of a kernel's notebook it is known where the front end tells the whole path.
+    """
+    found = sys.modules.get(module or "")
+    path = getattr(found, "__nbflow_path__", None)  # loaded by nbflow.notebook
+    path = path or getattr(found, "__file__", None)
+    if path is None and module in _MAIN:
+        place = _notebook_place()
+        path = place if place is not None and os.path.isabs(place) else None
+    if not isinstance(path, str) or not path.endswith((".ipynb", ".py")):
         return None
-    for place in (os.environ.get("JPY_SESSION_NAME"), space.get("__vsc_ipynb_file__")):
-        # Consoles and shared documents have session names that are no files.
-        if isinstance(place, str) and place.endswith(".ipynb"):
-            return _stem(place) or None
-    return None
+    return os.path.abspath(path)
 
 
 def app_name(text: str) -> str:
@@ -59,6 +78,18 @@ def app_name(text: str) -> str:
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
     slug = slug.rstrip("._-")[: LIMIT - len(digest) - 1] or FALLBACK
     return f"{slug}-{digest}"
+
+
+def _notebook_place() -> str | None:
+    """What the front end calls this kernel's notebook: a path, or just its name."""
+    space = _kernel_namespace()
+    if space is None:
+        return None
+    for place in (os.environ.get("JPY_SESSION_NAME"), space.get("__vsc_ipynb_file__")):
+        # Consoles and shared documents have session names that are no files.
+        if isinstance(place, str) and place.endswith(".ipynb"):
+            return place
+    return None
 
 
 def _kernel_namespace() -> Mapping[str, Any] | None:

@@ -206,13 +206,16 @@ class InputModel:
         except ValueError as error:
             if type(error).__name__ != "ValidationError":
                 raise
-            problems = list(self._problems(error))
+            found = list(self._problems(error))
         else:
             if not self._optional or self._complete(values):
                 return values
             return self._with_defaults(values)
         # Outside the handler: pydantic's error would only repeat all of it.
-        raise self._invalid(problems)
+        places: dict[str, str] = {}
+        for place, rule, _ in found:
+            places.setdefault(place, rule)
+        raise self._invalid([told for _, _, told in found], places)
 
     def _complete(self, values: dict[str, Any]) -> bool:
         # Extra fields may make up the number, so with them each name is looked at.
@@ -257,16 +260,17 @@ class InputModel:
         fields = ", ".join(self._by_name) or "no fields"
         raise self._invalid([f"{show(payload)} is no mapping of its fields ({fields})"])
 
-    def _problems(self, error: Any) -> Iterator[str]:
+    def _problems(self, error: Any) -> Iterator[tuple[str, str, str]]:
+        """Place, rule, and both in words."""
         for problem in error.errors(include_url=False):
             place = _place(problem["loc"])
             if problem["type"] == "missing":
-                yield f"field {place!r} is missing"
+                yield place, "is missing", f"field {place!r} is missing"
             elif problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-                yield self._unknown(place)
+                yield place, "is unknown", self._unknown(place)
             else:
-                shown = show(problem["input"])
-                yield f"field {place!r} = {shown}: {_lower(problem['msg'])}"
+                shown, rule = show(problem["input"]), _lower(problem["msg"])
+                yield place, rule, f"field {place!r} = {shown}: {rule}"
 
     def _unknown(self, name: str) -> str:
         near = get_close_matches(name, self._by_name, n=1)
@@ -274,12 +278,16 @@ class InputModel:
         hint = f"did you mean {near[0]!r}?" if near else f"its fields: {fields}"
         return f"field {name!r} is unknown ({hint})"
 
-    def _invalid(self, problems: list[str]) -> InvalidInput:
+    def _invalid(
+        self, problems: list[str], places: Mapping[str, str] | None = None
+    ) -> InvalidInput:
         head = f"invalid input for workflow {self.name!r}: "
         if len(problems) > 1:
             head = f"{len(problems)} problems in the input for workflow {self.name!r}: "
         return InvalidInput(
-            f"{head}{'; '.join(problems)}. No run was started.", workflow=self.name
+            f"{head}{'; '.join(problems)}. No run was started.",
+            problems=places,
+            workflow=self.name,
         )
 
     def _parameters(self) -> list[inspect.Parameter]:

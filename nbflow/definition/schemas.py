@@ -37,6 +37,16 @@ class _Schema(GenerateJsonSchema):
         cls = schema.get("cls")
         return {"title": cls.__name__} if isinstance(cls, type) else {}
 
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        """Tells it from a number or any text."""
+        return super().decimal_schema(schema) | {"format": "decimal"}
+
+    def datetime_schema(self, schema: core_schema.DatetimeSchema) -> JsonSchemaValue:
+        """Says also whether a time zone is refused or demanded."""
+        made = super().datetime_schema(schema)
+        zone = schema.get("tz_constraint")
+        return made if zone is None else made | {"timezone": zone}
+
 
 class InputSchemas:
     """Validator and JSON schema of one signature's fields."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from inspect import iscoroutinefunction
 from typing import Any, Protocol, runtime_checkable
 
+from nbflow.definition.apps import source_file
 from nbflow.definition.inputs import InputModel
 from nbflow.definition.source import definition_hash, source_text
 from nbflow.policy import RunOptions, StepOptions
@@ -41,6 +42,12 @@ class WorkflowSpec:
     def source(self) -> str | None:
         """The function's text, None when Python cannot find it."""
         return source_text(self.fn)
+
+    @cached_property
+    def target(self) -> str | None:
+        """What loads it again, as in `/home/a/x.ipynb::fetch`; None if unknown."""
+        file = source_file(getattr(self.fn, "__module__", None))
+        return None if file is None or self.is_local else f"{file}::{self.name}"
 
     @cached_property
     def is_async(self) -> bool:

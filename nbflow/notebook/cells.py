@@ -58,8 +58,9 @@ def read_cells(path: Path) -> list[Cell]:
     cells = []
     for number, (source, tags) in enumerate(_sources(path), 1):
         if SKIP not in tags:
+            where = f"cell {number} of {path.name}"
             file = f"{path.name}#cell-{number}"
-            cells.append(_cell(number, source, tags, path, file))
+            cells.append(read_cell(number, source, where, tags, file))
     return cells
 
 
@@ -102,10 +103,25 @@ def _read(path: Path) -> Any:
         ) from None  # its frames tell of nbformat only
 
 
-def _cell(
-    number: int, source: str, tags: frozenset[str], path: Path, file: str
+def read_cell(
+    number: int,
+    source: str,
+    where: str,
+    tags: frozenset[str] = frozenset(),
+    file: str = "",
 ) -> Cell:
-    where = f"cell {number} of {path.name}"
+    """One code cell as plain Python.
+
+    Args:
+        number: how messages and plans name it.
+        source: its text.
+        where: the cell in a sentence, for errors.
+        tags: its tags.
+        file: the file name that its lines get.
+
+    Raises:
+        NotebookError: it is no Python.
+    """
     text = _without_cell_magic(source, where)
     shell: dict[int, str] = {}
     while True:

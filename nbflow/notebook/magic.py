@@ -1,31 +1,24 @@
 """Turns a `%%workflow` cell into the function it stands for, without IPython.
 
 The header takes the place of the magic's line, so that line n of the cell stays line
-n of the source. A line after the last one makes the function a workflow.
+n of the source. The kernel's magic compiles the same text; the loader adds a line
+after the last one that makes the function a workflow.
 """
 
 import ast
 import io
 import keyword
 import re
-import shlex
 import tokenize
 from dataclasses import dataclass, field
 
 from nbflow.definition.syntax import parse
 from nbflow.errors import NotebookError
+from nbflow.notebook.options import Options, check_start, read_options, split
 
 _MAGIC = "%%workflow"
 _NAME = re.compile(r"\s*(?![-(])([^\s(]+)\s*")
-# Options that belong to the workflow; the others say how to start it and are left out.
-_KEPT = {
-    "--retries": "retries",
-    "--retry-delay": "retry_delay",
-    "--timeout": "timeout",
-    "--flow-control": "flow_control",
-}
-_FLAGS = frozenset({"--invoke", "-r", "--wait", "-w", "--quiet"})
-_TEXT = frozenset({"--retry-delay", "--timeout"})
+INDENT = "    "
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +28,7 @@ class Head:
     name: str = ""
     parameters: str = ""
     returns: str = ""
-    options: dict[str, str] = field(default_factory=dict)
+    given: Options = field(default_factory=Options)
 
     @property
     def function(self) -> str:
@@ -43,76 +36,143 @@ class Head:
         name = re.sub(r"\W", "_", self.name)
         return f"_{name}" if name[:1].isdigit() or keyword.iskeyword(name) else name
 
+    @property
+    def options(self) -> dict[str, str]:
+        """The options of the workflow, as Python text."""
+        return self.given.definition
+
+    @property
+    def signature(self) -> str:
+        """The header of the function."""
+        parameters = f", *, {self.parameters}" if self.parameters else ""
+        returns = f" -> {self.returns}" if self.returns else ""
+        return f"async def {self.function}(ctx{parameters}){returns}:"
+
 
 def as_function(line: str, body: str, where: str) -> str:
-    """The cell as plain Python; a cell that holds functions loses its magic only.
+    """The cell as plain Python, in which the function has become a workflow.
 
     Raises:
         NotebookError: the magic's line cannot be read.
     """
     head = parse_head(line, where)
-    if not head.name or _defines(body, head):
+    if not head.name:
         return "\n" + body
-    returns = f" -> {head.returns}" if head.returns else ""
-    parameters = f", *, {head.parameters}" if head.parameters else ""
-    text = f"async def {head.function}(ctx{parameters}){returns}:\n{_indented(body)}"
     options = "".join(f", {key}={value}" for key, value in head.options.items())
+    name = head.function
+    made = f"__import__('nbflow').workflow(name={head.name!r}{options})({name})"
+    if is_function_cell(head, body):
+        text = "\n" + body + ("" if body.endswith("\n") else "\n")
+        if head.name in _named_by_decorators(body):
+            return text
+        is_made = f"getattr(type({name}), '__nbflow_workflow__', False)"
+        return f"{text}\n{name} = {name} if {is_made} else {made}\n"
+    return f"{function_text(head, body)}\n{name} = {made}\n"
+
+
+def function_text(head: Head, body: str) -> str:
+    """The function that a body stands for; ends with a line end."""
+    text = f"{head.signature}\n{indented(body)}"
     text += "" if text.endswith("\n") else "\n"
-    return text + (
-        f"{'' if _has_code(body) else '    pass'}\n"
-        f"{head.function} = __import__('nbflow')."
-        f"workflow(name={head.name!r}{options})({head.function})\n"
+    return text if _has_code(body) else f"{text}{INDENT}pass\n"
+
+
+def parse_head(line: str, where: str = "") -> Head:
+    """Read the magic's line.
+
+    Args:
+        line: with or without the magic's name.
+        where: how errors name the cell.
+
+    Raises:
+        NotebookError: naming what is wrong with it.
+    """
+    try:
+        return _read(line.strip().removeprefix(_MAGIC))
+    except NotebookError as error:
+        place = f"{where}: {_MAGIC}: " if where else ""
+        raise NotebookError(f"{place}{error}") from None
+
+
+def is_function_cell(head: Head, body: str) -> bool:
+    """Whether the cell holds the function itself, and not its body.
+
+    It does when the line has no name, and when the cell defines a function called so
+    or a workflow of that name.
+    """
+    if not head.name:
+        return True
+    try:
+        nodes = parse(body).body
+    except SyntaxError:  # `return` and `await` parse, so this is IPython's or wrong
+        return bool(re.search(rf"(?m)^(async\s+)?def\s+{head.function}\b", body))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    names = {node.name for node in nodes if isinstance(node, kinds)}
+    return head.function in names or head.name in _named_by_decorators(body)
+
+
+def lines_in_strings(text: str) -> set[int]:
+    """Numbers of the lines that begin inside a string, as far as the text is Python."""
+    inside: set[int] = set()
+    try:
+        opened = []
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            kind = tokenize.tok_name[token.type]
+            if kind in ("FSTRING_START", "TSTRING_START"):
+                opened.append(token.start[0])
+            elif kind in ("FSTRING_END", "TSTRING_END"):
+                inside.update(range(opened.pop() + 1, token.end[0] + 1))
+            elif kind == "STRING":
+                inside.update(range(token.start[0] + 1, token.end[0] + 1))
+    except (tokenize.TokenError, SyntaxError):
+        pass  # wrong or IPython's: whoever parses it will say so
+    return inside
+
+
+def indented(body: str) -> str:
+    """The body moved right, but for lines that begin inside a string."""
+    inside = lines_in_strings(body)
+    # Only "\n": other separators of `splitlines` may stand in a string.
+    return "\n".join(
+        line if number in inside or not line.strip() else f"{INDENT}{line}"
+        for number, line in enumerate(body.split("\n"), 1)
     )
 
 
-def parse_head(line: str, where: str = "the cell") -> Head:
-    """Read the magic's line.
-
-    Raises:
-        NotebookError: a parenthesis is never closed.
-    """
-    rest = line.removeprefix(_MAGIC)
+def _read(rest: str) -> Head:
     found = _NAME.match(rest)
     if found is None:
-        return Head(options=_options(rest))
+        options = read_options(rest)
+        check_start(options)
+        if options.definition:
+            option = "--" + next(iter(options.definition)).replace("_", "-")
+            raise NotebookError(
+                f"{option} needs the workflow's name here, as in %%workflow nightly "
+                f"{option} …; functions with @workflow take it there"
+            )
+        return Head(given=options)
     name, rest = found[1], rest[found.end() :]
     parameters = returns = ""
     if rest.startswith("("):
-        end = _closing(rest, where)
+        end = _closing(rest)
         parameters, rest = rest[1:end].strip().rstrip(","), rest[end + 1 :].lstrip()
     if rest.startswith("->"):
-        returns, gap, rest = rest[2:].partition(" -")
-        rest = "-" + rest if gap else ""
-    return Head(name, parameters, returns.strip(), _options(rest))
+        returns, rest = _up_to_options(rest[2:])
+        if not returns:
+            raise NotebookError("-> needs a type after it, as in -> dict[str, int]")
+    options = read_options(rest)
+    check_start(options)
+    return Head(name, parameters, returns, options)
 
 
-def _options(text: str) -> dict[str, str]:
-    try:
-        words = shlex.split(text)
-    except ValueError:  # quotes of an expression, as in `-i {"who": "it's"}`
-        words = text.split()
-    options: dict[str, str] = {}
-    waiting = iter(words)
-    for word in waiting:
-        option, equals, value = word.partition("=")
-        if option in _FLAGS or not option.startswith("-"):
-            continue
-        value = value if equals else next(waiting, "")
-        if option in _KEPT:
-            options[_KEPT[option]] = _expression(option, value)
-    return options
+def _up_to_options(text: str) -> tuple[str, str]:
+    for start, end in split(text):
+        if text[start:end].startswith("-"):
+            return text[:start].strip(), text[start:]
+    return text.strip(), ""
 
 
-def _expression(option: str, value: str) -> str:
-    if option not in _TEXT:
-        return value
-    try:
-        return repr(float(value))
-    except ValueError:
-        return repr(value)
-
-
-def _closing(text: str, where: str) -> int:
+def _closing(text: str) -> int:
     """Where the parenthesis that `text` begins with is closed."""
     depth = 0
     try:
@@ -120,43 +180,32 @@ def _closing(text: str, where: str) -> int:
             depth += (token.string in "([{") - (token.string in ")]}")
             if token.type == tokenize.OP and depth == 0:
                 return token.start[1]
-    except tokenize.TokenError:
+    except (tokenize.TokenError, SyntaxError):
         pass
-    raise NotebookError(f"{where}: {_MAGIC} has a parenthesis that is never closed.")
+    raise NotebookError(
+        f"a parenthesis is never closed; the head stands in one line: {text[:60]}"
+    )
 
 
-def _defines(body: str, head: Head) -> bool:
+def _named_by_decorators(body: str) -> set[str]:
+    """What `@workflow(name="…")` in a cell names."""
     try:
         nodes = parse(body).body
-    except SyntaxError:  # `return` and `await` parse, so this is IPython's or wrong
-        return bool(re.search(rf"(?m)^(async\s+)?def\s+{head.function}\b", body))
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return any(isinstance(n, kinds) and n.name == head.function for n in nodes)
+    except SyntaxError:
+        return set()
+    return {
+        each.value.value
+        for node in nodes
+        for decorator in getattr(node, "decorator_list", ())
+        if isinstance(decorator, ast.Call)
+        for each in decorator.keywords
+        if each.arg == "name"
+        and isinstance(each.value, ast.Constant)
+        and isinstance(each.value.value, str)
+    }
 
 
 def _has_code(body: str) -> bool:
     return any(
         line.strip() and not line.strip().startswith("#") for line in body.splitlines()
-    )
-
-
-def _indented(body: str) -> str:
-    """The body moved right, but for lines that begin inside a string."""
-    inside: set[int] = set()
-    try:
-        opened = []
-        for token in tokenize.generate_tokens(io.StringIO(body).readline):
-            kind = tokenize.tok_name[token.type]
-            if kind == "FSTRING_START":
-                opened.append(token.start[0])
-            elif kind == "FSTRING_END":
-                inside.update(range(opened.pop() + 1, token.end[0] + 1))
-            elif kind == "STRING":
-                inside.update(range(token.start[0] + 1, token.end[0] + 1))
-    except (tokenize.TokenError, SyntaxError):
-        pass  # wrong or IPython's: whoever parses it will say so
-    lines = body.splitlines(keepends=True)
-    return "".join(
-        line if number in inside or not line.strip() else f"    {line}"
-        for number, line in enumerate(lines, 1)
     )

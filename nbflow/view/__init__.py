@@ -7,6 +7,8 @@ a run's steps as rows (`board`, `rows`), lists and events as lines (`tables`).
 from nbflow.view.board import Board, Facts, Family, error_line, family_name, first_line
 from nbflow.view.filter import Filter, FilterError
 from nbflow.view.filter import parse as parse_filter
+from nbflow.view.flow import flow_limits, flow_lines
+from nbflow.view.page import error_text, run_page
 from nbflow.view.rows import (
     Row,
     run_line,
@@ -18,6 +20,7 @@ from nbflow.view.rows import (
 from nbflow.view.tables import (
     counts_line,
     event_line,
+    finding_line,
     plan_line,
     plan_lines,
     run_brief,
@@ -67,10 +70,14 @@ __all__ = [
     "counts_line",
     "cut",
     "error_line",
+    "error_text",
     "event_line",
     "family_name",
+    "finding_line",
     "first_line",
     "fit",
+    "flow_limits",
+    "flow_lines",
     "line",
     "mark",
     "number",
@@ -85,6 +92,7 @@ __all__ = [
     "run_brief",
     "run_facts",
     "run_line",
+    "run_page",
     "run_rows",
     "runs_table",
     "said",

@@ -98,7 +98,7 @@ class Family:
     failed: dict[str, Facts] = field(default_factory=dict)
     first: dt.datetime | None = None  # start
     last: dt.datetime | None = None  # end
-    progress: Facts | None = None  # of the map itself, where it tells its total
+    totals: dict[str, int] = field(default_factory=dict)  # of maps that tell theirs
 
     def note_times(self, facts: Facts) -> None:
         """Keep the span of time that the steps take."""
@@ -351,13 +351,13 @@ class Board:
     def _take_progress(self, event: RunEvent) -> None:
         if event.step is None:
             facts = self.progress = self.progress or Facts("")
-        elif event.step in self.steps:
-            facts = self.steps[event.step]
-        else:  # a map tells how many items it has
+        elif event.attempt is not None:
+            facts = self._facts(event.step)
+        else:  # no step's attempt: a map tells how many items it has
             facts = self.maps.get(event.step) or Facts(event.step, path=event.path)
             self.maps[event.step] = facts
-            if family_name(event.step) == event.step:
-                self._family(event.step).progress = facts
+            total = _float(event.data.get("total"))
+            self._family(family_name(event.step)).totals[event.step] = int(total or 0)
         if event.step is not None:
             self.changed[event.step] = facts
         facts.done = _float(event.data.get("done"))

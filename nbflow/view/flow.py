@@ -110,14 +110,15 @@ def _cells(key: FlowKey) -> list[Line]:
     waits = f"{number(len(key.waiting))} waiting" if key.waiting else "nobody waits"
     return [
         line(key.key),
-        line(Span(_limits(key), "dim")),
+        line(Span(flow_limits(key), "dim")),
         line(f"{number(key.running)} running"),
         line(Span(waits, "warn" if key.waiting else "dim")),
         line(Span(state, "warn")),
     ]
 
 
-def _limits(key: FlowKey) -> str:
+def flow_limits(key: FlowKey) -> str:
+    """What a key allows: "10 in 1 s · 2 at once"."""
     parts = []
     if key.rate is not None:
         parts.append(f"{number(key.rate)} in {durations.show(key.period)}")

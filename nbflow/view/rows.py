@@ -247,11 +247,10 @@ def _family_entry(
     family: Family, look: Look, now: dt.datetime, depth: int, width: int
 ) -> _Entry:
     counts = family.counts
-    known = family.progress.total if family.progress is not None else None
-    total = max(len(family.members), int(known or 0))
+    total = max(len(family.members), sum(family.totals.values()))
     done = counts[StepStatus.COMPLETED]
     # Items that have not begun are not known, unless the map tells how many it has.
-    is_whole = known is not None or not family.open
+    is_whole = bool(family.totals) or not family.open
     parts: list[Line] = []
     if is_whole and done < total and family.open:
         parts.append((*bar(done, total, 16 if width >= 72 else 8, look), Span(" ")))

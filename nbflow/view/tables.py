@@ -323,3 +323,13 @@ _BARE = ("workflow", "reason", "child_run_id", "question", "input_preview")
 def _cut_text(text: str) -> str:
     text = first_line(text)
     return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def finding_line(state: str, what: str, text: str, look: Look) -> Line:
+    """What a check has found; `state` is "ok", "note" or "wrong"."""
+    sign, role = {
+        "ok": ("✓" if look.unicode else "+", "good"),
+        "note": ("∙" if look.unicode else ".", "warn"),
+        "wrong": ("✗" if look.unicode else "x", "bad"),
+    }[state]
+    return line(Span(sign, role), " ", Span(pad(what, 12), "strong"), " ", text)

@@ -116,8 +116,13 @@ class Log:
         return new
 
     def whole(self) -> list[list[Any]]:
-        """All lines that are kept."""
-        return _newest(self._lines, LOG_BYTES)
+        """The lines that are kept and were sent.
+
+        The others come with the next message: lines are appended, so a page that had
+        them in a snapshot too would show them twice.
+        """
+        kept = list(self._lines)
+        return _newest(kept[: len(kept) - len(self._new)], LOG_BYTES)
 
 
 def log_line(event: RunEvent, row: int) -> list[Any]:

@@ -27,8 +27,11 @@ PAGES = 40
 _TURNS = 100
 _QUIET = 1.0
 _LOOK = 2.0
-_RARELY = 100
 """Seconds without an event, and between two looks, to say why a run does not go on."""
+_RARELY = 100
+"""So many times as long as a look takes, there is none."""
+_GRACE = 2
+"""Looks at a run that nobody executes before the view says so."""
 
 
 def now_utc() -> dt.datetime:
@@ -66,9 +69,12 @@ class Live:
         self._head: Head | None = None
         self._newest = time.monotonic()
         self._look_at = 0.0
+        self._unexecuted = 0
         for _ in range(_TURNS):
             if not self.read():
                 break
+        # Whatever page there will be, its snapshot holds what is known by now.
+        self._log.take_new()
 
     @property
     def is_over(self) -> bool:
@@ -121,10 +127,15 @@ class Live:
             return
         runs = self.client.runs
         try:
-            self._engine = "live" if runs.is_executed(self.run_id) else "left"
-            self._waiting = runs.get(self.run_id).waiting
+            is_executed = runs.is_executed(self.run_id)
+            run = runs.get(self.run_id)
+            is_executed = is_executed or run.is_ended
+            self._waiting = run.waiting
         except NbflowError:  # a kept command is still to start it
-            self._engine = "left"
+            is_executed = False
+        # One look may fall between an engine's letting go and the commit of the end.
+        self._unexecuted = 0 if is_executed else self._unexecuted + 1
+        self._engine = "left" if self._unexecuted >= _GRACE else "live"
         # Of a large run this is a long question.
         took = time.monotonic() - now
         self._look_at = now + max(_LOOK, _RARELY * took)

@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from nbflow.cli.failures import Usage
-from nbflow.cli.inputs import read_input
+from nbflow.cli.inputs import naming_fields, read_input
+from nbflow.errors import InvalidInput
 
 
 class Color(enum.Enum):
@@ -79,3 +80,27 @@ def test_a_byte_order_mark_is_no_part_of_the_json(tmp_path: Path) -> None:
 def test_json_that_is_nested_too_deeply_is_refused() -> None:
     with pytest.raises(Usage, match="nested too deeply"):
         read_input([], "[" * 100_000, {})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "added"),
+    [
+        (int, "Add -i value=… (integer)"),
+        (int | None, "Add -i value=… (integer or null)"),
+        (list[str], "Add -i value=… (array)"),
+        (Any, "Add -i value=…"),
+    ],
+)
+def test_what_is_missing_is_named_as_it_is_typed(annotation: Any, added: str) -> None:
+    with (
+        pytest.raises(Usage, match="No value.") as told,
+        naming_fields(None, schema_of(annotation)),
+    ):
+        raise InvalidInput("No value.")
+    assert str(told.value) == f"No value. {added}"
+
+
+@pytest.mark.parametrize("payload", [{"value": "x"}, [1]])
+def test_what_is_wrong_in_another_way_stays_as_it_is(payload: Any) -> None:
+    with pytest.raises(InvalidInput), naming_fields(payload, schema_of(int)):
+        raise InvalidInput("It is wrong.")

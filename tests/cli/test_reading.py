@@ -4,6 +4,8 @@ import json
 import os
 import sqlite3
 
+import nbformat
+
 from .conftest import Cli
 
 
@@ -103,7 +105,44 @@ def test_resume_says_that_it_needs_a_target(cli: Cli) -> None:
     cli("run", "flows.py::fails", code=1)
     message = cli("resume", cli.newest(), code=2).stderr
     assert "no engine serves app 'flows-run'" in message
-    assert f"nbflow resume {cli.newest()} TARGET" in message
+    assert f"`nbflow resume {cli.newest()} flows.py::fails`" in message
+    assert f"nbflow resume {cli.newest()} flows.py::fails" in (
+        cli("show", cli.newest()).stderr
+    )
+
+
+def test_a_target_is_named_as_it_is_found_from_here(cli: Cli) -> None:
+    folder = cli.folder / "a folder"
+    folder.mkdir()
+    (cli.folder / "flows.py").rename(folder / "flows.py")
+    cli("run", "a folder/flows.py::fails", code=1)
+    run_id = cli.newest()
+    message = cli("resume", run_id, code=2).stderr
+    assert f"nbflow resume {run_id} 'a folder/flows.py::fails'" in message
+    cli.folder = folder
+    message = cli("rerun", run_id, code=2).stderr
+    assert f"nbflow rerun {run_id} flows.py::fails" in message
+
+
+def test_a_target_that_is_gone_is_not_suggested(cli: Cli) -> None:
+    cli("run", "flows.py::fails", code=1)
+    (cli.folder / "flows.py").unlink()
+    run_id = cli.newest()
+    assert f"resume {run_id} TARGET`" in cli("resume", run_id, code=2).stderr
+    assert f"resume {run_id} TARGET" in cli("show", run_id).stderr
+
+
+def test_a_notebook_is_suggested_for_its_runs(cli: Cli) -> None:
+    cell = nbformat.v4.new_code_cell(
+        "from nbflow import workflow\n\n\n"
+        "@workflow\nasync def main(ctx):\n    raise ValueError('no luck')"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    nbformat.write(notebook, cli.folder / "page.ipynb")
+    cli("run", "page.ipynb", code=1)
+    run_id = cli.newest()
+    message = cli("resume", run_id, code=2).stderr
+    assert f"nbflow resume {run_id} page.ipynb::main" in message
 
 
 def test_resume_plans_and_refreshes(cli: Cli) -> None:

@@ -45,7 +45,11 @@ def test_fields_win_over_the_whole_input(cli: Cli) -> None:
     [
         (["run", "missing.ipynb"], "there is no file"),
         (["run", "flows.py::pgae"], "page"),
-        (["run", "flows.py::page"], "field 'title' is missing"),
+        (
+            ["run", "flows.py::page"],
+            "field 'title' is missing. No run was started. Add -i title=… (string)",
+        ),
+        (["run", "flows.py::limited", "--input", "{}"], "Add -i n=… (integer)"),
         (["run", "flows.py::page", "-i", "titel=x"], "did you mean 'title'?"),
         (["run", "flows.py::page", "-i", "count=x"], "no JSON"),
         (["run", "flows.py::page", "-i", "count"], "give a field and its value"),

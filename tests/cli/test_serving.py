@@ -35,11 +35,31 @@ def test_who_invokes_follows_the_run_like_run(cli: Cli) -> None:
     assert "stopping" in told
 
 
+def test_a_field_that_is_missing_is_named_as_it_is_typed(cli: Cli) -> None:
+    served(cli, "flows.py")
+    refused = cli("invoke", "flows/page", "-i", "count=2", code=2)
+    assert refused.stderr.strip().endswith("Add -i title=… (string)")
+
+
+def test_who_stops_waiting_is_told_how_the_run_is_served(cli: Cli) -> None:
+    cli("run", "flows.py::page", "-i", "title=a")
+    client = cli.start("invoke", "flows-run/page", "-i", "title=late")
+    assert client.stderr is not None
+    told = client.stderr.readline()
+    assert "waits for `nbflow serve flows.py --app flows-run` or its kernel" in told
+    assert any("queued" in each for each in client.stderr)
+    client.send_signal(signal.SIGINT)
+    _, told = client.communicate(timeout=30)
+    assert "waits to be served: nbflow show" in told
+
+
 def test_what_is_invoked_before_anybody_serves_waits(cli: Cli) -> None:
     served(cli, "flows.py").kill()
     client = cli.start("invoke", "flows/page", "-i", "title=late")
     assert client.stderr is not None
-    assert "nobody serves app 'flows' now" in client.stderr.readline()
+    told = client.stderr.readline()
+    assert "nobody serves app 'flows' now" in told
+    assert "waits for `nbflow serve flows.py` or its kernel" in told
     served(cli, "flows.py")
     out, _ = client.communicate(timeout=120)
     assert json.loads(out)["title"] == "LATE"

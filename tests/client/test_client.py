@@ -10,6 +10,7 @@ import pytest
 from nbflow import (
     Client,
     Context,
+    FlowControl,
     InvalidCursor,
     InvalidDuration,
     InvalidInput,
@@ -133,6 +134,24 @@ class TestInvoke:
         first = [client.runs.events(each.run_id)[0] for each in handles]
         assert {event.data["label"] for event in first} == {"batch"}
         assert client.workflows.invoke_many("add", []) == []
+
+    def test_many_take_the_options_of_one(self, client):
+        limit = FlowControl("many", parallelism=1)
+        handles = client.workflows.invoke_many(
+            "add", [{"a": 1}, {"a": 2}], flow_control=limit, delay="1h"
+        )
+        for handle in handles:
+            assert handle.run.not_before is not None
+            assert handle.status == "queued"
+        assert len(client.runs.cancel([each.run_id for each in handles])) == 2
+        past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+        for handle in client.workflows.invoke_many(
+            "add", [{"a": 1}] * 2, flow_control=limit, not_before=past
+        ):
+            assert handle.result(60) == 2
+        assert client.flow_control.get("many").parallelism == 1
+        with pytest.raises(InvalidOption, match="give one"):
+            client.workflows.invoke_many("add", [], delay=1, not_before=past)
 
     def test_the_catalogue_lists_what_is_served(self, client, home):
         assert [info.name for info in client.workflows.list()] == [
@@ -454,3 +473,13 @@ class TestPlaces:
         with pytest.raises(StoreDamaged, match=r"event 4 \(step.completed of step 'f"):
             client.runs.steps(handle.run_id)
         assert client.runs.get(handle.run_id).result == 5
+
+
+def test_the_stamp_differs_once_something_was_committed(home, serve):
+    client = Client(home, "t")
+    assert client.stamp() is None
+    engine = serve(add)
+    first = client.stamp()
+    assert client.stamp() == first
+    engine.client.workflows.invoke("add", input={"a": 1}).result(60)
+    assert client.stamp() not in (None, first)

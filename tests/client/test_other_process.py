@@ -135,6 +135,25 @@ def test_without_an_engine_commands_are_kept_and_said_to_be(client, served):
         live.result(60)
 
 
+def test_who_waits_for_a_kept_command_learns_that_it_was_refused(client, served):
+    client.workflows.invoke("nap", run_id="mine").result(10)
+    served.kill()
+    with pytest.warns(UserWarning, match="takes effect when one starts"):
+        refused = [
+            client.workflows.invoke("fail", input={"x": "y"}),
+            *client.workflows.invoke_many("fail", [{"x": "y"}]),
+            client.runs.rerun("mine", input={"seconds": "long"}),
+        ]
+    assert [each.status for each in refused] == [RunStatus.QUEUED] * 3
+    served.start()
+    for handle in refused:
+        with pytest.raises(InvalidInput, match="No run was started"):
+            handle.result(60)
+        with pytest.raises(InvalidInput):
+            _ = handle.status
+        assert "InvalidInput" in repr(handle)
+
+
 def test_without_an_engine_the_catalogue_still_knows_the_names(client, served):
     served.kill()
     with pytest.raises(WorkflowNotFound, match="'nap'"):

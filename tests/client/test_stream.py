@@ -168,11 +168,16 @@ class TestStream:
         script.commit()
         assert indexes(Stream(app, "r-1", tail=2, live=False)) == [3, 4]
         assert indexes(Stream(app, "r-1", tail=100, live=False)) == [1, 2, 3, 4]
+        listed = read_events(app, "r-1", tail=2)
+        assert [event.index for event in listed] == [3, 4]
+        assert listed.offset == read_events(app, "r-1").offset
 
     @pytest.mark.parametrize("tail", [0, -1, True, 1.5, "2"])
     def test_a_tail_is_a_whole_number(self, app, tail):
         with pytest.raises(InvalidOption, match="1 or more events"):
             Stream(app, "r-1", tail=tail)
+        with pytest.raises(InvalidOption, match="tail="):
+            read_events(app, "r-1", tail=tail)
 
     def test_a_tail_goes_with_the_start_only(self, app):
         with pytest.raises(InvalidOption, match="offset='-1' only"):
@@ -312,3 +317,37 @@ class TestWithEngine:
         events = Client(home, "t").runs.events(run_id)
         assert events.ended
         assert indexes(events) == list(range(1, 10))
+
+
+class TestReadingWithoutWaiting:
+    def test_it_gives_what_is_there_and_ends_with_the_run(self, script):
+        memory = Memory(script)
+        stream = Stream(memory, "r-1")
+        assert [event.index for event in stream.read()] == [1, 2]
+        assert stream.read() == []
+        assert not stream.ended
+        script.step("a", 1)
+        script.end("completed")
+        script.commit()
+        assert [event.type.value for event in stream.read()] == [
+            *("step.started", "step.completed", "run.completed")
+        ]
+        assert stream.ended
+        assert stream.read() == []
+
+    def test_it_moves_the_offset_and_a_canceled_one_gives_nothing(self, script):
+        memory = Memory(script)
+        stream = Stream(memory, "r-1")
+        stream.read()
+        script.step("a", 1)
+        script.commit()
+        again = Stream(memory, "r-1", stream.offset)
+        assert [event.step for event in again.read()] == ["a", "a"]
+        stream.cancel()
+        assert stream.read() == []
+
+    def test_events_tell_the_branches_that_a_step_is_in(self, script):
+        script.step("work~0\x1fget http://host/a\x1e1", 1)
+        last = Stream(Memory(script), "r-1").read()[-1]
+        assert last.path == ("work~0", "get http://host/a:1")
+        assert last.step == "work~0/get http://host/a:1"

@@ -1,12 +1,14 @@
 """Inputs of workflows: what signatures allow, what is validated, what errors say."""
 
+import pickle
 import subprocess
 import sys
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, NaiveDatetime
 
 from nbflow.definition.inputs import InputModel
 from nbflow.errors import DefinitionError, InvalidInput
@@ -313,3 +315,30 @@ def test_defining_does_not_import_pydantic() -> None:
         "InputModel(lambda ctx, n=1: 1)\nassert 'pydantic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_problems_are_told_by_place_and_survive_pickling() -> None:
+    async def crawl(ctx, pages: list[dict[str, int]], depth: int): ...
+
+    crawl.__annotations__ = {"pages": list[dict[str, int]], "depth": int}
+    with pytest.raises(InvalidInput) as info:
+        InputModel(crawl).validate_payload({"pages": [{"a": "x"}], "speed": 1})
+    problems = info.value.problems
+    assert set(problems) == {"pages[0].a", "depth", "speed"}
+    assert problems["depth"] == "is missing"
+    assert problems["pages[0].a"].startswith("input should be a valid integer")
+    assert pickle.loads(pickle.dumps(info.value)).problems == problems
+
+
+def test_schemas_tell_decimals_and_times_of_a_zone() -> None:
+    async def plan(ctx, price, local, there): ...
+
+    plan.__annotations__ = {
+        "price": Decimal,
+        "local": NaiveDatetime,
+        "there": AwareDatetime,
+    }
+    fields = InputModel(plan).input_schema["properties"]
+    assert fields["price"]["format"] == "decimal"
+    assert fields["local"]["timezone"] == "naive"
+    assert fields["there"]["timezone"] == "aware"

@@ -352,7 +352,7 @@ def test_what_json_cannot_hold_is_refused_at_once(shop, home):
 
     with serving(home, main) as office:
         handle = office.client.workflows.invoke("main")
-        with pytest.raises(RunFailed, match="'sell' cannot be asked"):
+        with pytest.raises(RunFailed, match="'sell' of app 'shop' cannot be asked"):
             handle.result(30)
 
 

@@ -85,6 +85,34 @@ def test_waiting_for_a_deleted_child_names_the_run() -> None:
     assert message.startswith(f"run {child!r} is not in app 'lab' any more")
 
 
+@pytest.mark.parametrize("end", ["failed", "canceled"])
+def test_a_resume_starts_another_child_where_the_old_one_was_deleted(end: str) -> None:
+    calls: list[str] = []
+
+    async def kid(ctx: Context) -> int:
+        calls.append(ctx.run_id)
+        if len(calls) > 1:
+            return 7
+        if end == "canceled":
+            await ctx.sleep("long", "1d")
+        raise ValueError("no luck")
+
+    async def main(ctx: Context) -> Any:
+        return await ctx.invoke("kid", "kid", retries=0)
+
+    lab = Lab(main, kid)
+    run_id = lab.start("main")
+    if end == "canceled":
+        lab.let(1)
+        lab.core.cancel_run(run_id, None, "user")
+    assert lab.wait_for_end(run_id).status == end
+    lab.core.commits.commit()
+    delete(lab, calls[0])
+    lab.resume(run_id)
+    assert lab.wait_for_end(run_id).value == 7
+    assert len(set(calls)) == 2
+
+
 def test_a_started_childs_value_has_its_class_after_a_restart() -> None:
     @dataclass
     class Local:

@@ -561,6 +561,12 @@ def test_a_canceled_thread_keeps_its_slot_until_it_has_ended(kind):
     second = lab.start(body.name, n=1)
     lab.let(1)
     assert running == [0]
+
+    async def ended() -> None:
+        while running != [1]:
+            await asyncio.sleep(0)  # nothing else holds virtual time
+
+    lab.beside(ended())
     go_on.set()
     lab.wait_for_end(second)
     assert running == [1]

@@ -293,6 +293,7 @@ async def test_one_call_is_awaited_once(
     handle = lab.start(main)
     with pytest.raises(nbflow.RunFailed, match=named):
         await handle
+    assert handle.run.attempt == 1  # more of the same would fail the same way
     assert len(lab.client.runs.list(workflow="_kid")) <= 1
     assert len(handle.steps) <= 1
 
@@ -712,3 +713,12 @@ async def test_a_wrong_option_is_not_tried_again(lab: TestEngine):
     with pytest.raises(nbflow.RunFailed, match="is empty"):
         await lab.run(main)
     assert bodies == [1]
+
+
+async def test_a_datetime_to_sleep_until_is_given_by_name(lab: TestEngine) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.sleep("nap", ctx.now())  # type: ignore[arg-type]
+
+    with pytest.raises(nbflow.RunFailed, match=r"'nap'.*give it as until="):
+        await lab.run(main)

@@ -357,3 +357,23 @@ print("end")
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "end\n", "")
+
+
+def test_a_call_that_is_given_up_while_it_waits_for_a_thread_is_not_made(bench):
+    made = []
+    is_over = threading.Event()
+
+    async def main():
+        bench.runner._limit = 1
+        context = contextvars.copy_context()
+        first = bench.call(lambda: is_over.wait(60))
+        second = bench.runner.run(
+            bench.loop, context, lambda: made.append(1), None, is_over.is_set
+        )
+        is_over.set()
+        await first
+        await asyncio.wait({second})
+        return second.cancelled()
+
+    assert bench.run(main())
+    assert made == []

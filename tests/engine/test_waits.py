@@ -3,10 +3,10 @@
 import asyncio
 import enum
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 import nbflow
 from nbflow import Context, RunFailed, RunHandle, workflow
@@ -279,6 +279,64 @@ async def test_a_wrong_answer_is_refused_and_the_question_stays(lab: TestEngine)
     assert await handle == Form(name="x", copies=1)
     with pytest.raises(RunFinished):
         lab.client.runs.answer(handle.run_id, "fill in", {"name": "x", "copies": 1})
+
+
+class Opaque:
+    """Nothing that a store could keep."""
+
+
+def opaque_at_zero(n: int) -> Any:
+    return n or Opaque()
+
+
+Doubtful = Annotated[int, AfterValidator(opaque_at_zero)]
+
+
+async def doubtful(ctx: Context) -> Any:
+    return await ctx.ask("number", "Which?", Doubtful)
+
+
+async def test_an_answer_that_cannot_be_stored_is_refused_and_may_be_given_again(
+    lab: TestEngine,
+) -> None:
+    handle = lab.start(workflow(doubtful))
+    await until_waiting(lab, handle)
+    with pytest.raises(InvalidOption, match=r"Opaque.*The question stays open") as info:
+        lab.client.runs.answer(handle.run_id, "number", 0)
+    assert "to 'Which?' (step 'number')" in str(info.value)
+    with pytest.raises(nbflow.NotSerializable):
+        lab.client.runs.answer(handle.run_id, "number", Opaque())
+    lab.client.runs.answer(handle.run_id, "number", 7)
+    assert await handle == 7
+
+
+def test_one_that_was_kept_for_the_run_and_cannot_be_stored_is_told_of() -> None:
+    lab = Lab(doubtful)
+    run_id = lab.start("doubtful")
+    lab.let(1)
+    lab = lab.crash()
+    lab.core.mailbox.answer(run_id, "number", 0)  # nobody is there to check it
+    assert lab.recover() == [run_id]
+    lab.let(1)
+    (line,) = [event for event in lab.events(run_id) if event.type == "log"]
+    assert b"an answer to 'number' was not taken" in (line.data or b"")
+    lab.core.mailbox.answer(run_id, "number", 7)
+    assert lab.wait_for_end(run_id).value == 7
+    lab.end()
+
+
+async def test_each_that_waits_gets_an_event_of_its_own(lab: TestEngine) -> None:
+    @workflow
+    async def changes(ctx: Context) -> list[int]:
+        event = await ctx.wait_for_event("paid", "payment", match={"data.order": 1})
+        assert event is not None
+        event.data["items"].append(len(event.data["items"]))
+        return list(event.data["items"])
+
+    handles = [lab.start(changes) for _ in range(3)]
+    await until_waiting(lab, *handles)
+    lab.client.events.send("payment", {"order": 1, "items": []})
+    assert [await handle for handle in handles] == [[0]] * 3
 
 
 async def test_a_question_without_answer_gives_none(lab: TestEngine) -> None:

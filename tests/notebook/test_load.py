@@ -378,7 +378,7 @@ class TestMagicCells:
                 "a",
                 {"retry_delay": "2.0"},
             ),
-            ("%%workflow a ( x = (1, ) ) --as v", "a", {}),
+            ("%%workflow a ( x = (1, ) ) -r --as v", "a", {}),
         ],
     )
     def test_heads(self, line: str, name: str, options: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ MAY_TELL_TIME = {
     "_store",
     "client",
     "cli",
+    "magics",
     "view",
     "widgets",
 }

@@ -5,7 +5,7 @@ import pytest
 
 from nbflow._store import inbox
 from nbflow._store.paths import make_app
-from nbflow.errors import NotAStore
+from nbflow.errors import NotAStore, PayloadTooLarge
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def test_they_stay_until_they_are_removed(app_dir, folder):
     first = inbox.take(app_dir)
 
     assert inbox.take(app_dir) == first
-    inbox.remove([path for _, _, path in first])
-    inbox.remove([path for _, _, path in first])
+    inbox.remove([found.path for found in first])
+    inbox.remove([found.path for found in first])
     assert inbox.take(app_dir) == []
 
 
@@ -59,10 +59,41 @@ def test_what_is_no_command_is_moved_aside(app_dir, folder):
     (folder / "00000000000000000005-0123456789abcdef.json").symlink_to("/etc/hosts")
     (folder / "00000000000000000006-0123456789abcdef.json").mkdir()
 
-    assert [found[0] for found in inbox.take(app_dir)] == [good]
+    with (folder / "00000000000000000007-0123456789abcdef.json").open("wb") as file:
+        file.truncate(inbox.LARGEST + 1)
+
+    *refused, last = inbox.take(app_dir)
+    assert (last.id, last.command) == (good, {"kind": "good"})
+    assert [found.command for found in refused] == [None] * 7
+    assert [found.problem.split(":")[0] for found in refused] == [
+        "is not JSON",
+        "is no JSON object",
+        "is not JSON",
+        "is not JSON",
+        "is a symbolic link",
+        "is no file",
+        "has 64.0 MiB, an engine takes at most 64.0 MiB",
+    ]
+    assert inbox.reject([found.path for found in refused]) == []
+    assert [found.id for found in inbox.take(app_dir)] == [good]
 
     assert {path.name for path in (folder / "rejected").iterdir()} >= set(bad)
-    assert len(list((folder / "rejected").iterdir())) == len(bad) + 2
+    assert len(list((folder / "rejected").iterdir())) == len(bad) + 3
+
+
+def test_a_command_that_no_engine_would_read_is_not_put(app_dir, folder):
+    with pytest.raises(PayloadTooLarge, match=r"64\.0 MiB is larger than the 64"):
+        inbox.put(app_dir, {"input": "x" * inbox.LARGEST})
+    assert inbox.take(app_dir) == []
+
+
+def test_put_again_under_its_id_it_is_the_same_command(app_dir, folder):
+    id = inbox.new_id()
+    assert not inbox.holds(app_dir, id)
+    for _ in range(2):
+        assert inbox.put(app_dir, {"kind": "x"}, id=id) == id
+    assert inbox.holds(app_dir, id)
+    assert [found.id for found in inbox.take(app_dir)] == [id]
 
 
 def test_only_json_can_be_put(app_dir, folder):
@@ -110,7 +141,7 @@ def test_a_crash_between_commit_and_removal_repeats_nothing(
     command_id = inbox.put(app_dir, {"kind": "x"})
     writer.commit(rows.batch(commands=[CommandRow(command_id, 1, b"{}")]))
 
-    ((found, _, path),) = inbox.take(app_dir)
+    (found,) = inbox.take(app_dir)
 
-    assert writer.command(found) == b"{}"
-    inbox.remove([path])
+    assert writer.command(found.id) == b"{}"
+    inbox.remove([found.path])

@@ -319,3 +319,25 @@ def test_any_events_can_be_drawn_at_any_width(
     counts = story.board.counts
     assert sum(counts.values()) == len(story.board.steps)
     assert min(counts.values(), default=0) >= 0
+
+
+def test_a_total_told_before_any_item_is_no_step() -> None:
+    story = Story()
+    story.tell("progress", "ask", done=0, total=4000)
+    assert story.rows() == []
+    for item in range(32):
+        story.tell("step.started", f"ask[{item}]", 1, kind="run")
+    for item in range(20):
+        story.tell("step.completed", f"ask[{item}]", 1)
+    assert "20/4,000 done, 12 running" in story.rows()[0]
+    assert set(story.board.steps) == {f"ask[{item}]" for item in range(32)}
+
+
+def test_totals_of_maps_that_share_a_row_add_up() -> None:
+    story = Story()
+    for name in ("ask", "ask:1", "each~0/ask"):
+        story.tell("progress", name, done=0, total=100)
+    for item in range(5):
+        story.step(f"ask:1[{item}]")
+        story.tell("step.started", f"each~0/ask[{item}]", 1, kind="run")
+    assert "5/200 done" in story.rows()[0]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from nbflow.view import Board
 from nbflow.view.board import Facts
 from nbflow.widgets.head import (
+    DELTA_LOG_BYTES,
     LINES,
     LOG_BYTES,
     Log,
@@ -109,23 +110,34 @@ def test_a_log_keeps_its_last_lines() -> None:
     log = Log()
     for number in range(LINES + 50):
         said(log, f"line {number}")
+    assert len(log.take_new()) == LINES
     assert [each[2] for each in log.whole()][-1] == f"line {LINES + 49}"
     assert len(log.whole()) == LINES
-    assert log.take_new()
     assert not log.has_changes
     assert log.take_new() == []
+
+
+def test_a_line_comes_by_snapshot_or_by_message_not_by_both() -> None:
+    log = Log()
+    said(log, "one")
+    log.take_new()
+    said(log, "two")
+    assert [each[2] for each in log.whole()] == ["one"]
+    assert [each[2] for each in log.take_new()] == ["two"]
+    assert [each[2] for each in log.whole()] == ["one", "two"]
 
 
 def test_a_bar_draws_over_its_own_line() -> None:
     log = Log()
     said(log, "10 %", replace=True)
     said(log, "20 %", replace=True)
-    assert [each[2] for each in log.whole()] == ["20 %"]
+    assert [each[2] for each in log.take_new()] == ["20 %"]
 
 
 def test_long_lines_are_cut_and_a_message_stays_small() -> None:
     log = Log()
     for _ in range(LINES):
         said(log, "é" * 10_000)
+    assert size(log.take_new()) <= DELTA_LOG_BYTES
     assert all(len(each[2]) <= 500 for each in log.whole())
     assert size(log.whole()) <= LOG_BYTES

@@ -1,0 +1,253 @@
+"""`%%workflow`: defines the workflow of a cell, starts a run of it, waits for it."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from nbflow.client import RunHandle
+from nbflow.definition import registry
+from nbflow.engine import process_host
+from nbflow.errors import (
+    DefinitionError,
+    NotebookError,
+    RunFailed,
+    WorkflowNotFound,
+)
+from nbflow.magics import display, tracebacks
+from nbflow.magics.compile import Cell, compile_body, run_functions
+from nbflow.magics.session import Session
+from nbflow.magics.unfinished import tell_unfinished
+from nbflow.model import ErrorInfo, safe_text
+from nbflow.notebook import is_workflow
+from nbflow.notebook.magic import Head, is_function_cell, parse_head
+from nbflow.notebook.options import Options, nearest
+from nbflow.workflows import RunKeywords, Workflow, start_run, workflow
+
+
+def run_cell(session: Session, line: str, body: str) -> Any:
+    """Define the cell's workflows and do what the options ask for.
+
+    Returns:
+        With --wait the run's result; for functions the cell's last expression.
+
+    Raises:
+        NotebookError: the line or the cell cannot be used.
+        RunFailed, RunCanceled, RunSkipped: the run that was waited for ended so.
+    """
+    head = parse_head(line)
+    place = Cell(session.cell_number, session.raw_cell(line, body))
+    value = None
+    if is_function_cell(head, body):
+        defined, value = _define_functions(session, head, body, place)
+    else:
+        defined = [_define_body(session, head, body, place)]
+    options = head.given
+    tell_unfinished(session, apart=options.run_id)
+    if not options.starts:
+        if not options.quiet:
+            for each in defined:
+                print(_told(each))
+        return value
+    bare = {"retries": None, "retry_delay": None, "timeout": None, "flow_control": None}
+    return start(session, defined[-1], options, defaults=bare)
+
+
+def start(
+    session: Session,
+    target: Workflow[Any, Any],
+    options: Options,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+) -> Any:
+    """Start a run and show it; wait for it if that is asked for or nobody looks.
+
+    Args:
+        session: the shell.
+        target: the workflow.
+        options: how to start it.
+        defaults: options of the run that belong to the definition instead.
+
+    Returns:
+        The result, where it was waited for.
+    """
+    payload = read_input(session, options)
+    run = run_keywords(session, options) | dict(defaults or {})
+    given: Any = {key: value for key, value in run.items() if value is not None}
+    checked = target.options(**given)
+    spec = checked.spec
+    values = spec.inputs.validate_payload(payload)
+    keywords: RunKeywords = given
+    handle = start_run(process_host(target.app), spec, values, keywords)
+    return follow(session, handle, options)
+
+
+def follow(session: Session, handle: RunHandle[Any], options: Options) -> Any:
+    """Show a run, and wait for it if that is asked for or nobody looks."""
+    session.names["_run"] = handle
+    if options.variable:
+        session.names[options.variable] = handle
+    view = "none" if options.quiet else options.view or session.settings.view
+    waits = options.wait or not session.is_interactive
+    is_live = session.is_interactive and display.is_kernel()
+    if is_live or not waits:
+        display.show_run(handle, view)
+    if not waits:
+        return None
+    try:
+        value = handle.result()
+    except KeyboardInterrupt as error:
+        # Also one that came just before the wait, which cancels its run itself.
+        session.interrupts.interrupted(handle, error)
+        raise
+    except RunFailed as error:
+        failed = _in_short(session, error)
+        if failed is error:
+            raise
+        raise failed from error.__cause__
+    finally:
+        if not is_live:
+            display.show_run(handle, view)
+    return value if options.wait else None
+
+
+def find(session: Session, name: str) -> Workflow[Any, Any] | None:
+    """The workflow of that name that this notebook has defined."""
+    spec = registry.get(session.app, name)
+    if spec is not None:
+        return Workflow(spec)
+    value = session.names.get(name)
+    return value if is_workflow(value) else None
+
+
+def unknown(session: Session, name: str, known: list[str]) -> WorkflowNotFound:
+    """The error for a name that nobody knows."""
+    hint = f": {nearest(name, known)}" if known else " yet; define one with %%workflow"
+    return WorkflowNotFound(
+        f"app {session.app!r} has no workflow {name!r}{hint}", workflow=name
+    )
+
+
+def read_input(session: Session, options: Options) -> Any:
+    """The payload: the whole input, with the fields that are given apart.
+
+    Raises:
+        NotebookError: an expression fails, or fields meet a whole that has none.
+    """
+    payload: Any = None
+    fields: dict[str, Any] = {}
+    for name, source in options.inputs:
+        value = _evaluate(session, source, f"-i {name}=" if name else "-i ")
+        if name:
+            fields[name] = value
+        else:
+            payload = value
+    if not fields:
+        return payload
+    if payload is not None and not isinstance(payload, Mapping):
+        raise NotebookError(
+            f"-i gives the whole input as {type(payload).__name__}, which takes no "
+            f"fields such as {next(iter(fields))}: give one or the other"
+        )
+    return {**(payload or {}), **fields}
+
+
+def run_keywords(session: Session, options: Options) -> dict[str, Any]:
+    """The options of a run, None where they are not given."""
+    return {
+        "run_id": options.run_id,
+        "label": options.label,
+        **definition_options(session, options, all_of_them=True),
+    }
+
+
+def definition_options(
+    session: Session, options: Options, *, all_of_them: bool = False
+) -> dict[str, Any]:
+    """The options of a workflow, with the flow control as an object."""
+    flow = None
+    if options.flow_control is not None:
+        flow = _evaluate(session, options.flow_control, "--flow-control ")
+    made = {
+        "retries": options.retries,
+        "retry_delay": options.retry_delay,
+        "timeout": options.timeout,
+        "flow_control": flow,
+    }
+    return {key: each for key, each in made.items() if all_of_them or each is not None}
+
+
+def _define_body(
+    session: Session, head: Head, body: str, place: Cell
+) -> Workflow[Any, Any]:
+    function = compile_body(session.shell, head, body, place)
+    options = definition_options(session, head.given)
+    made = workflow(name=head.name, **options)(function)
+    session.names[head.function] = made
+    return made
+
+
+def _define_functions(
+    session: Session, head: Head, body: str, place: Cell
+) -> tuple[list[Workflow[Any, Any]], Any]:
+    file, value = run_functions(session.shell, body, place)
+    names = session.names
+    if head.name:
+        plain = names.get(head.function)
+        if inspect.isfunction(plain):
+            options = definition_options(session, head.given)
+            names[head.function] = workflow(name=head.name, **options)(plain)
+        elif head.options:
+            option = next(iter(head.options))
+            raise DefinitionError(
+                f"{head.name!r} is a workflow already: give {option} where it is made, "
+                f"as in @workflow({option}=…)"
+            )
+    found = {
+        id(each): each
+        for each in list(names.values())
+        if is_workflow(each) and each.fn.__code__.co_filename == file
+    }
+    defined = sorted(found.values(), key=lambda each: each.fn.__code__.co_firstlineno)
+    wanted = [each for each in defined if each.name == head.name] or defined
+    if not wanted:
+        raise NotebookError(
+            "the cell defines no workflow: put @workflow above a function, or give the "
+            "function's name, as in %%workflow fetch"
+        )
+    return wanted, value
+
+
+def _evaluate(session: Session, source: str, what: str) -> Any:
+    try:
+        return eval(source, session.names)
+    except Exception as error:
+        raise NotebookError(
+            f"{what}{source}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _told(defined: Workflow[Any, Any]) -> str:
+    """ "nightly(n: int = 2) is defined: %workflow invoke nightly"."""
+    parameters = list(inspect.signature(defined.fn).parameters.values())[1:]
+    shown = [str(each.replace(kind=each.KEYWORD_ONLY)) for each in parameters]
+    text = f"{defined.name}({', '.join(shown)})"
+    return safe_text(
+        f"{text} is defined; `%workflow invoke {defined.name}` or "
+        f"{defined.fn.__name__}.invoke(…) starts a run"
+    )
+
+
+def _in_short(session: Session, error: RunFailed) -> RunFailed:
+    """The error of the cell: "Type: message", shown with the run's own frames."""
+    info = error.error
+    if not session.settings.short_errors or info is None:
+        return error
+    failed = type(error)(
+        str(info) if isinstance(info, ErrorInfo) else f"{info.type}: {info.message}",
+        error=info,
+        run_id=error.run_id,
+        step=error.step,
+        workflow=error.workflow,
+    )
+    tracebacks.show_as(failed, lambda: tracebacks.failed_run(failed))
+    return failed

@@ -1,0 +1,145 @@
+"""Compiles what stands below `%%workflow`: a body, or a cell that holds functions.
+
+The text that is compiled is the text that tracebacks, the debugger and `inspect` see,
+under the file name IPython gives the cell; line n of the cell is line n of it.
+"""
+
+import ast
+import inspect
+import re
+from types import FunctionType
+from typing import Any, NamedTuple
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from nbflow.definition.syntax import parse
+from nbflow.errors import NotebookError
+from nbflow.magics.tracebacks import CellSyntaxError
+from nbflow.notebook.magic import Head, function_text, lines_in_strings
+
+_SHELL = re.compile(r"\s*[!%]|.*=\s*[!%]")
+
+
+class Cell(NamedTuple):
+    """The cell that is executed: its number, and its whole text."""
+
+    number: int
+    raw: str
+
+
+def compile_body(
+    shell: InteractiveShell, head: Head, body: str, cell: Cell
+) -> FunctionType:
+    """The function that a body stands for; its globals are the notebook's.
+
+    Args:
+        shell: the shell, whose names it sees.
+        head: the magic's line.
+        body: what stands below it.
+        cell: where it stands.
+
+    Raises:
+        CellSyntaxError: with the line of the cell.
+        Exception: what a default value or an annotation raised.
+    """
+    text = function_text(head, body)
+    if not _parses(text):
+        text = function_text(head, _without_shell_syntax(shell, body))
+    file = _remember(shell, text, cell)
+    tree = _parse(text, file)
+    namespace: dict[str, Any] = {}
+    # Not bound in the notebook yet: a body that cannot be a workflow leaves no trace.
+    exec(_compile(tree, file, "exec", shell), shell.user_ns, namespace)
+    made: FunctionType = namespace[head.function]
+    if inspect.isasyncgenfunction(made):
+        raise NotebookError(
+            f"the body of {head.name!r} has a yield, and a workflow returns its "
+            "result: use return, or yield in a step, whose items are seen as they come"
+        )
+    return made
+
+
+def run_functions(shell: InteractiveShell, body: str, cell: Cell) -> tuple[str, Any]:
+    """Execute a cell that holds functions; its file name and its last expression.
+
+    Raises:
+        CellSyntaxError: with the line of the cell.
+        Exception: what the cell raised.
+    """
+    text = "\n" + body
+    if not _parses(text):
+        text = "\n" + _without_shell_syntax(shell, body)
+    file = _remember(shell, text, cell)
+    tree = _parse(text, file)
+    last = (
+        tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    )
+    exec(_compile(tree, file, "exec", shell), shell.user_ns)
+    if last is None:
+        return file, None
+    expression = ast.Expression(last.value)  # type: ignore[attr-defined]
+    return file, eval(_compile(expression, file, "eval", shell), shell.user_ns)
+
+
+def _parses(text: str) -> bool:
+    try:
+        parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _parse(text: str, file: str) -> ast.Module:
+    try:
+        return parse(text, file)
+    except SyntaxError as error:
+        raise CellSyntaxError(error) from None
+    except ValueError as error:  # null bytes
+        raise NotebookError(f"the cell is no Python: {error}") from None
+
+
+def _compile(tree: ast.AST, file: str, mode: str, shell: InteractiveShell) -> Any:
+    try:
+        return compile(tree, file, mode, shell.compile.flags, dont_inherit=True)  # type: ignore[call-overload]
+    except SyntaxError as error:
+        raise CellSyntaxError(error) from None
+
+
+def _remember(shell: InteractiveShell, text: str, cell: Cell) -> str:
+    """Make the text known to tracebacks and debuggers; its file name."""
+    return shell.compile.cache(text, cell.number, raw_code=cell.raw)
+
+
+def _without_shell_syntax(shell: InteractiveShell, body: str) -> str:
+    """The body with `!commands` and `%magics` as calls, line by line where it was."""
+    lines = _on_one_line(body).splitlines(keepends=True)
+    if lines and lines[0].lstrip().startswith("%%"):
+        raise NotebookError(
+            f"{lines[0].split()[0]} cannot stand below %%workflow: a cell has one cell "
+            "magic. Put it into a cell of its own."
+        )
+    try:
+        made = shell.input_transformer_manager.do_token_transforms(lines)
+    except SyntaxError:  # left to the parser, which says it better
+        return body
+    return "".join(made)
+
+
+def _on_one_line(body: str) -> str:
+    """Continued shell lines joined; empty lines after them keep the numbering."""
+    lines = body.split("\n")
+    inside = lines_in_strings(body)
+    for place, text in enumerate(lines):
+        if place + 1 in inside or not _SHELL.match(text):
+            continue
+        end = place
+        while lines[end].endswith("\\") and end + 1 < len(lines):
+            end += 1
+        if end > place:
+            joined = [
+                lines[place],
+                *(each.strip() for each in lines[place + 1 : end + 1]),
+            ]
+            lines[place] = " ".join(each.removesuffix("\\").rstrip() for each in joined)
+            lines[place + 1 : end + 1] = [""] * (end - place)
+    return "\n".join(lines)

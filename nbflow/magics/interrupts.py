@@ -1,0 +1,115 @@
+"""An interrupt cancels the runs that the interrupted cell waits for, and no others.
+
+Waits of the main thread are noted while they last. A sync wait is told by the
+KeyboardInterrupt that it gets. A kernel cancels an `await` in a cell through its event
+loop, which looks just like the user's own cancel, so the signal itself is noted too.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from nbflow.client import RunHandle, operations, waiting
+from nbflow.client.access import Access
+from nbflow.client.waiting import Watch
+from nbflow.errors import NbflowError
+from nbflow.magics import tracebacks
+from nbflow.magics.settings import NBFlow
+
+REASON = "interrupted"
+
+
+class Interrupts:
+    """Watches the waits of one shell's cells."""
+
+    def __init__(self, settings: NBFlow) -> None:
+        self._settings = settings
+        self._open: dict[object, Watch] = {}
+        self._is_asked = False
+        self._former: Any = None
+        self._note: Any = None
+        self._before = waiting.around_wait
+
+    def install(self) -> None:
+        """Note the waits from here on."""
+        waiting.around_wait = self._around
+
+    def uninstall(self) -> None:
+        """Undo `install`."""
+        waiting.around_wait = self._before
+
+    def cell_begins(self) -> None:
+        """Note the signal while an async cell of a kernel runs."""
+        self._is_asked = False
+        self._open.clear()
+        if threading.current_thread() is not threading.main_thread():
+            return
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler) and handler is not signal.default_int_handler:
+            self._former, self._note = handler, self._noting(handler)
+            signal.signal(signal.SIGINT, self._note)
+
+    def cell_ends(self, error: BaseException | None) -> None:
+        """Cancel what was waited for, where the wait itself was not told."""
+        if isinstance(error, KeyboardInterrupt):
+            for watch in list(self._open.values()):
+                self._cancel(watch.access, watch.run_id)
+        self._open.clear()
+        if self._note is not None and signal.getsignal(signal.SIGINT) is self._note:
+            signal.signal(signal.SIGINT, self._former)
+        self._former = self._note = None
+
+    def interrupted(self, handle: RunHandle[Any], error: KeyboardInterrupt) -> None:
+        """Cancel the run that a magic waits for."""
+        self._interrupted(handle._access, handle.run_id, error)
+
+    def _noting(self, handler: Callable[..., Any]) -> Callable[..., None]:
+        def note(number: int, frame: FrameType | None) -> None:
+            self._is_asked = True
+            handler(number, frame)
+            # The handler schedules on a loop that may sleep.
+            with suppress(RuntimeError):
+                asyncio.get_running_loop().call_soon_threadsafe(lambda: None)
+
+        return note
+
+    @contextmanager
+    def _around(self, watch: Watch) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        key = object()
+        self._open[key] = watch
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            self._interrupted(watch.access, watch.run_id, error)
+            raise
+        except asyncio.CancelledError as error:
+            if self._is_asked:
+                self._interrupted(watch.access, watch.run_id, error)
+            raise
+        finally:
+            self._open.pop(key, None)
+
+    def _interrupted(self, access: Access, run_id: str, error: BaseException) -> None:
+        text = self._cancel(access, run_id)
+        if self._settings.short_errors:
+            tracebacks.show_as(error, lambda: [text])
+
+    def _cancel(self, access: Access, run_id: str) -> str:
+        """Cancel the run, if the user wants that; what to say of it."""
+        if self._settings.on_interrupt == "leave":
+            return f"Interrupted: run {run_id} goes on"
+        try:
+            operations.cancel(access, [run_id], REASON)
+        except NbflowError as error:
+            return f"Interrupted: run {run_id} could not be canceled: {error}"
+        return (
+            f"Interrupted: run {run_id} is canceled, finished steps are kept; "
+            f"`%workflow resume {run_id}` goes on with it"
+        )

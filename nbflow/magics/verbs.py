@@ -1,0 +1,306 @@
+"""`%workflow VERB …` and `%nbflow …`: what they do and say."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import nbflow
+from nbflow.client import Client
+from nbflow.client.checks import check_home
+from nbflow.client.listing import newest, refresh_names
+from nbflow.definition import registry
+from nbflow.errors import NotebookError
+from nbflow.magics import cell, display, exporting
+from nbflow.magics.session import Session
+from nbflow.model import Run, RunStatus, safe_text
+from nbflow.notebook.options import (
+    OPTIONS,
+    LineParser,
+    Options,
+    nearest,
+    read_options,
+    split,
+    unquoted,
+)
+from nbflow.view import (
+    Line,
+    Look,
+    Span,
+    error_text,
+    finding_line,
+    line,
+    plan_lines,
+    plural,
+    run_page,
+    runs_table,
+    table,
+)
+
+HELP = """\
+Work with the workflows and runs of this notebook.
+
+    %workflow invoke NAME [-i K=EXPR] [-w] …   start a run; options: `%%workflow?`
+    %workflow list                             the workflows of the app
+    %workflow runs [--status S] [--workflow NAME] [--label L] [--since D]
+                   [--search TEXT] [--children] [--limit N]
+    %workflow show RUN                         a run, its steps, its error
+    %workflow cancel RUN
+    %workflow resume RUN [--plan] [--refresh STEPS|stale] [--wait]
+    %workflow export NAME FILE.py [--force]    a module with all that NAME needs
+    %workflow monitor                          what goes on, and the newest runs
+    %workflow doctor                           check the stores
+    %workflow help
+
+RUN is a run's id, or the beginning of it.
+"""
+
+_LOOK = Look(unicode=True, color=False)
+_MONITOR = 10
+
+
+def call(session: Session, text: str) -> Any:
+    """Do what `%workflow VERB …` asks for.
+
+    Raises:
+        NotebookError: the line cannot be used; names the nearest verb and an example.
+    """
+    verb, _, rest = text.strip().partition(" ")
+    if not verb:
+        raise NotebookError(
+            f"say what to do: {', '.join(VERBS)}. Example: %workflow runs"
+        )
+    if verb not in VERBS:
+        raise NotebookError(
+            f"there is no {verb!r}: {nearest(verb, VERBS)}. "
+            "`%workflow help` explains them"
+        )
+    return VERBS[verb](session, rest)
+
+
+def nbflow_line(session: Session, text: str) -> None:
+    """Do what `%nbflow …` asks for: `%nbflow app NAME`."""
+    words = _words(text)
+    if not words or words == ["app"]:
+        print(f"the app of this notebook is {session.app!r}")
+    elif words[0] != "app" or len(words) > 2:
+        raise NotebookError(f"{text!r} is not understood. Example: %nbflow app NAME")
+    else:
+        session.settings.app = words[1]
+        print(f"workflows defined from here on are of app {session.app!r}")
+
+
+def _invoke(session: Session, text: str) -> Any:
+    name, rest = _first(text, "a workflow", "%workflow invoke nightly -i n=5")
+    options = read_options(rest)
+    found = cell.find(session, name)
+    if found is not None:
+        return cell.start(session, found, options)
+    client = session.client()
+    known = [info.name for info in client.workflows.list()]
+    if name not in known:
+        raise cell.unknown(session, name, known)
+    given: Any = {
+        key: value
+        for key, value in cell.run_keywords(session, options).items()
+        if value is not None
+    }
+    payload = cell.read_input(session, options)
+    handle = client.workflows.invoke(name, input=payload, **given)
+    return cell.follow(session, handle, options)
+
+
+def _list(session: Session, text: str) -> None:
+    _no_more(text, "list")
+    infos = session.client().workflows.list()
+    here = {spec.name for spec in registry.workflows(session.app)}
+    names = sorted({info.name for info in infos} | here)
+    if not names:
+        print(f"app {session.app!r} has no workflow yet; define one with %%workflow")
+        return
+    schemas = {info.name: info.input_schema for info in infos}
+    for spec in registry.workflows(session.app):
+        schemas[spec.name] = spec.inputs.input_schema
+    rows = [
+        [
+            line(Span(name, "strong")),
+            line(Span(_fields(schemas.get(name)), "dim")),
+            line(Span("" if name in here else "not defined in this kernel", "dim")),
+        ]
+        for name in names
+    ]
+    display.print_lines(table(rows))
+
+
+def _runs(session: Session, text: str) -> None:
+    parser = LineParser("%workflow runs --status failed --limit 50")
+    statuses = [str(each) for each in RunStatus]
+    parser.add_argument("--status", action="append", choices=statuses)
+    for name in ("--workflow", "--label"):
+        parser.add_argument(name, action="append", type=unquoted)
+    for name in ("--since", "--search"):
+        parser.add_argument(name, type=unquoted)
+    parser.add_argument("--children", action="store_true")
+    parser.add_argument("--limit", type=int, default=20)
+    given = vars(parser.read(text))
+    if not 1 <= given["limit"] <= 1000:
+        raise NotebookError(f"--limit {given['limit']}: give a number from 1 to 1,000")
+    found, is_more = newest(session.client().runs, **given)
+    _print_runs(session, found)
+    if is_more:
+        print(f"the newest {len(found)}; --limit shows more")
+
+
+def _show(session: Session, text: str) -> None:
+    client, run_id = _run(session, text, "show")
+    run = client.runs.get(run_id)
+    lines = run_page(
+        run, client.runs.steps(run_id), _LOOK, _now(), input=_shown_input(run)
+    )
+    display.print_lines(lines)
+    if run.error is not None:
+        print(f"\n{error_text(run)}")
+    if run.status in (RunStatus.FAILED, RunStatus.CANCELED):
+        print(f"\ngo on: %workflow resume {run_id}")
+
+
+def _cancel(session: Session, text: str) -> None:
+    client, run_id = _run(session, text, "cancel")
+    run = client.runs.get(run_id)
+    if run.is_ended:
+        print(f"run {run_id} has ended already: {run.status}")
+        return
+    session.engage(client.app)
+    client.runs.cancel(run_id, reason="canceled in the notebook")
+    print(f"run {run_id} is {client.runs.get(run_id).status}")
+
+
+def _resume(session: Session, text: str) -> Any:
+    name, rest = _first(text, "a run", "%workflow resume r-01k --refresh stale")
+    parser = LineParser("%workflow resume r-01k --refresh fetch,parse")
+    parser.add_argument("--plan", action="store_true")
+    parser.add_argument("--refresh", action="append", default=[], type=unquoted)
+    parser.add_argument("--wait", "-w", action="store_true")
+    given = parser.read(rest)
+    client = session.client()
+    run_id = client.runs.find(name)
+    refresh = refresh_names(given.refresh)
+    session.engage(client.app)
+    plan = client.runs.resume(run_id, refresh=refresh, plan=True)
+    display.print_lines(plan_lines(plan) if given.plan else plan_lines(plan)[:1])
+    if given.plan:
+        return None
+    handle = client.runs.resume(run_id, refresh=refresh)
+    return cell.follow(session, handle, Options(wait=given.wait))
+
+
+def _export(session: Session, text: str) -> None:
+    words = _words(text)
+    force = "--force" in words
+    words = [word for word in words if word != "--force"]
+    if len(words) != 2:
+        raise NotebookError(
+            "give a workflow and a file. Example: %workflow export nightly nightly.py"
+        )
+    print(safe_text(exporting.export(session, words[0], words[1], force=force)))
+
+
+def _monitor(session: Session, text: str) -> None:
+    _no_more(text, "monitor")
+    client = session.client()
+    going_on = [run for run in client.runs.list() if not run.is_ended]
+    found, _ = newest(client.runs, limit=_MONITOR)
+    known = {run.run_id for run in found}
+    _print_runs(session, [*(r for r in going_on if r.run_id not in known), *found])
+
+
+def _doctor(session: Session, text: str) -> None:
+    _no_more(text, "doctor")
+    home = session.client().home
+    assert home is not None
+    found = list(check_home(home, version=nbflow.__version__))
+    display.print_lines([finding_line(*each, _LOOK) for each in found])
+    wrong = sum(each.state == "wrong" for each in found)
+    print(f"{plural(wrong, 'problem')} found" if wrong else "all is well")
+
+
+def _help(session: Session, text: str) -> None:
+    print(HELP)
+
+
+VERBS: dict[str, Callable[[Session, str], Any]] = {
+    "invoke": _invoke,
+    "list": _list,
+    "runs": _runs,
+    "show": _show,
+    "cancel": _cancel,
+    "resume": _resume,
+    "export": _export,
+    "monitor": _monitor,
+    "doctor": _doctor,
+    "help": _help,
+}
+RUN_VERBS = ("show", "cancel", "resume")
+WORKFLOW_VERBS = ("invoke", "export")
+FLAGS: dict[str, tuple[str, ...]] = {
+    "invoke": tuple(flag for option in OPTIONS for flag in option.flags),
+    "runs": (
+        *("--status", "--workflow", "--label", "--since", "--search"),
+        *("--children", "--limit"),
+    ),
+    "resume": ("--plan", "--refresh", "--wait"),
+    "export": ("--force",),
+}
+
+
+def _words(text: str) -> list[str]:
+    return [unquoted(text[start:end]) for start, end in split(text)]
+
+
+def _first(text: str, what: str, example: str) -> tuple[str, str]:
+    """The first word of a line, and the rest."""
+    for start, end in split(text):
+        if not text[start:end].startswith("-"):
+            return unquoted(text[start:end]), text[end:]
+        break
+    raise NotebookError(f"name {what} first. Example: {example}")
+
+
+def _run(session: Session, text: str, verb: str) -> tuple[Client, str]:
+    name, rest = _first(text, "a run", f"%workflow {verb} r-01k")
+    if rest.strip():
+        raise NotebookError(f"{rest.strip()!r} is not understood here")
+    client = session.client()
+    return client, client.runs.find(name)
+
+
+def _no_more(text: str, verb: str) -> None:
+    if text.strip():
+        raise NotebookError(f"%workflow {verb} takes nothing more: {text.strip()!r}")
+
+
+def _print_runs(session: Session, runs: list[Run]) -> None:
+    lines: list[Line] = runs_table(runs, _LOOK, _now())
+    if runs:
+        display.print_lines(lines)
+    else:
+        print(f"no runs in app {session.app!r}")
+
+
+def _fields(schema: Any) -> str:
+    """The fields of an input: those with a default end in "=…"."""
+    if not isinstance(schema, dict) or "properties" not in schema:
+        return "" if not schema else "input"
+    required = schema.get("required", ())
+    names = [name if name in required else f"{name}=…" for name in schema["properties"]]
+    return f"({', '.join(names)})"
+
+
+def _shown_input(run: Run) -> str:
+    try:
+        return safe_text(repr(run.input))[:2000]
+    except Exception as error:  # a lost value must not hide the rest
+        return f"<{type(error).__name__}: {error}>"
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -1,0 +1,410 @@
+"""A field of a form: label, control, hint, and what is wrong with its value.
+
+Values are plain JSON, in both directions. A value that the control of its type cannot
+hold is shown as JSON text. Neighbour: `shapes` says which control.
+"""
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import ipywidgets
+
+from nbflow.widgets.elements import label, text_line
+from nbflow.widgets.shapes import ABSENT, SAFE_INTEGER, Shape, fits, same, written
+
+_EMPTY = "is missing"
+
+
+class Problem(ValueError):
+    """What is typed is no value."""
+
+
+class _Control(Protocol):
+    """One control: a widget, and its value as JSON."""
+
+    widget: Any
+
+    def get(self) -> Any: ...
+    def set(self, value: Any) -> None: ...
+
+
+class _Simple:
+    """A control whose widget holds the value as it is."""
+
+    def __init__(self, widget: Any) -> None:
+        self.widget = widget
+
+    def get(self) -> Any:
+        return self.widget.value
+
+    def set(self, value: Any) -> None:
+        self.widget.value = value
+
+
+class _Choice:
+    """A menu; the widget's value is the place of the chosen one."""
+
+    def __init__(self, choices: tuple[Any, ...]) -> None:
+        self._choices = choices
+        texts = [each for each in choices if isinstance(each, str)]
+        labels = [
+            text_line(each if isinstance(each, str) else written(each))
+            for each in choices
+        ]
+        if len(set(labels)) < len(labels) or "" in texts:
+            labels = [text_line(written(each)) for each in choices]
+        self.widget = ipywidgets.Dropdown(
+            options=[(label, place) for place, label in enumerate(labels)], value=0
+        )
+
+    def get(self) -> Any:
+        return self._choices[self.widget.value]
+
+    def set(self, value: Any) -> None:
+        places = range(len(self._choices))
+        self.widget.value = next(k for k in places if same(self._choices[k], value))
+
+
+class _Moment:
+    """A picker of days, times, or both."""
+
+    def __init__(self, widget: Any, parse: Callable[[str], Any], noun: str) -> None:
+        self.widget = widget
+        self._parse = parse
+        self._noun = noun
+
+    def get(self) -> Any:
+        if self.widget.value is None:
+            raise Problem(f"choose a {self._noun}")
+        return self.widget.value.isoformat()
+
+    def set(self, value: Any) -> None:
+        self.widget.value = self._parse(value)
+
+
+class _Json:
+    """JSON as text. Empty text leaves the field out."""
+
+    def __init__(self, required: bool) -> None:
+        self._required = required
+        self.widget = ipywidgets.Textarea(rows=2, continuous_update=False)
+        self.widget.add_class("nbflow-code")
+
+    def get(self) -> Any:
+        text = self.widget.value
+        if not text.strip():
+            if self._required:
+                raise Problem(_EMPTY)
+            return ABSENT
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise Problem(_json_problem(error)) from None
+        except RecursionError:
+            raise Problem("is nested too deeply") from None
+
+    def set(self, value: Any) -> None:
+        text = written(value)
+        if len(text) > 60:
+            text = written(value, indent=2)
+        self.widget.rows = min(max(text.count("\n") + 1, 2), 12)
+        self.widget.value = text
+
+
+class Group:
+    """Fields in a box: the form of a model, or of the whole input."""
+
+    def __init__(self, shape: Shape, *, boxed: bool = True) -> None:
+        self.fields = {each.name: Field(each) for each in shape.fields}
+        self._extra: Field | None = None
+        if shape.extra:
+            more = Shape("other fields", "json", required=False, hint="JSON object")
+            self._extra = Field(more)
+        self.widget = ipywidgets.VBox([each.widget for each in self._all()])
+        self.widget.add_class("nbflow-group" if boxed else "nbflow-fields")
+
+    def get(self) -> dict[str, Any]:
+        """Values by name.
+
+        Raises:
+            Problem: a field holds no value; it says so itself.
+        """
+        values = {}
+        is_wrong = False
+        for name, field in self.fields.items():
+            try:
+                value = field.get()
+            except Problem:
+                is_wrong = True
+            else:
+                if value is not ABSENT:
+                    values[name] = value
+        more = self._get_extra()
+        if is_wrong or more is None:
+            raise Problem("has fields without a value")
+        return {**more, **values}
+
+    def set(self, value: Mapping[str, Any]) -> None:
+        """Show values by name; a field that none is given for shows its default."""
+        for name, field in self.fields.items():
+            field.set(value.get(name, field.shape.default))
+        if self._extra is not None:
+            others = {key: value[key] for key in value if key not in self.fields}
+            self._extra.set(others or ABSENT)
+
+    def tell(self, problems: Mapping[str, str]) -> dict[str, str]:
+        """Say at the fields what is wrong, by place; what is of none of them."""
+        left = {}
+        for place, text in problems.items():
+            found = self._find(place)
+            if found is None:
+                left[place] = text
+            else:
+                field, rest = found
+                field.tell(rest, text)
+        return left
+
+    def wrong(self) -> list[str]:
+        """The names of the fields that say what is wrong with them."""
+        return [each.shape.name for each in self._all() if each.is_wrong]
+
+    def clear(self) -> None:
+        """Forget what was wrong."""
+        for field in self._all():
+            field.clear()
+
+    def freeze(self, disabled: bool) -> None:
+        """Have nothing changed, or everything changeable again."""
+        for field in self._all():
+            field.freeze(disabled)
+
+    def _all(self) -> Iterator["Field"]:
+        yield from self.fields.values()
+        if self._extra is not None:
+            yield self._extra
+
+    def _get_extra(self) -> dict[str, Any] | None:
+        if self._extra is None:
+            return {}
+        try:
+            value = self._extra.get()
+        except Problem:
+            return None
+        if value is ABSENT:
+            return {}
+        if not isinstance(value, dict):
+            self._extra.tell("", 'is no JSON object, as in {"a": 1}')
+            return None
+        return value
+
+    def _find(self, place: str) -> "tuple[Field, str] | None":
+        """The field that a place begins with, and what follows its name."""
+        # Names may hold dots and brackets, so the longest that fits is meant.
+        for name in sorted(self.fields, key=len, reverse=True):
+            rest = place[len(name) :]
+            if place.startswith(name) and (not rest or rest[0] in ".["):
+                return self.fields[name], rest.removeprefix(".")
+        return None
+
+
+class Field:
+    """One field: its label, control, toggle, hint and problem."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self._label = label(shape.name, "nbflow-name")
+        if shape.required:
+            self._label.add_class("nbflow-required")
+        self._hint = label(shape.hint, "nbflow-hint")
+        self._problem = label("", "nbflow-problem")
+        self._problem.layout.display = "none"
+        self._toggle = self._make_toggle()
+        self._is_frozen = False
+        self._control = self._make(shape.kind)
+        self.widget = ipywidgets.GridBox()
+        self.widget.add_class("nbflow-field")
+        self._arrange()
+        self.set(shape.default)
+
+    def get(self) -> Any:
+        """The value as JSON, or ABSENT where the field is left out.
+
+        Raises:
+            Problem: what is typed is no value; shown at the field.
+        """
+        self._say("")
+        if self._toggle is not None and self._toggle.value:
+            return None if self.shape.optional else ABSENT
+        try:
+            return self._control.get()
+        except Problem as error:
+            if not isinstance(self._control, Group):
+                self._say(str(error))
+            raise
+
+    def set(self, value: Any) -> None:
+        """Show a value; one that the control cannot hold is shown as JSON."""
+        if self._toggle is not None:
+            is_off = value is None if self.shape.optional else value is ABSENT
+            self._toggle.value = is_off
+            if is_off:
+                return
+        if value is ABSENT:
+            return
+        if not fits(self.shape, value) and not isinstance(self._control, _Json):
+            self._control = self._make("json")
+            self._arrange()
+        self._control.set(value)
+
+    def tell(self, place: str, text: str) -> None:
+        """Say what is wrong with the value, or with a place inside of it."""
+        if isinstance(self._control, Group) and place:
+            left = self._control.tell({place: text})
+            if not left:
+                return
+        if self._problem.value:
+            return  # the first is enough to go on with
+        inside = f"{place}: " if place else ""
+        self._say(f"{inside}{text}")
+
+    def clear(self) -> None:
+        """Forget what was wrong."""
+        self._say("")
+        if isinstance(self._control, Group):
+            self._control.clear()
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it, or a field inside of it, says what is wrong."""
+        inner = self._control.wrong() if isinstance(self._control, Group) else []
+        return bool(self._problem.value or inner)
+
+    def freeze(self, disabled: bool) -> None:
+        """Have it not changed, or changeable again."""
+        self._is_frozen = disabled
+        if self._toggle is not None:
+            self._toggle.disabled = disabled
+        self._enable()
+
+    def _make_toggle(self) -> Any:
+        """What turns the value off: to null, or to what the function has."""
+        shape = self.shape
+        if shape.kind == "json":
+            return None  # null and nothing can be typed
+        if not shape.optional and (shape.required or shape.default is not ABSENT):
+            return None
+        word = "none" if shape.optional else "default"
+        toggle = ipywidgets.Checkbox(
+            description=word, indent=False, tooltip=text_line(f"{word}: {shape.name}")
+        )
+        toggle.add_class("nbflow-toggle")
+        toggle.observe(lambda change: self._enable(), "value")
+        return toggle
+
+    def _make(self, kind: str) -> _Control:
+        control = _MAKERS[kind](self.shape)
+        if not isinstance(control, Group):
+            control.widget.tooltip = text_line(self.shape.name)
+            control.widget.layout.width = "auto"
+            control.widget.add_class("nbflow-control")
+            control.widget.observe(lambda change: self._typed(), "value")
+        return control
+
+    def _arrange(self) -> None:
+        is_group = isinstance(self._control, Group)
+        row = [self._control.widget]
+        if self._toggle is not None:
+            row.append(self._toggle)
+        held = ipywidgets.VBox(row) if is_group else ipywidgets.HBox(row)
+        held.add_class("nbflow-held")
+        parts = [self._label, held]
+        parts += [self._hint] if self.shape.hint else []
+        self.widget.children = [*parts, self._problem]
+        self._enable()
+
+    def _typed(self) -> None:
+        """The user has changed it: say at once if it can be no value."""
+        if isinstance(self._control, _Json):
+            try:
+                self.get()
+            except Problem:
+                return
+        self._say("")
+
+    def _enable(self) -> None:
+        is_off = self._toggle is not None and self._toggle.value
+        disabled = self._is_frozen or is_off
+        if isinstance(self._control, Group):
+            self._control.freeze(disabled)
+            self._control.widget.layout.display = "none" if is_off else None
+        else:
+            self._control.widget.disabled = disabled
+
+    def _say(self, text: str) -> None:
+        self._problem.value = text_line(text)
+        self._problem.layout.display = None if text else "none"
+        if text:
+            self.widget.add_class("nbflow-wrong")
+        else:
+            self.widget.remove_class("nbflow-wrong")
+
+
+def _json_problem(error: ValueError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"is no JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+    return f"is no JSON: {error}"  # an integer of too many digits
+
+
+def _integer(shape: Shape) -> _Control:
+    least = -SAFE_INTEGER if shape.low is None else int(shape.low)
+    most = SAFE_INTEGER if shape.high is None else int(shape.high)
+    value = min(max(0, least), most)
+    if shape.low is None and shape.high is None:
+        return _Simple(ipywidgets.IntText(value=value, step=_step(shape)))
+    return _Simple(
+        ipywidgets.BoundedIntText(value=value, min=least, max=most, step=_step(shape))
+    )
+
+
+def _step(shape: Shape) -> int:
+    return max(int(shape.step or 1), 1)
+
+
+def _number(shape: Shape) -> _Control:
+    low, high = shape.low, shape.high
+    least = -sys.float_info.max if low is None else float(low)
+    most = sys.float_info.max if high is None else float(high)
+    value = min(max(0.0, least), most)
+    if low is None and high is None:
+        return _Simple(ipywidgets.FloatText(value=value, step=shape.step))
+    return _Simple(
+        ipywidgets.BoundedFloatText(value=value, min=least, max=most, step=shape.step)
+    )
+
+
+def _datetime(shape: Shape) -> _Control:
+    make = ipywidgets.DatetimePicker if shape.aware else ipywidgets.NaiveDatetimePicker
+    return _Moment(make(), dt.datetime.fromisoformat, "day and time")
+
+
+_MAKERS: Mapping[str, Callable[[Shape], _Control]] = {
+    "integer": _integer,
+    "number": _number,
+    "boolean": lambda shape: _Simple(ipywidgets.Checkbox(indent=False)),
+    "string": lambda shape: _Simple(ipywidgets.Text()),
+    "text": lambda shape: _Simple(ipywidgets.Textarea(rows=4)),
+    "password": lambda shape: _Simple(ipywidgets.Password()),
+    "choice": lambda shape: _Choice(shape.choices),
+    "date": lambda shape: _Moment(
+        ipywidgets.DatePicker(), dt.date.fromisoformat, "day"
+    ),
+    "time": lambda shape: _Moment(
+        ipywidgets.TimePicker(step=1), dt.time.fromisoformat, "time"
+    ),
+    "datetime": _datetime,
+    "json": lambda shape: _Json(shape.required),
+    "group": lambda shape: Group(shape),
+}

@@ -1,0 +1,296 @@
+"""The magics in real kernels: waiting, interrupts, prints, restarts, two kernels."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from nbflow import Client
+from tests.magics.conftest import LIMIT, Kernel, kernel_in
+
+WAIT = "await ctx.wait_for_event('w', 'never')"
+
+
+def interrupted(kernel: Kernel, cell: str, run_id: str) -> str:
+    """Interrupt a cell once it waits for its run; what it has shown of that."""
+    request = kernel.send(cell)
+    if "print('here')" in cell:
+        kernel.finish(request, until="here")
+    client = Client(kernel.folder / ".nbflow", "demo")
+    deadline = time.monotonic() + LIMIT
+    while not any(
+        run.run_id == run_id and run.started_at for run in client.runs.list()
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    kernel.manager.interrupt_kernel()
+    done = kernel.finish(request)
+    assert done.status == "error", done
+    return done.traceback
+
+
+def status(kernel: Kernel, run_id: str) -> str:
+    code = f"nbflow.Client().runs.handle({run_id!r}).status.value"
+    return str(kernel.ok(code).result).strip("'")
+
+
+def test_errors_name_the_cells_of_the_kernel(kernel: Kernel) -> None:
+    kernel.ok("def inverse(x):\n    return 1 / x")
+    done = kernel.run("%%workflow divide(x: int = 0) -w\n\nawait ctx.run(inverse, x)")
+    assert done.error is not None
+    assert done.error["ename"] == "RunFailed"
+    assert done.error["evalue"] == "ZeroDivisionError: division by zero"
+    found = re.findall(r"Cell In\[\d+\], line (\d+)", done.traceback)
+    assert found == ["3", "2"]
+    assert "site-packages" not in done.traceback
+    assert "nbflow/" not in done.traceback
+    kernel.ok("import inspect")
+    assert "async def divide" in kernel.ok("print(inspect.getsource(divide.fn))").text
+
+
+def test_the_debuggers_file_name_is_that_of_the_cell(kernel: Kernel) -> None:
+    cell = "%%workflow where\nimport sys\nreturn sys._getframe().f_code.co_filename"
+    name = kernel.ok(cell.replace("\n", " -w\n", 1)).result
+    asked = (
+        "from ipykernel.compiler import get_file_name\n"
+        f"get_file_name({cell.replace(chr(10), ' -w' + chr(10), 1)!r})"
+    )
+    assert kernel.ok(asked).result == name
+
+
+def test_a_run_goes_on_while_other_cells_are_executed(kernel: Kernel) -> None:
+    kernel.ok(
+        "%%workflow goes_on --invoke --as run\n"
+        "await ctx.wait_for_event('w', 'go')\nreturn 7"
+    )
+    assert kernel.ok("run.status.value").result == "'running'"
+    kernel.ok("nbflow.Client().events.send('go', run=run.run_id)")
+    assert kernel.ok("await run").result == "7"
+
+
+class TestInterrupts:
+    def test_of_a_waiting_magic_cancels_its_run(self, kernel: Kernel) -> None:
+        shown = interrupted(kernel, f"%%workflow held -w --run-id i-1\n{WAIT}", "i-1")
+        assert shown.splitlines()[0].startswith("Interrupted: run i-1 is canceled")
+        assert len(shown.splitlines()) == 1
+        assert status(kernel, "i-1") == "canceled"
+
+    def test_of_a_waiting_result_cancels_its_run(self, kernel: Kernel) -> None:
+        kernel.ok(f"%%workflow held -r --as run --run-id i-2\n{WAIT}")
+        shown = interrupted(kernel, "print('here')\nrun.result()", "i-2")
+        assert "run i-2 is canceled" in shown
+        assert status(kernel, "i-2") == "canceled"
+
+    def test_of_an_await_cancels_its_runs(self, kernel: Kernel) -> None:
+        kernel.ok(f"%%workflow held -r --as one --run-id i-3\n{WAIT}")
+        kernel.ok("%workflow invoke held -r --as two --run-id i-4")
+        interrupted(
+            kernel,
+            "import asyncio\nprint('here')\nawait asyncio.gather(one, two)",
+            "i-4",
+        )
+        assert [status(kernel, each) for each in ("i-3", "i-4")] == ["canceled"] * 2
+
+    def test_ones_own_timeout_around_an_await_cancels_nothing(
+        self, kernel: Kernel
+    ) -> None:
+        kernel.ok(f"%%workflow held -r --as run --run-id i-5\n{WAIT}")
+        done = kernel.run("import asyncio\nawait asyncio.wait_for(run, 0.1)")
+        assert done.error is not None
+        assert done.error["ename"] == "TimeoutError"
+        assert status(kernel, "i-5") == "running"
+        kernel.ok("%workflow cancel i-5")
+
+    def test_at_idle_touches_nothing(self, kernel: Kernel) -> None:
+        kernel.ok(f"%%workflow held -r --as run --run-id i-6\n{WAIT}")
+        kernel.manager.interrupt_kernel()
+        assert kernel.ok("1 + 1").result == "2"
+        assert status(kernel, "i-6") == "running"
+        kernel.ok("%workflow cancel i-6")
+
+    def test_of_other_code_touches_no_run(self, kernel: Kernel) -> None:
+        kernel.ok(f"%%workflow held -r --as run --run-id i-7\n{WAIT}")
+        request = kernel.send("import time\nprint('here')\ntime.sleep(600)")
+        kernel.finish(request, until="here")
+        kernel.manager.interrupt_kernel()
+        done = kernel.finish(request)
+        assert done.error is not None
+        assert done.error["ename"] == "KeyboardInterrupt"
+        assert status(kernel, "i-7") == "running"
+        kernel.ok("%workflow cancel i-7")
+
+    def test_may_leave_the_run_alone(self, kernel: Kernel) -> None:
+        kernel.ok("%config NBFlow.on_interrupt = 'leave'")
+        shown = interrupted(kernel, f"%%workflow held -w --run-id i-8\n{WAIT}", "i-8")
+        assert "run i-8 goes on" in shown
+        assert status(kernel, "i-8") == "running"
+        kernel.ok("%workflow cancel i-8")
+        kernel.ok("%config NBFlow.on_interrupt = 'cancel'")
+
+
+class TestPrints:
+    def test_of_a_run_reach_no_cell(self, kernel: Kernel) -> None:
+        kernel.ok(
+            "import sys, threading\n"
+            "def speak():\n"
+            "    print('from a thread')\n"
+            "    print('to stderr', file=sys.stderr)\n"
+            "def apart():\n    print('from a process')\n"
+            "async def loop():\n    print('from the loop')"
+        )
+        kernel.ok(
+            "%%workflow loud -r --as run\nprint('from the body')\n"
+            "await ctx.wait_for_event('w', 'go')\n"
+            "await ctx.run(speak)\nawait ctx.run(loop)\n"
+            "await ctx.run(apart, process=True)"
+        )
+        kernel.ok("nbflow.Client().events.send('go', run=run.run_id)")
+        done = kernel.ok("print('mine')\nrun.result()")
+        assert done.text == "mine\n"
+        logged = kernel.ok(
+            "print([e.data['message'] for e in run.events() if e.type == 'log'])"
+        ).text
+        assert eval(logged) == [
+            "from the body",
+            "from a thread",
+            "to stderr",
+            "from the loop",
+            "from a process",
+        ]
+
+    def test_bars_and_consoles_in_steps_break_nothing(self, kernel: Kernel) -> None:
+        kernel.ok(
+            "from tqdm.auto import tqdm\nfrom rich.console import Console\n"
+            "from rich.progress import track\n"
+            "def bars():\n"
+            "    Console().print('[bold]rich[/]')\n"
+            "    bar = track(range(5), auto_refresh=False)\n"
+            "    return sum(tqdm(range(5))) + sum(bar)"
+        )
+        done = kernel.ok("%%workflow pretty -w --quiet\nreturn await ctx.run(bars)")
+        assert (done.result, done.text) == ("20", "")
+        asked = "print([e.data['message'] for e in _run.events() if e.type == 'log'])"
+        assert "rich" in eval(kernel.ok(asked).text)
+
+
+class TestHeadless:
+    def test_nobody_there_means_waiting(self, kernel: Kernel) -> None:
+        done = kernel.ok(
+            "%%workflow quick --invoke --as run\nawait ctx.sleep('s', 0.2)\nreturn 5",
+            interactive=False,
+        )
+        assert "completed" in done.text
+        assert done.result is None
+        assert kernel.ok("run.status.value").result == "'completed'"
+
+    def test_a_failure_fails_the_cell(self, kernel: Kernel) -> None:
+        done = kernel.run("%%workflow bad --invoke\n1 / 0", interactive=False)
+        assert done.error is not None
+        assert done.error["evalue"] == "ZeroDivisionError: division by zero"
+
+    def test_with_somebody_there_it_returns_at_once(self, kernel: Kernel) -> None:
+        done = kernel.ok(f"%%workflow slow --invoke --as run\n{WAIT}")
+        assert done.result is None
+        assert kernel.ok("run.status.value").result == "'running'"
+        kernel.ok("_ = run.cancel()")
+
+
+def test_unfinished_runs_wait_for_a_word(tmp_path: Path) -> None:
+    cell = (
+        "%%workflow long\nfirst = await ctx.run(count)\n"
+        "await ctx.wait_for_event('w', 'go')\nreturn first"
+    )
+    count = (
+        "from pathlib import Path\ndef count():\n"
+        "    with Path('calls').open('a') as calls:\n        calls.write('x')\n"
+        "    return 42"
+    )
+    with kernel_in(tmp_path) as kernel:
+        kernel.ok(count)
+        kernel.ok(cell.replace("\n", " -r --as run --run-id r-1\n", 1))
+        kernel.ok("while not [s for s in run.steps if s.kind == 'wait']: pass")
+        kernel.restart()
+        kernel.ok("%load_ext nbflow\nimport nbflow")
+        kernel.ok(count)
+        told = kernel.ok(cell).text
+        assert "unfinished: run r-1 of 'long' waits with 1 finished step" in told
+        assert "`%workflow resume r-1` goes on" in told
+        assert "`%workflow cancel r-1` discards it" in told
+        assert "unfinished" not in kernel.ok(cell).text  # told once
+        assert "keeps 1 step" in kernel.ok("%workflow resume r-1").text
+        kernel.ok("nbflow.Client().events.send('go', run='r-1')")
+        assert kernel.ok("_run.result(60)").result == "42"
+        assert (tmp_path / "calls").read_text() == "x"
+
+
+def test_unfinished_runs_are_resumed_where_that_is_set(tmp_path: Path) -> None:
+    cell = (
+        "from nbflow import workflow\n"
+        "@workflow\nasync def plain(ctx):\n"
+        "    await ctx.wait_for_event('w', 'go')\n    return 1"
+    )
+    with kernel_in(tmp_path) as kernel:
+        kernel.ok(cell)
+        kernel.ok("for n in (1, 2): plain.options(run_id=f'r-{n}').invoke()")
+        kernel.ok("nbflow.Client().runs.list()")
+        kernel.restart()
+        kernel.ok("%load_ext nbflow\nimport nbflow")
+        kernel.ok("%config NBFlow.unfinished = 'resume'")
+        told = kernel.ok(cell).text
+        assert "resumed: run r-1" in told
+        assert "resumed: run r-2" in told
+        kernel.ok(
+            "c = nbflow.Client()\nfor n in (1, 2): c.events.send('go', run=f'r-{n}')"
+        )
+        assert kernel.ok(
+            "[c.runs.handle(f'r-{n}').result(60) for n in (1, 2)]"
+        ).result == ("[1, 1]")
+
+
+def test_discarding_an_unfinished_run(tmp_path: Path) -> None:
+    cell = f"%%workflow long\n{WAIT}"
+    with kernel_in(tmp_path) as kernel:
+        kernel.ok(cell.replace("\n", " -r --run-id r-1\n", 1))
+        kernel.restart()
+        kernel.ok("%load_ext nbflow\nimport nbflow")
+        assert "unfinished: run r-1" in kernel.ok(cell).text
+        assert kernel.ok("%workflow cancel r-1").text == "run r-1 is canceled\n"
+
+
+def test_a_second_kernel_of_one_app_is_a_client(tmp_path: Path) -> None:
+    cell = "%%workflow one --invoke --as run\nawait ctx.wait_for_event('w', 'go')"
+    with kernel_in(tmp_path) as first, kernel_in(tmp_path) as second:
+        first.ok(cell)
+        run_id = str(first.ok("run.run_id").result).strip("'")
+        done = second.run(cell)
+        assert done.error is not None
+        assert done.error["ename"] == "EngineBusy"
+        (line,) = done.traceback.strip().splitlines()
+        pid = first.ok("import os\nos.getpid()").result
+        assert str(pid) in line
+        assert run_id in second.ok("%workflow runs").text
+        assert "running" in second.ok(f"%workflow show {run_id}").text
+        assert "is canceled" in second.ok(f"%workflow cancel {run_id}").text
+        assert status(first, run_id) == "canceled"
+
+
+def test_two_notebooks_in_one_folder_have_their_own_apps(tmp_path: Path) -> None:
+    cell = "%%workflow same -w\nreturn ctx.app"
+    with (
+        kernel_in(tmp_path, "one.ipynb") as one,
+        kernel_in(tmp_path, "two.ipynb") as two,
+    ):
+        assert one.ok(cell).result == "'one'"
+        assert two.ok(cell).result == "'two'"
+        assert len(one.ok("%workflow runs").text.splitlines()) == 1
+
+
+@pytest.mark.parametrize("code", ["%workflow ", "%%workflow a --"])
+def test_completion_in_a_kernel(kernel: Kernel, code: str) -> None:
+    request = kernel.client.complete(code, len(code))
+    reply = kernel.client.get_shell_msg(timeout=LIMIT)
+    while reply["parent_header"].get("msg_id") != request:
+        reply = kernel.client.get_shell_msg(timeout=LIMIT)
+    wanted = "resume" if code == "%workflow " else "--retries"
+    assert wanted in reply["content"]["matches"]

@@ -1,0 +1,198 @@
+"""A page in a real Chromium that shows the run view, with a model of our own.
+
+The model's object is the seam of anywidget: `get`, `on`, `off`, `send`. What the kernel
+would send is put in with `tell`, what the view sends is read with `sent`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+WIDGETS = Path(__file__).parents[2] / "nbflow" / "widgets"
+START = 1_800_000_000_000  # the kernel's clock when the runs of the tests start
+
+PAGE = """<!doctype html><meta charset="utf-8"><title>run view</title>
+<link rel="stylesheet" href="run_view.css"><body><div id="cell"></div>"""
+
+MODEL = """
+class Model {
+  constructor(snapshot) { this.state = {snapshot}; this.sent = []; this.known = []; }
+  get(name) { return this.state[name]; }
+  on(name, call) { this.known.push([name, call]); }
+  off(name, call) {
+    this.known = this.known.filter(([n, c]) => n !== name || c !== call);
+  }
+  send(message) { this.sent.push(JSON.parse(JSON.stringify(message))); }
+  emit(name, ...args) {
+    for (const [n, call] of [...this.known]) if (n === name) call(...args);
+  }
+}
+window.show = async (snapshot) => {
+  const module = await import("./run_view.js");
+  window.model = new Model(snapshot);
+  const widget = module.default();
+  await widget.initialize({model: proxy(window.model)});
+  window.render = (el) => widget.render({model: proxy(window.model), el});
+  window.clean = await window.render(document.getElementById("cell"));
+  await drawn();
+};
+// anywidget gives initialize and render proxies of their own.
+const proxy = (model) => ({
+  get: model.get.bind(model), on: model.on.bind(model), off: model.off.bind(model),
+  send: model.send.bind(model),
+});
+window.drawn = () => new Promise((done) =>
+  requestAnimationFrame(() => requestAnimationFrame(() => done())));
+window.tell = async (messages) => {
+  for (const message of messages) window.model.emit("msg:custom", message, []);
+  await drawn();
+};
+"""
+
+
+def head(**changes: Any) -> dict[str, Any]:
+    """The head of a run that has been running for 12 s."""
+    return {
+        "run_id": "r-7f3a21",
+        "app": "notebook",
+        "workflow": "nightly",
+        "label": None,
+        "status": "running",
+        "attempt": 1,
+        "queued": START - 200,
+        "started": START,
+        "ended": None,
+        "due": None,
+        "counts": {},
+        "progress": None,
+        "error": None,
+        "text": None,
+        "waiting": [],
+        "can": ["cancel"],
+        "questions": [],
+        "engine": "live",
+    } | changes
+
+
+def row(
+    id: int,
+    name: str,
+    status: str = "completed",
+    *,
+    parent: int = 0,
+    kind: str = "run",
+    attempt: int = 1,
+    queued: int | None = None,
+    started: int | None = 0,
+    ended: int | None = 1000,
+    due: int | None = None,
+    text: str | None = None,
+    flags: str = "",
+    spans: list[list[Any]] | None = None,
+    counts: list[int | None] | None = None,
+    run: str | None = None,
+) -> list[Any]:
+    """A row; times are milliseconds since the start of the run."""
+
+    def at(time: int | None) -> int | None:
+        return None if time is None else START + time
+
+    moved = None if spans is None else [[k, at(a), at(b)] for k, a, b in spans]
+    return [
+        *(id, parent, kind, name, status, attempt, at(queued), at(started), at(ended)),
+        *(at(due), text, flags, moved, counts, run),
+    ]
+
+
+def snapshot(
+    rows: list[list[Any]],
+    *,
+    now: int = 12_000,
+    seq: int = 1,
+    log: list[list[Any]] | None = None,
+    **of_head: Any,
+) -> dict[str, Any]:
+    """All of a view."""
+    counts: dict[str, int] = {}
+    for each in rows:
+        if each[2] not in ("map", "group"):
+            counts[each[4]] = counts.get(each[4], 0) + 1
+    return {
+        "v": 1,
+        "seq": seq,
+        "now": START + now,
+        "head": head(**({"counts": counts} | of_head)),
+        "rows": rows,
+        "log": log or [],
+    }
+
+
+class RunPage:
+    """What tests do with the view on the page."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.problems: list[str] = []
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on(
+            "console",
+            lambda said: self.problems.append(said.text) if said.type == "error" else 0,
+        )
+        page.route("http://localhost/**", self._serve)
+        page.goto("http://localhost/page.html")
+        page.add_script_tag(content=MODEL)
+
+    @staticmethod
+    def _serve(route: Any) -> None:
+        name = route.request.url.rpartition("/")[2]
+        if name == "page.html":
+            route.fulfill(content_type="text/html", body=PAGE)
+        elif name == "run_view.js":
+            text = (WIDGETS / name).read_text()
+            route.fulfill(content_type="text/javascript", body=text)
+        elif name == "run_view.css":
+            route.fulfill(content_type="text/css", body=(WIDGETS / name).read_text())
+        else:
+            route.fulfill(status=204)
+
+    def show(self, rows: list[list[Any]], **more: Any) -> None:
+        self.page.evaluate("s => show(s)", snapshot(rows, **more))
+
+    def tell(self, *messages: dict[str, Any]) -> None:
+        """Messages of the kernel; drawn when this returns."""
+        self.page.evaluate("m => tell(m)", list(messages))
+
+    def delta(
+        self, seq: int, *rows: list[Any], now: int = 12_000, **more: Any
+    ) -> dict[str, Any]:
+        return {"t": "d", "seq": seq, "now": START + now, "rows": list(rows), **more}
+
+    def sent(self, kind: str) -> list[dict[str, Any]]:
+        """What the view has sent."""
+        sent: list[dict[str, Any]] = self.page.evaluate("model.sent")
+        return [each for each in sent if each["t"] == kind]
+
+    def names(self) -> list[str]:
+        """The names of the rows in order, as far as they are elements."""
+        rows = self.page.locator(".nbf-row").all()
+        found = sorted(
+            (int(r.get_attribute("aria-rowindex")), r.locator(".nbf-name").inner_text())
+            for r in rows
+        )
+        return [name for _, name in found]
+
+    def line(self, name: str) -> Any:
+        """The row of that name."""
+        exact = self.page.locator(".nbf-name", has_text=name)
+        return self.page.locator(".nbf-row", has=exact).first
+
+    def button(self, name: str) -> Any:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until everything asked for is drawn."""
+        self.page.evaluate("drawn()")

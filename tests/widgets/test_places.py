@@ -1,0 +1,91 @@
+"""What a front end gets: in a real kernel, with somebody there."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+SETUP = """
+import ipywidgets
+from nbflow import Client, workflow, Context
+from nbflow.widgets import Monitor, RunsView, WorkflowForm, ticker
+
+@workflow
+async def mine(ctx: Context, x: int = 1) -> int:
+    return x
+
+def alive(kind):
+    every = ipywidgets.widgets.widget._instances.values()
+    return sum(type(each).__name__ == kind for each in every)
+"""
+
+
+class Page:
+    """A kernel, and the cells of a notebook that are run in it."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def run(self, code: str, cell: str = "c") -> list[tuple[str, dict[str, Any]]]:
+        """Run a cell as JupyterLab does; its displays, and changes of former ones."""
+        content = {"code": code, "silent": False, "allow_stdin": True}
+        session = self._client.session
+        message = session.msg("execute_request", content, metadata={"cellId": cell})
+        self._client.shell_channel.send(message)
+        shown = []
+        while True:
+            got = self._client.get_iopub_msg(timeout=60)
+            kind, content = got["msg_type"], got["content"]
+            assert kind != "error", "\n".join(content["traceback"])
+            if kind in ("display_data", "execute_result", "update_display_data"):
+                shown.append((kind, content["data"]))
+            is_own = got["parent_header"].get("msg_id") == message["header"]["msg_id"]
+            if kind == "status" and content["execution_state"] == "idle" and is_own:
+                return shown
+
+    def text(self, code: str) -> str:
+        """What an expression gives."""
+        ((_, data),) = self.run(code, "other")
+        return data["text/plain"]
+
+
+@pytest.fixture
+def page(home) -> Iterator[Page]:
+    manager, client = start_new_kernel(env={**os.environ, "NBFLOW_HOME": str(home)})
+    try:
+        made = Page(client)
+        made.run(SETUP)
+        yield made
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.parametrize("code", ["RunsView()", "Monitor()", "WorkflowForm(mine)"])
+def test_a_page_gets_the_widget_with_its_picture(page, code):
+    ((kind, data),) = page.run(code)
+    assert kind == "display_data"
+    assert set(data) == {WIDGET, "text/plain", "text/html"}
+    assert data["text/plain"].startswith(f"<{code.partition('(')[0]} of ")
+
+
+def test_a_cell_that_is_run_again_closes_what_it_showed_before(page):
+    page.run("RunsView()", "a")
+    page.run("RunsView()", "b")
+    assert page.text("alive('RunsView')") == "2"
+    page.run("RunsView()", "a")
+    assert page.text("alive('RunsView')") == "2"
+    assert page.text("len(ticker._due)") == "2"
+
+
+def test_a_closed_widget_leaves_its_picture_where_it_was(page):
+    page.run("mine.invoke().result(60); view = RunsView(); view", "a")
+    ((kind, data),) = page.run("view.close()", "b")
+    assert kind == "update_display_data"
+    assert set(data) == {"text/plain", "text/html"}
+    assert "1 run, 0 live" in data["text/plain"]
+    assert "✓ completed  mine" in data["text/html"]
+    assert page.text("len(ticker._due)") == "0"

@@ -1,0 +1,557 @@
+"""The run view in a real browser: what it draws, does and tells the kernel."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from nbflow import durations
+from nbflow.model import RunStatus, StepStatus
+from nbflow.view.words import MARKS
+from tests.widgets.page import START, RunPage, head, row, snapshot
+
+PIPELINE = [
+    row(1, "load", ended=300, text="12 files"),
+    row(2, "train", "running", kind="map", ended=None, counts=[1, 1, 1, 0, 4]),
+    row(3, "train[0]", parent=2),
+    row(4, "train[1]", "failed", parent=2, attempt=3, text="ValueError: no data"),
+    row(5, "train[2]", "running", parent=2, ended=None),
+    row(6, "publish", "retrying", attempt=2, ended=None, due=16_000),
+]
+
+
+def many(count: int) -> list[list[Any]]:
+    return [row(i, f"step {i}") for i in range(1, count + 1)]
+
+
+def question(schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "row": 1,
+        "step": "approve",
+        "text": "Publish it?",
+        "schema": schema,
+        "until": None,
+    } | more
+
+
+def detail(**changes: Any) -> dict[str, Any]:
+    return {
+        "row": 4,
+        "title": "train[1]",
+        "kind": "run",
+        "status": "failed",
+        "facts": [["key", "k-1"]],
+        "input": None,
+        "result": None,
+        "error": None,
+        "attempts": [],
+        "log": [],
+        "snippet": 'run["train[1]"]',
+        "run_id": None,
+    } | changes
+
+
+def test_rows_are_drawn_with_name_status_time_and_text(view: RunPage) -> None:
+    view.show(PIPELINE, status="running")
+    assert view.names() == [
+        *("load", "train", "train[0]", "train[1]", "train[2]", "publish")
+    ]
+    line = view.line("load")
+    assert line.locator(".nbf-status").inner_text() == "completed"
+    assert line.locator(".nbf-time").inner_text() == "300 ms"
+    assert line.locator(".nbf-text").inner_text() == "12 files"
+    assert view.line("train").locator(".nbf-text").inner_text() == "2/4 · 1 failed"
+    assert view.line("train[1]").locator(".nbf-tag").inner_text() == "attempt 3"
+    assert re.fullmatch(
+        r"retry in \d s", view.line("publish").locator(".nbf-status").inner_text()
+    )
+
+
+def test_the_header_says_what_the_run_is_at(view: RunPage) -> None:
+    view.show(PIPELINE, label="of May", progress=[3, 10, "epoch 3"])
+    header = view.page.locator(".nbf-header")
+    assert "running" in header.inner_text()
+    assert "of May" in header.inner_text()
+    # One item of the map has not been started, so no row of it counts.
+    assert (
+        view.page.locator("[role=progressbar] + div").inner_text()
+        == "3 of 6 steps · 1 failed · 1 running · 1 retrying · 30 % · epoch 3"
+    )
+    bar = view.page.get_by_role("progressbar")
+    assert bar.get_attribute("aria-valuenow") == "3"
+    assert bar.get_attribute("aria-valuemax") == "6"
+
+
+def test_words_and_durations_are_those_of_the_terminal(view: RunPage) -> None:
+    script = """async (status) =>
+      (await import("./run_view.js")).statusWords({status, flags: ""}, 0)"""
+    for status in MARKS:
+        assert view.page.evaluate(script, status) == MARKS[status].word
+    marks = view.page.evaluate(
+        'async () => Object.keys((await import("./run_view.js")).MARKS)'
+    )
+    assert set(marks) == {*map(str, RunStatus), *map(str, StepStatus)}
+    for ms in (0, 7, 250, 999, 1234, 59_900, 61_000, 3_600_000, 7_260_000, 180_000_000):
+        shown = view.page.evaluate(
+            'async (ms) => (await import("./run_view.js")).duration(ms)', ms
+        )
+        assert shown == durations.show(ms / 1000)
+
+
+def test_a_delta_changes_adds_moves_and_takes_back_rows(view: RunPage) -> None:
+    view.show(many(3))
+    view.tell(
+        view.delta(
+            2,
+            row(2, "step 2", "failed"),
+            row(9, "late", parent=1),
+            [3],
+        ),
+        view.delta(3, row(10, "group", kind="group"), row(1, "step 1", parent=10)),
+    )
+    assert view.names() == ["step 2", "group", "step 1", "late"]
+    assert view.line("late").get_attribute("aria-level") == "3"
+    assert view.line("step 2").locator(".nbf-status").inner_text() == "failed"
+
+
+def test_rows_fold_and_unfold(view: RunPage) -> None:
+    view.show(PIPELINE)
+    view.line("train").locator(".nbf-twisty").click()
+    view.settle()
+    assert view.names() == ["load", "train", "publish"]
+    assert view.line("train").get_attribute("aria-expanded") == "false"
+    view.line("train").locator(".nbf-twisty").click()
+    view.settle()
+    assert len(view.names()) == 6
+
+
+def test_a_large_map_is_folded_but_for_what_failed(view: RunPage) -> None:
+    items = [row(i, f"item {i}", parent=1) for i in range(2, 102)]
+    view.show([row(1, "items", kind="map", counts=[100, 0, 0, 0, 100]), *items])
+    assert view.names() == ["items"]
+    view.tell(view.delta(2, row(50, "item 50", "failed", parent=1)))
+    assert view.names() == ["items", "item 50", "99 more"]
+    view.line("99 more").click()
+    view.settle()
+    assert view.names()[:3] == ["items", "item 2", "item 3"]
+
+
+def test_a_failure_opens_once_what_the_user_had_folded(view: RunPage) -> None:
+    view.show([row(1, "group", kind="group"), row(2, "a", parent=1)])
+    fold = view.line("group").locator(".nbf-twisty")
+    fold.click()
+    view.tell(view.delta(2, row(2, "a", "failed", parent=1)))
+    assert view.names() == ["group", "a"]
+    fold.click()
+    view.settle()
+    assert view.names() == ["group", "a"]  # from the failed ones to all
+    fold.click()
+    view.tell(view.delta(3, row(3, "b", "failed", parent=1)))
+    assert view.names() == ["group"]
+
+
+def test_children_that_were_not_sent_are_asked_for(view: RunPage) -> None:
+    view.show([row(1, "child run", kind="invoke", flags="l")])
+    view.line("child run").locator(".nbf-twisty").click()
+    assert view.sent("open") == [{"t": "open", "row": 1, "on": True}]
+    view.tell(view.delta(2, row(2, "inner", parent=1)))
+    assert view.names() == ["child run", "inner"]
+
+
+def test_filters_show_what_matches_and_what_holds_it(view: RunPage) -> None:
+    view.show(PIPELINE)
+    view.button("Failed 1").click()
+    view.settle()
+    assert view.names() == ["train", "train[1]"]
+    view.button("Running 2").click()
+    view.settle()
+    assert view.names() == ["train", "train[2]", "publish"]
+    view.tell(view.delta(2, row(5, "train[2]", parent=2), row(6, "publish")))
+    assert view.names() == []
+    expect(view.page.locator(".nbf-empty")).to_have_text("no step matches the filter")
+    view.button("All").click()
+    view.settle()
+    assert len(view.names()) == 6
+
+
+def test_the_keyboard_moves_folds_opens_and_leaves(view: RunPage) -> None:
+    view.show(PIPELINE)
+    heard = "() => { window.heard = []; document.onkeydown = (e) => heard.push(e.key) }"
+    view.page.evaluate(heard)
+    tree = view.page.get_by_role("treegrid")
+    tree.focus()
+    view.press("ArrowDown", "ArrowDown")
+    chosen = view.page.locator(f"#{tree.get_attribute('aria-activedescendant')}")
+    assert chosen.locator(".nbf-name").inner_text() == "train"
+    assert chosen.get_attribute("aria-selected") == "true"
+    view.press("ArrowLeft")
+    assert len(view.names()) == 3
+    view.press("ArrowRight", "ArrowRight", "ArrowDown", "Enter")
+    assert view.sent("detail")[-1]["row"] == 4
+    expect(view.page.locator(".nbf-details h3")).to_be_focused()
+    view.press("Escape")
+    expect(tree).to_be_focused()
+    view.press("Escape")
+    expect(view.page.locator(".nbf-details")).to_be_hidden()
+    view.press("End", "Home", "PageDown", "/")
+    expect(view.button("All")).to_be_focused()
+    view.press("b", "d")
+    # A notebook would take them for commands.
+    assert view.page.evaluate("heard") == []
+
+
+def test_the_tree_is_described_to_assistive_technology(view: RunPage) -> None:
+    view.show(many(100))
+    tree = view.page.get_by_role("treegrid")
+    assert tree.get_attribute("aria-rowcount") == "101"
+    assert view.line("step 3").get_attribute("aria-rowindex") == "4"
+    region = view.page.get_by_role("region", name="Run r-7f3a21 of nightly")
+    expect(region).to_be_visible()
+    expect(region.locator("[aria-live=polite]")).to_have_text(
+        "running · 100 of 100 steps"
+    )
+
+
+def test_details_show_error_attempts_log_and_code(view: RunPage) -> None:
+    view.show(PIPELINE)
+    view.line("train[1]").click()
+    assert view.sent("detail") == [{"t": "detail", "row": 4}]
+    tried = {"status": "failed", "started": START, "ended": START + 400, "due": None}
+    view.tell(
+        {
+            "t": "t",
+            "detail": detail(
+                error={
+                    "type": "ValueError",
+                    "message": "no data",
+                    "traceback": "Cell In[5], line 3\n---> 3 boom()",
+                    "cell": "In[5], line 3",
+                },
+                attempts=[
+                    {"number": 1, "error": "ValueError: no data", **tried},
+                    {"number": 2, "error": "ValueError: no data", **tried},
+                ],
+                log=[[START, "warning", "little data", 4, "ctx"]],
+            ),
+        }
+    )
+    details = view.page.get_by_role("complementary")
+    for text in (
+        *("ValueError: no data", "in In[5], line 3", "---> 3 boom()"),
+        *("2. failed after 400 ms", "little data", 'run["train[1]"]', "k-1"),
+    ):
+        expect(details).to_contain_text(text)
+
+
+def test_details_show_values_as_text_table_or_image(view: RunPage) -> None:
+    view.show(PIPELINE)
+    view.line("load").click()
+    table = {
+        "columns": ["a", "b"],
+        "types": ["int64", "str"],
+        "rows": [["1", "x"], ["2", "<b>y</b>"]],
+        "more": "40 rows × 2 columns",
+    }
+    value = {"text": "df", "table": table, "image": None, "more": ""}
+    asked = {"text": "n = 2", "table": None, "image": "javascript:x", "more": "all"}
+    view.tell({"t": "t", "detail": detail(row=1, result=value, input=asked)})
+    details = view.page.get_by_role("complementary")
+    assert details.locator("td").all_inner_texts() == ["1", "x", "2", "<b>y</b>"]
+    expect(details).to_contain_text("40 rows × 2 columns")
+    expect(details.get_by_label("Input", exact=True)).to_have_text("n = 2")
+    assert details.locator("img").count() == 0
+    pixel = (
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9"
+        "awAAAABJRU5ErkJggg=="
+    )
+    value = {"text": "Figure", "table": None, "image": pixel, "more": ""}
+    view.tell({"t": "t", "detail": detail(row=1, result=value)})
+    assert details.get_by_alt_text("Figure").get_attribute("src").endswith(pixel)
+
+
+def test_a_choice_is_answered_with_a_button(view: RunPage) -> None:
+    view.show(many(1), questions=[question({"type": "boolean"})])
+    view.button("No").click()
+    (sent,) = view.sent("answer")
+    assert (sent["row"], sent["value"]) == (1, False)
+    expect(view.button("Yes")).to_be_disabled()
+    view.tell({"t": "ack", "cmd": sent["cmd"], "ok": True, "text": ""})
+    view.tell(view.delta(2, head=head(counts={"completed": 1})))
+    expect(view.page.get_by_text("Publish it?")).to_have_count(0)
+    choices = question({"enum": ["red", "blue"], "type": "string"})
+    view.tell(view.delta(3, head=head(questions=[choices])))
+    view.button("blue").click()
+    assert view.sent("answer")[-1]["value"] == "blue"
+
+
+def test_a_form_is_checked_sent_and_shows_what_the_kernel_refuses(
+    view: RunPage,
+) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "model": {"$ref": "#/$defs/Model"},
+            "depth": {"type": "integer", "default": 2},
+            "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "dry": {"type": "boolean", "default": True},
+        },
+        "required": ["model", "depth"],
+        "$defs": {"Model": {"enum": ["small", "large"]}},
+    }
+    view.show(many(1), questions=[question(schema)])
+    page = view.page
+    page.get_by_label("depth").fill("two")
+    view.button("Send").click()
+    assert view.sent("answer") == []
+    expect(page.get_by_text("is needed")).to_be_visible()
+    expect(page.get_by_text("is to be a whole number")).to_be_visible()
+    expect(page.get_by_label("model")).to_be_focused()
+    page.get_by_label("model").select_option("large")
+    page.get_by_label("depth").fill("9")
+    view.button("Send").click()
+    (sent,) = view.sent("answer")
+    assert sent["value"] == {"model": "large", "depth": 9, "note": None, "dry": True}
+    refused = {"depth": "is to be at most 5"}
+    view.tell(
+        {
+            "t": "ack",
+            "cmd": sent["cmd"],
+            "ok": False,
+            "text": "depth is wrong",
+            "problems": refused,
+        }
+    )
+    expect(page.get_by_role("alert")).to_have_text("depth is wrong")
+    expect(page.get_by_text("is to be at most 5")).to_be_visible()
+    assert page.get_by_label("depth").get_attribute("aria-invalid") == "true"
+    # What was filled in stays while other news of the run arrive.
+    view.tell(view.delta(2, head=head(questions=[question(schema)], text="more")))
+    expect(page.get_by_label("depth")).to_have_value("9")
+
+
+def test_cancel_is_under_way_until_the_run_is_canceled(view: RunPage) -> None:
+    view.show(PIPELINE)
+    view.button("Cancel").click()
+    expect(view.button("Canceling…")).to_be_disabled()
+    (sent,) = view.sent("cancel")
+    view.tell({"t": "ack", "cmd": sent["cmd"], "ok": True, "text": ""})
+    expect(view.button("Canceling…")).to_be_disabled()
+    ended = head(status="canceled", ended=START + 13_000, can=["resume"])
+    view.tell(view.delta(2, head=ended))
+    expect(view.button("Canceling…")).to_have_count(0)
+    expect(view.button("Resume…")).to_be_enabled()
+
+
+def test_a_refused_command_says_why(view: RunPage) -> None:
+    view.show(PIPELINE)
+    view.button("Cancel").click()
+    (sent,) = view.sent("cancel")
+    view.tell({"t": "ack", "cmd": sent["cmd"], "ok": False, "text": "it has ended"})
+    expect(view.page.get_by_role("status")).to_have_text("it has ended")
+    expect(view.button("Cancel")).to_be_enabled()
+
+
+def test_without_an_answer_the_kernel_is_said_to_be_busy(view: RunPage) -> None:
+    view.show(PIPELINE)
+    view.button("Cancel").click()
+    busy = view.page.get_by_role("status")
+    expect(busy).to_have_text("kernel busy — use the stop button", timeout=60_000)
+    view.tell({"t": "ack", "cmd": 1, "ok": True, "text": ""})
+    expect(busy).to_be_hidden()
+
+
+def test_a_resume_shows_its_plan_first(view: RunPage) -> None:
+    view.show(PIPELINE, status="failed", ended=START + 13_000, can=["resume"])
+    view.button("Resume…").click()
+    assert view.sent("plan") == [{"t": "plan"}]
+    view.tell(
+        {
+            "t": "p",
+            "text": "keeps 3,990, runs 10, 2 stale, about 40 s",
+            "kept": 3990,
+            "to_run": ["train[1]"],
+            "stale": ["a", "b"],
+            "seconds": 40,
+        }
+    )
+    plan = view.page.get_by_role("group", name="Plan of the resume")
+    expect(plan).to_contain_text("Resume keeps 3,990, runs 10, 2 stale, about 40 s")
+    assert view.sent("resume") == []
+    view.button("Resume, 2 stale afresh").click()
+    (sent,) = view.sent("resume")
+    assert sent["stale"] is True
+    expect(plan).to_be_hidden()
+
+
+def test_a_row_in_sight_shows_what_it_has_become(view: RunPage) -> None:
+    view.show(many(3))
+    view.tell(view.delta(2, row(2, "step 2", text="new")))
+    expect(view.line("step 2").locator(".nbf-text")).to_have_text("new")
+    view.tell(view.delta(3, row(2, "step 2", "running", text="newer", ended=None)))
+    expect(view.line("step 2").locator(".nbf-text")).to_have_text("newer")
+
+
+def test_a_gap_is_healed_by_a_resync_and_not_asked_for_twice_at_once(
+    view: RunPage,
+) -> None:
+    view.show(many(2))
+    view.tell(view.delta(5, row(7, "step 7")), view.delta(6, row(8, "step 8")))
+    assert view.names() == ["step 1", "step 2", "step 7", "step 8"]
+    assert view.sent("resync") == [{"t": "resync", "have": 1}]
+    view.tell({"t": "s", "snapshot": snapshot(many(9), seq=6)})
+    assert len(view.names()) == 9
+    view.tell(view.delta(7, row(10, "step 10")), view.delta(7, row(11, "again")))
+    assert len(view.names()) == 10
+    assert len(view.sent("resync")) == 1
+
+
+def test_a_restarted_kernel_leaves_a_view_that_says_so(view: RunPage) -> None:
+    view.show(many(1), questions=[question({"type": "boolean"})])
+    view.page.evaluate("model.emit('comm_live_update')")
+    expect(view.page.get_by_role("status")).to_have_text(
+        "disconnected: the kernel was restarted; run the cell again to go on"
+    )
+    for name in ("Cancel", "Yes", "No"):
+        expect(view.button(name)).to_be_disabled()
+    before = len(view.page.evaluate("model.sent"))
+    view.line("step 1").click()
+    assert len(view.page.evaluate("model.sent")) == before
+
+
+def test_hostile_texts_stay_texts(view: RunPage) -> None:
+    evil = "<img src=x onerror='window.hit = 1'><script>window.hit = 1</script>"
+    turned = "safe\u202etxt.exe\x1b[31m\x07"
+    view.show(
+        [row(1, evil, text=evil), row(2, turned, text="x" * 5_000_000)],
+        workflow=evil,
+        label=evil,
+        error=evil,
+        waiting=[evil],
+        questions=[
+            question({"enum": [evil]}, text=evil, step=evil),
+            question({"type": "object", "properties": {evil: {"description": evil}}}),
+        ],
+        log=[[START, "info", evil, 1, "print"]],
+    )
+    view.line("safe").click()
+    view.tell(
+        {
+            "t": "t",
+            "detail": detail(
+                row=2,
+                title=evil,
+                facts=[[evil, evil]],
+                snippet=evil,
+                result={"text": evil, "table": None, "image": evil, "more": evil},
+                error={"type": evil, "message": evil, "traceback": evil, "cell": evil},
+            ),
+        }
+    )
+    assert view.page.evaluate("window.hit") is None
+    assert view.page.locator("#cell :is(img, script)").count() == 0
+    assert view.names()[1] == "safetxt.exe[31m"
+    assert len(view.line("safe").locator(".nbf-text").inner_text()) <= 400
+
+
+def test_ten_thousand_rows_are_few_elements(view: RunPage) -> None:
+    view.show(many(10_000))
+    viewport = view.page.locator(".nbf-viewport")
+    for top in (0, 100_000, 240_000, 1_000):
+        viewport.evaluate("(el, top) => { el.scrollTop = top; }", top)
+        view.settle()
+        assert view.page.locator(".nbf-row").count() <= 60
+        first = top // 24 + 1
+        assert f"step {min(first + 1, 9_999)}" in view.names()
+    view.page.get_by_role("treegrid").focus()
+    view.press("End")
+    assert "step 10000" in view.names()
+    view.tell(*(view.delta(n, row(n, f"new {n}")) for n in range(2, 300)))
+    assert view.page.locator(".nbf-row").count() <= 60
+
+
+def test_a_view_that_was_taken_off_the_page_comes_back_as_it_was(
+    view: RunPage,
+) -> None:
+    view.show(many(200))
+    view.page.get_by_role("treegrid").focus()
+    view.press("End")
+    shown = view.names()
+    view.page.evaluate(
+        """async () => {
+          const cell = document.getElementById("cell");
+          cell.remove();
+          await drawn();
+          document.body.append(cell);
+          await drawn();
+          await drawn();
+        }"""
+    )
+    assert view.names() == shown
+    assert view.page.locator(".nbf-viewport").evaluate("el => el.scrollTop") > 0
+
+
+def test_two_displays_of_one_run_follow_it_together(view: RunPage) -> None:
+    view.show(many(1))
+    view.page.evaluate(
+        """async () => {
+          const el = document.body.appendChild(document.createElement("div"));
+          window.cleanSecond = await render(el);
+          await drawn();
+        }"""
+    )
+    view.tell(view.delta(2, row(2, "second")))
+    assert view.names() == ["step 1", "step 1", "second", "second"]
+    ids = view.page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids))
+    assert len(view.sent("hello")) == 2
+    view.page.evaluate("cleanSecond()")
+    view.tell(view.delta(3, row(3, "third")))
+    assert view.names() == ["step 1", "second", "third"]
+
+
+def test_the_kernel_hears_of_sight_and_of_the_pointer(view: RunPage) -> None:
+    view.show(many(1))
+    assert view.sent("hello") == [{"t": "hello", "v": 1, "visible": True}]
+    view.page.evaluate("document.body.style.paddingTop = '5000px'")
+    wait = "t => model.sent.some((m) => m.t === t[0] && m.on === t[1])"
+    view.page.wait_for_function(wait, arg=["vis", False])
+    view.page.evaluate("document.body.style.paddingTop = 0")
+    view.page.wait_for_function(wait, arg=["vis", True])
+    view.line("step 1").hover()
+    view.page.wait_for_function(wait, arg=["hold", True])
+    view.page.mouse.move(1000, 790)
+    view.page.wait_for_function(wait, arg=["hold", False])
+
+
+def test_the_last_line_of_the_log_leads_to_all_of_it(view: RunPage) -> None:
+    lines = [[START + i, "info", f"line {i}", 0, "print"] for i in range(3)]
+    view.show(many(1), log=lines)
+    last = view.page.locator(".nbf-log")
+    expect(last).to_contain_text("line 2")
+    more = [[START, "error", f"more {i}", 0, "print"] for i in range(300)]
+    view.tell(view.delta(2, log=more))
+    expect(last).to_contain_text("error")
+    expect(last).to_contain_text("more 299")
+    last.click()
+    assert view.sent("detail")[-1]["row"] == 0
+    view.tell({"t": "t", "detail": detail(row=0, log=more[-200:])})
+    expect(view.page.get_by_role("complementary").locator("li")).to_have_count(200)
+
+
+@pytest.mark.parametrize("width", [480, 1400])
+def test_nothing_sticks_out_at_any_width(view: RunPage, width: int) -> None:
+    view.page.set_viewport_size({"width": width, "height": 800})
+    rows = [*PIPELINE, row(9, "a rather long name " * 8, text="text " * 60)]
+    view.show(rows, label="long " * 30, error="error " * 60)
+    view.line("train[1]").click()
+    view.tell({"t": "t", "detail": detail(facts=[["key", "k" * 500]])})
+    wide = view.page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= width
+
+
+def test_the_run_view_stays_small() -> None:
+    from tests.widgets.page import WIDGETS
+
+    size = sum((WIDGETS / f"run_view.{kind}").stat().st_size for kind in ("js", "css"))
+    assert size <= 80_000
