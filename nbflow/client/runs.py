@@ -6,12 +6,12 @@ from typing import Any, Literal, TypeAlias, overload
 
 from nbflow import names
 from nbflow._store.base import OneOrMore
-from nbflow.client import frames, listing, operations
+from nbflow.client import frames, openlist, operations
 from nbflow.client.access import Access, is_ended
 from nbflow.client.events import act, refuse_ended
 from nbflow.client.handle import RunHandle
-from nbflow.client.listing import Listing
 from nbflow.client.offsets import START
+from nbflow.client.openlist import Listing
 from nbflow.client.steps import StepList
 from nbflow.client.stream import EventList, Stream, read_events
 from nbflow.model import Page, Plan, Run, RunEvent, Step
@@ -182,14 +182,7 @@ class Runs:
 
     def counts(self) -> dict[str, int]:
         """How many runs there are of each status."""
-        return listing.counts(self._access)
-
-    def stamp(self) -> tuple[str, int] | None:
-        """What differs whenever anything was committed to the store; cheap to ask.
-
-        The first part is another one when the store was replaced. None without one.
-        """
-        return listing.stamp(self._access)
+        return openlist.counts(self._access)
 
     def is_executed(self, run_id: str) -> bool:
         """Whether the run goes on, as far as can be told: an engine is alive for it.

@@ -19,8 +19,7 @@ from nbflow.errors import NbflowError
 from nbflow.model import Run
 from nbflow.view.board import Board
 from nbflow.view.listing import Entry, RunKey, doing
-from nbflow.view.timeline import Life, opens_by_itself, tracks
-from nbflow.view.tree import Tree
+from nbflow.view.timeline import Life, Track, opens_by_itself, tracks
 from nbflow_tui.followed import Followed
 from nbflow_tui.listed import Listed
 from nbflow_tui.snapshot import AppState, Shown, Snapshot, Want
@@ -59,6 +58,8 @@ class Feed:
         self._listed: dict[str, Listed] = {}
         self._followed: OrderedDict[RunKey, Followed] = OrderedDict()
         self._last: Snapshot | None = None
+        self._drawn: object = None
+        self._rows: tuple[Track, ...] = ()
         self._filter = self._want.filter
         self._is_unread = False
         self._is_due = True
@@ -260,12 +261,7 @@ class Feed:
         followed = self._follow(client, key, is_whole=True)
         followed.read(is_live=is_live)
         self._is_unread |= followed.is_behind
-        children = dict(self._children(followed, key[0], want))
-        rows = tracks(
-            followed.tree,
-            lambda row, node: (row in want.turned) != opens_by_itself(row, node),
-            children,
-        )
+        rows = self._rows_of(followed, key[0], want)
         board = followed.board
         problem = followed.problem
         if listed is not None and listed.problem is not None:
@@ -274,7 +270,7 @@ class Feed:
             want.path,
             run,
             Life.of(board),
-            tuple(rows),
+            rows,
             tuple(followed.events) if want.are_events_shown else (),
             followed.read_count,
             {str(status): count for status, count in board.counts.items() if count},
@@ -286,10 +282,36 @@ class Feed:
             problem,
         )
 
+    def _rows_of(self, followed: Followed, app: str, want: Want) -> tuple[Track, ...]:
+        """The rows of a run; those of before, where nothing of it has come since.
+
+        Other runs change many times a second, and a long one has thousands of rows.
+        """
+        children = dict(self._children(followed, app, want))
+        state = (
+            want.turned,
+            followed,
+            followed.read_count,
+            [(child, child.read_count) for child in children.values()],
+        )
+        if state != self._drawn:
+            trees = {run_id: child.tree for run_id, child in children.items()}
+            self._rows = tuple(
+                tracks(
+                    followed.tree,
+                    lambda row, node: (
+                        (row in want.turned) != opens_by_itself(row, node)
+                    ),
+                    trees,
+                )
+            )
+            self._drawn = state
+        return self._rows
+
     def _children(
         self, followed: Followed, app: str, want: Want, depth: int = 0
-    ) -> Iterator[tuple[str, Tree]]:
-        """The trees of child runs whose steps are shown, by their ids."""
+    ) -> Iterator[tuple[str, Followed]]:
+        """The child runs whose steps are shown, by their ids."""
         for node in followed.tree.steps.values():
             facts = node.facts
             if facts is None or facts.child is None or depth >= _DEEPEST:
@@ -303,7 +325,7 @@ class Feed:
             )
             child.read(is_live=facts.is_open or facts.kind == "start")
             self._is_unread |= child.is_behind
-            yield facts.child, child.tree
+            yield facts.child, child
             yield from self._children(child, where, want, depth + 1)
 
 

@@ -94,7 +94,7 @@ class Listed:
             self._looked_at = moment
             is_served = self.client.is_served()
             changed, self.is_served = is_served != self.is_served, is_served
-        stamp = self.client.runs.stamp()
+        stamp = self.client.stamp()
         if stamp != self._stamp:
             self._stamp = stamp
             self._take()

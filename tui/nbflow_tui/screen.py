@@ -192,6 +192,8 @@ class MonitorScreen(Screen[None]):
 
     def _tell(self, now: dt.datetime) -> None:
         """The single lines round the panes."""
+        if not self.query("#head"):
+            return  # the screen is being left, and a timer has not heard of it
         snapshot, look = self._snapshot, self.look
         head, right = heads.head(
             snapshot, self.feed.home, look, self.app_state(), self.size.width
