@@ -145,12 +145,3 @@ def counts(access: Access) -> dict[str, int]:
     """How many runs there are of each status; none without a store."""
     reader = access.reader()
     return {} if reader is None else dict(reader.counts())
-
-
-def stamp(access: Access) -> tuple[str, int] | None:
-    """What differs whenever anything was committed; None without a store."""
-    reader = access.reader()
-    if reader is None:
-        return None
-    number = reader.stamp()
-    return reader.uid, number

@@ -184,13 +184,6 @@ class Runs:
         """How many runs there are of each status."""
         return listing.counts(self._access)
 
-    def stamp(self) -> tuple[str, int] | None:
-        """What differs whenever anything was committed to the store; cheap to ask.
-
-        The first part is another one when the store was replaced. None without one.
-        """
-        return listing.stamp(self._access)
-
     def is_executed(self, run_id: str) -> bool:
         """Whether the run goes on, as far as can be told: an engine is alive for it.
 

@@ -117,13 +117,13 @@ def test_another_store_in_the_same_place_is_said(home: Path, tmp_path: Path) -> 
 def test_counts_and_stamp_tell_of_changes(home: Path) -> None:
     client = Client(home, "lists")
     assert client.runs.counts() == {}
-    assert client.runs.stamp() is None
+    assert client.stamp() is None
     make(home, "a")
-    before = client.runs.stamp()
+    before = client.stamp()
     assert client.runs.counts() == {"completed": 1}
-    assert client.runs.stamp() == before
+    assert client.stamp() == before
     make(home, "b")
-    after = client.runs.stamp()
+    after = client.stamp()
     assert before is not None
     assert after is not None
     assert after != before

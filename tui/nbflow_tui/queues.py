@@ -149,7 +149,7 @@ class QueuesScreen(Screen[None]):
             return
         try:
             clients = self.clients()
-            stamps = [(each.app, each.runs.stamp()) for each in clients]
+            stamps = [(each.app, each.stamp()) for each in clients]
         except NbflowError as error:
             self._failed(error)
             return
