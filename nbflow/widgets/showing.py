@@ -247,8 +247,9 @@ class Showing:
         return now - since >= LINGER
 
     def _freeze(self) -> None:
-        self.done.set()
         self._update(self._displays, self._static())
+        # Not before: who waits ends its cell, and programs hear nothing of it later.
+        self.done.set()
         self._leave()
 
     def _leave(self) -> None:
