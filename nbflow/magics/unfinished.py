@@ -34,7 +34,20 @@ def tell_unfinished(session: Session, apart: str | None = None) -> None:
         if session.settings.unfinished == "resume":
             _resume(session, client, new)
         else:
-            print(_line(client, new))
+            _tell(session, client, new)
+
+
+def _tell(session: Session, client: Client, runs: list[Run]) -> None:
+    text, first = _line(client, runs), runs[0]
+    if not (session.is_interactive and display.is_kernel()):
+        print(text)
+        return
+    from nbflow.widgets.unfinished import Unfinished
+
+    def engage() -> None:
+        session.engage(first.app)
+
+    Unfinished(client, first.run_id, text, engage).display()
 
 
 def _line(client: Client, runs: list[Run]) -> str:

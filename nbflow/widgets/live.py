@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from nbflow.client import Client
 from nbflow.errors import NbflowError
-from nbflow.model import RunEvent
+from nbflow.model import RunEvent, RunStatus
 from nbflow.view import Board
 from nbflow.view.html import run_html, run_sentence
 from nbflow.view.tree import Node
@@ -80,6 +80,11 @@ class Live:
     def is_over(self) -> bool:
         """Whether the run has ended, and its end was read."""
         return self.board.is_ended and self._feeds[self.run_id].is_over
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended so that somebody may want to correct and resume it."""
+        return self.board.status is RunStatus.FAILED
 
     @property
     def is_left(self) -> bool:

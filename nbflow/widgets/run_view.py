@@ -95,6 +95,11 @@ class RunView(anywidget.AnyWidget):
         self._showing.display()
         self._showing.wait_alone()
 
+    def replace(self, output: str) -> None:
+        """Take the place of an output that has this display id."""
+        outputs.publish(self._showing.shell, self.bundle(), output, update=True)
+        self._showing.note_display(output)
+
     def _take(self, widget: Any, content: Any, buffers: Any) -> None:
         self._showing.receive(content)
 

@@ -21,7 +21,7 @@ from nbflow.widgets.texts import line
 HELLO = 3.0
 """Seconds of an idle kernel after which a silent browser gets the basic view."""
 LINGER = 2.0
-"""Seconds that a finished run stays live."""
+"""Seconds that a completed run stays live; a failed one stays for `HELD`."""
 HELD = 300.0
 """Seconds that it does so at most while someone has pointer or focus inside."""
 
@@ -54,6 +54,7 @@ class Showing:
     Attributes:
         pace: how often it may send.
         done: set when nothing more will be sent.
+        shell: the kernel's shell.
     """
 
     def __init__(
@@ -69,10 +70,11 @@ class Showing:
         self.done = threading.Event()
         self._hub = hub
         self._widget = widget
-        self._shell = shell
+        self.shell = shell
         self._is_interactive = is_interactive
         self._basic: Basic | None = None
         self._displays: list[str] = []
+        self._made: list[str] = []  # the same, as cells see it
         self._shown = self._read_at = 0.0
         self._ended: float | None = None
         self._held: float | None = None
@@ -82,23 +84,33 @@ class Showing:
     def display(self) -> None:
         """Put it into the output of the cell that is executed."""
         id = uuid4().hex
+        self._made.append(id)
         is_frozen = self.done.is_set()
         # Nobody there can run a widget: programs would save one that shows nothing.
         if self._widget is None or is_frozen or not self._is_interactive:
             data = self._static()
         else:
             data = self._widget.bundle()
-        outputs.publish(self._shell, data, id, update=False)
+        outputs.publish(self.shell, data, id, update=False)
         if not is_frozen:
-            self._hub.post(lambda: self._note_display(id))
+            self.note_display(id)
+
+    def note_display(self, id: str) -> None:
+        """It is shown in an output: that is replaced when the run has ended."""
+        self._hub.post(lambda: self._note_display(id))
 
     def wait_alone(self) -> None:
         """Where nobody is looking, wait for the end: later there may be no kernel.
 
         KeyboardInterrupt leaves this, and the run as it is.
         """
-        while not self._is_interactive and not self.done.wait(_WAIT):
+        if self._is_interactive:
+            return
+        while not self.done.wait(_WAIT):
             pass
+        # Once more from the cell's own thread: what the sender thread has just sent may
+        # come after the cell's end, when such programs listen no more.
+        self._update(self._made, self._static())
 
     def receive(self, message: Any) -> None:
         """Take a message of the browser: it is handled in the sender thread."""
@@ -244,7 +256,7 @@ class Showing:
         if self._held is not None and now - self._ended < HELD:
             return False
         since = self._ended if self._held is not None else max(self._ended, self._shown)
-        return now - since >= LINGER
+        return now - since >= (HELD if live.has_failed else LINGER)
 
     def _freeze(self) -> None:
         self._update(self._displays, self._static())
@@ -261,7 +273,7 @@ class Showing:
 
     def _update(self, ids: Any, data: Mapping[str, Any]) -> None:
         for id in list(ids):
-            outputs.publish(self._shell, data, id, update=True)
+            outputs.publish(self.shell, data, id, update=True)
 
     def _static(self) -> dict[str, Any]:
         return {"text/html": self.live.html(), "text/plain": self.live.sentence()}
