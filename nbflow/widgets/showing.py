@@ -259,9 +259,8 @@ class Showing:
         return now - since >= (HELD if live.has_failed else LINGER)
 
     def _freeze(self) -> None:
-        self._update(self._displays, self._static())
-        # Not before: who waits ends its cell, and programs hear nothing of it later.
         self.done.set()
+        self._update(self._displays, self._static())
         self._leave()
 
     def _leave(self) -> None:
