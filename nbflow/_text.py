@@ -63,9 +63,9 @@ def as_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, default=lambda v: type(v).__name__)
 
 
-def short(text: str, limit: int) -> str:
+def short(text: str, limit: int, *, multiline: bool = False) -> str:
     """Return safe text of at most `limit` characters."""
-    text = safe_text(text[: limit + 1])
+    text = safe_text(text[: limit + 1], multiline=multiline)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

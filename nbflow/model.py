@@ -11,9 +11,10 @@ from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from nbflow._text import EPOCH as EPOCH
-from nbflow._text import SEGMENT, as_text, short
+from nbflow._text import SEGMENT, as_text
 from nbflow._text import from_micros as from_micros
 from nbflow._text import safe_text as safe_text
+from nbflow._text import short as short
 from nbflow._text import split_step as split_step
 from nbflow._text import step_key as step_key
 from nbflow._text import step_label as step_label

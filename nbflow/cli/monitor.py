@@ -9,7 +9,6 @@ import datetime as dt
 import os
 import shutil
 import sys
-from collections import Counter
 from typing import Any, NamedTuple
 
 from nbflow.cli import failures, output, places
@@ -30,6 +29,7 @@ from nbflow.view import (
     run_facts,
     run_line,
     runs_table,
+    totals,
 )
 from nbflow.view.timeline import timeline_lines
 
@@ -109,15 +109,11 @@ def _overview(client: Client, options: argparse.Namespace) -> Overview:
         return Overview(client.app, False, {}, [], str(error))
 
 
-def _counts(apps: list[Overview]) -> Counter[str]:
-    return sum((Counter(app.counts) for app in apps), Counter())
-
-
 def _overview_lines(
     options: argparse.Namespace, apps: list[Overview], runs: list[Run]
 ) -> list[Line]:
     look, now = output.look_of(sys.stdout), _now()
-    counts = _counts(apps)
+    counts = totals(app.counts for app in apps)
     served = [app.app for app in apps if app.is_served]
     if len(served) == len(apps):
         engines = "engines run" if len(apps) > 1 else "engine runs"
@@ -132,7 +128,7 @@ def _overview_lines(
     dot = look.dot()
     lines = [
         line(Span("nbflow", "strong"), Span(f"  {dot.join(facts)}", "dim")),
-        counts_line(counts, look),
+        counts_line(counts, look, is_told=True) or line(Span("no runs", "dim")),
     ]
     if runs:
         lines += [line(), *runs_table(runs, look, now)]
@@ -147,10 +143,11 @@ def _overview_lines(
 def _overview_object(
     options: argparse.Namespace, apps: list[Overview], runs: list[Run]
 ) -> dict[str, Any]:
+    counts = totals(app.counts for app in apps)
     return {
         "home": str(places.home_of(options)),
         "at": _now(),
-        "counts": {str(each): _counts(apps)[each] for each in RunStatus},
+        "counts": {str(each): counts.get(each, 0) for each in RunStatus},
         "apps": [
             {
                 "app": app.app,

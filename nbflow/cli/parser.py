@@ -8,7 +8,7 @@ _TARGET = "notebook.ipynb[::workflow], file.py[::workflow] or package.module[:wo
 _RUN = "a run's id, or the beginning of it"
 _EPILOG = """\
 examples:
-  nbflow run notebooks/quickstart.ipynb            run the notebook's workflow
+  nbflow run notebooks/01_quickstart.ipynb         run the notebook's workflow
   nbflow run flows.py::ingest -i day=2026-01-31    with an input
   nbflow runs --status failed                      what went wrong
   nbflow show r-01k                                a run and its steps

@@ -20,7 +20,7 @@ from nbflow.errors import (
     StoreError,
 )
 from nbflow.model import UNFINISHED_RUN, EventType, Plan, RunEvent, safe_text
-from nbflow.view import Line, Span, line, plan_line, plan_lines, plural, table
+from nbflow.view import Line, Span, line, plain, plan_line, plan_lines, plural, table
 
 Handle = Any
 
@@ -105,7 +105,7 @@ def resume(options: argparse.Namespace) -> int:
         if record.status in UNFINISHED_RUN and not job.is_ours:
             return job.client.runs.handle(run_id)  # somebody is at it: look on
         plan = job.client.runs.resume(run_id, refresh=refresh, plan=True)
-        job.display.note(f"nbflow: {_text(plan_line(plan))}")
+        job.display.note(f"nbflow: {plain(plan_line(plan))}")
         return job.client.runs.resume(run_id, refresh=refresh)
 
     return _take_up(options, client, run_id, start, known=run_id)
@@ -395,7 +395,3 @@ def _plan_rows(loaded: Any) -> list[Line]:
     left_out = ", ".join(map(str, loaded.left_out))
     last = [line(Span(f"  left out: cells {left_out}", "dim"))] if left_out else []
     return [*table(rows), *last]
-
-
-def _text(spans: Any) -> str:
-    return "".join(span.text for span in spans)

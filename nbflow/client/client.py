@@ -76,14 +76,17 @@ class Client:
     def stamp(self) -> tuple[str, int] | None:
         """A value that differs whenever something of the app was committed since.
 
-        Cheap: made to be asked a few times a second by what shows the app. None as
-        long as there is no store.
+        Cheap: made to be asked a few times a second by what shows the app. The first
+        part is another one when the store was replaced. None as long as there is none.
 
         Raises:
             StoreError: a store is there and cannot be read.
         """
         reader = self._access.reader()
-        return None if reader is None else (reader.uid, reader.stamp())
+        if reader is None:
+            return None
+        number = reader.stamp()  # first: it opens a store that has taken the place
+        return reader.uid, number
 
     def now(self) -> dt.datetime:
         """The time as the app's engine has it, to tell how long ago something was."""

@@ -6,12 +6,12 @@ from typing import Any, Literal, TypeAlias, overload
 
 from nbflow import names
 from nbflow._store.base import OneOrMore
-from nbflow.client import frames, openlist, operations
+from nbflow.client import frames, listing, operations
 from nbflow.client.access import Access, is_ended
 from nbflow.client.events import act, refuse_ended
 from nbflow.client.handle import RunHandle
+from nbflow.client.listing import Listing
 from nbflow.client.offsets import START
-from nbflow.client.openlist import Listing
 from nbflow.client.steps import StepList
 from nbflow.client.stream import EventList, Stream, read_events
 from nbflow.model import Page, Plan, Run, RunEvent, Step
@@ -182,7 +182,7 @@ class Runs:
 
     def counts(self) -> dict[str, int]:
         """How many runs there are of each status."""
-        return openlist.counts(self._access)
+        return listing.counts(self._access)
 
     def is_executed(self, run_id: str) -> bool:
         """Whether the run goes on, as far as can be told: an engine is alive for it.

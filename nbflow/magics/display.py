@@ -3,19 +3,19 @@
 import datetime as dt
 from typing import Any
 
-from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from nbflow.client import RunHandle
 from nbflow.errors import NbflowError
 from nbflow.view import Board, Line, Look, paint, run_line, run_rows
+from nbflow.widgets import outputs
 
 _LOOK = Look(unicode=True, color=False)
 
 
 def is_kernel() -> bool:
     """Whether outputs can be shown again when the run goes on."""
-    return hasattr(get_ipython(), "kernel")
+    return outputs.kernel_shell() is not None
 
 
 def show_run(handle: RunHandle[Any], view: str) -> None:

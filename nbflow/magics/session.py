@@ -11,9 +11,10 @@ from nbflow.definition.spec import WorkflowSpec
 from nbflow.engine import process_host
 from nbflow.errors import EngineBusy
 from nbflow.magics import tracebacks
-from nbflow.magics.displays import Displays
+from nbflow.magics.capture import Displays
 from nbflow.magics.interrupts import Interrupts
 from nbflow.magics.settings import NBFlow
+from nbflow.widgets import outputs
 
 
 class Session:
@@ -49,10 +50,8 @@ class Session:
     @property
     def is_interactive(self) -> bool:
         """Whether somebody looks at the cells: else they wait for their runs."""
-        get_parent = getattr(self.shell, "get_parent", None)
-        if hasattr(self.shell, "kernel") and callable(get_parent):
-            content = get_parent().get("content", {})
-            return bool(content.get("allow_stdin", False))
+        if hasattr(self.shell, "kernel"):
+            return outputs.is_interactive(self.shell)
         return bool(getattr(self.shell.parent, "interact", True))
 
     def client(self) -> Client:

@@ -8,6 +8,7 @@ from nbflow.view.board import Board, Facts, Family, error_line, family_name, fir
 from nbflow.view.filter import Filter, FilterError
 from nbflow.view.filter import parse as parse_filter
 from nbflow.view.flow import flow_limits, flow_lines
+from nbflow.view.listing import counts_line, totals
 from nbflow.view.page import error_text, run_page
 from nbflow.view.rows import (
     Row,
@@ -18,7 +19,6 @@ from nbflow.view.rows import (
     summary,
 )
 from nbflow.view.tables import (
-    counts_line,
     event_line,
     finding_line,
     plan_line,
@@ -101,6 +101,7 @@ __all__ = [
     "summary",
     "table",
     "took",
+    "totals",
     "until",
     "width_of",
     "word",

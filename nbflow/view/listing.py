@@ -9,8 +9,9 @@ from typing import NamedTuple, TypeAlias
 
 from nbflow.model import Run, RunStatus, StepStatus
 from nbflow.view.board import Board, Facts, first_line
+from nbflow.view.rows import progress_text
 from nbflow.view.text import Line, Span, cells, cut, fit, line, pad, width_of
-from nbflow.view.words import Look, ago, badge, mark, number, passed, took, until, word
+from nbflow.view.words import Look, ago, badge, mark, passed, took, until, word
 
 RunKey: TypeAlias = tuple[str, str]
 """A run of a home: its app and its id."""
@@ -82,7 +83,7 @@ def doing(run: Run, board: Board | None) -> Doing:
     if run.status is RunStatus.QUEUED:
         return Doing("queued", (Span("queued", "dim"),))
     if board.progress is not None and board.progress.done is not None:
-        return Doing("running", (Span(_far(board.progress)),))
+        return Doing("running", (Span(progress_text(board.progress)),))
     return Doing(run.status)
 
 
@@ -108,14 +109,8 @@ def _step(run: Run, facts: Facts, count: int) -> Doing:
         place = f", place {facts.place + 1}" if facts.place is not None else ""
         return Doing(status, line(Span(f"{facts.flow_key}{place}{more}", "dim")))
     if facts.done is not None:
-        return Doing(status, line(name, " ", Span(_far(facts), "dim")))
+        return Doing(status, line(name, " ", Span(progress_text(facts), "dim")))
     return Doing(status, name)
-
-
-def _far(facts: Facts) -> str:
-    done = number(facts.done or 0)
-    text = f"{done}/{number(facts.total)}" if facts.total else done
-    return f"{text} {facts.note}" if facts.note else text
 
 
 def _due(what: str, facts: Facts) -> tuple[str, dt.datetime] | None:

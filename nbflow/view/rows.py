@@ -147,7 +147,7 @@ def run_words(board: Board, now: dt.datetime) -> Iterable[Span]:
     if board.retry_at is not None:
         yield Span(f"next try {until(board.retry_at, now)}", "again")
     if board.progress is not None and not board.is_ended:
-        yield Span(_progress_text(board.progress))
+        yield Span(progress_text(board.progress))
     total = sum(board.counts.values())
     if total:
         done = board.counts[StepStatus.COMPLETED]
@@ -231,13 +231,14 @@ def _step_facts(
 
 def _progress(facts: Facts, look: Look, width: int) -> Line:
     if not facts.total:
-        return (Span(_progress_text(facts)),)
+        return (Span(progress_text(facts)),)
     size = 16 if width >= 72 else 8
     drawn = bar(facts.done or 0, facts.total, size, look)
-    return (*drawn, Span(f" {_progress_text(facts)}"))
+    return (*drawn, Span(f" {progress_text(facts)}"))
 
 
-def _progress_text(facts: Facts) -> str:
+def progress_text(facts: Facts) -> str:
+    """How far it is: "120/4,000 files"; without a total what is done."""
     done = number(facts.done or 0)
     text = f"{done}/{number(facts.total)}" if facts.total else done
     return f"{text} {facts.note}" if facts.note else text

@@ -1,7 +1,7 @@
 """Lists and single records as lines: runs, one run's facts, events, a plan."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from nbflow.model import (
     EVENT_DATA,
@@ -60,21 +60,6 @@ def runs_table(runs: Iterable[Run], look: Look, now: dt.datetime) -> list[Line]:
     return table(
         [_run_cells(run, look, now, len(apps) > 1) for run in listed], right=(4,)
     )
-
-
-def counts_line(counts: Mapping[str, int], look: Look) -> Line:
-    """How many runs there are of each status; those of which there are none are left.
-
-    Args:
-        counts: by the value of a `RunStatus`.
-        look: what can be shown.
-    """
-    parts: list[Span | str] = []
-    for status in RunStatus:
-        if counts.get(status):
-            parts += ["  " * bool(parts), badge(status, look)]
-            parts.append(f" {number(counts[status])} {mark(status).word}")
-    return line(*parts) if parts else line(Span("no runs", "dim"))
 
 
 def run_brief(run: Run, look: Look, now: dt.datetime) -> Line:

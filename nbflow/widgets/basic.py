@@ -20,7 +20,7 @@ class Basic:
         cancel: called when the button is pressed.
     """
 
-    def __init__(self, cancel: Callable[[], None]) -> None:
+    def __init__(self, cancel: Callable[[], object]) -> None:
         self._html = ipywidgets.HTML()
         self._button = ipywidgets.Button(description="Cancel")
         self._box = ipywidgets.VBox([self._html, self._button])

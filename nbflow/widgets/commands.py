@@ -3,9 +3,7 @@
 `perform` runs in a thread of its own and returns the answer to send.
 """
 
-import threading
 from collections.abc import Callable, Mapping
-from contextvars import Context
 from typing import Any
 
 from nbflow.errors import InvalidOption, NbflowError
@@ -25,13 +23,6 @@ ASKED = frozenset({"detail", "plan"})
 
 _TEXT = 1_000
 _SHOWN = 50
-
-
-def in_background(call: Callable[[], None]) -> None:
-    """Call something in a thread of its own, with an empty context."""
-    threading.Thread(
-        target=Context().run, args=(call,), name="nbflow-command", daemon=True
-    ).start()
 
 
 def perform(live: Live, message: Mapping[str, Any]) -> Any:

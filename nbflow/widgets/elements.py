@@ -11,7 +11,8 @@ from typing import Any
 
 import ipywidgets
 
-from nbflow.model import safe_text
+from nbflow.model import safe_text, short
+from nbflow.widgets.outputs import hear_everywhere
 
 _LIMIT = 400
 # JupyterLab would set what stands between dollar signs as a formula.
@@ -20,9 +21,7 @@ _NO_MATH = ("mathjax_ignore", "tex2jax_ignore")
 
 def text_line(text: str) -> str:
     """Foreign text as one line that is safe to show; long ones are cut."""
-    if len(text) > _LIMIT:
-        text = f"{text[:_LIMIT]}…"
-    return safe_text(text)
+    return short(text, _LIMIT)
 
 
 def label(text: str = "", *classes: str) -> Any:
@@ -94,26 +93,16 @@ def close_tree(*widgets: Any) -> None:
 
 
 def hear_while_busy(*widgets: Any) -> None:
-    """Have the widgets' messages handled while a cell blocks the kernel's main thread.
-
-    Newer kernels answer a comm where it last spoke, which is that thread; JupyterLab
-    asks for another one, and is given it by this.
-    """
+    """Have messages of the widgets handled while a cell blocks the main thread."""
     for widget in widgets:
         for each in tree(widget):
-            comm: Any = getattr(each, "comm", None)
-            if hasattr(comm, "_reply_subshell_for"):
-                comm._reply_subshell_for = _as_asked
+            hear_everywhere(getattr(each, "comm", None))
 
 
 def picture(lines: Iterable[str]) -> str:
     """Lines of text as HTML that says nothing else."""
     text = "\n".join(lines)
     return f"<pre>{html.escape(safe_text(text, multiline=True))}</pre>"
-
-
-def _as_asked(data: Any, default: Any) -> Any:
-    return default
 
 
 @cache

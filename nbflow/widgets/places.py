@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from nbflow.widgets import outputs
 from nbflow.widgets.elements import picture
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -25,7 +26,7 @@ class Pictured(Protocol):
 # Displays of each widget; and the widgets of each cell, with the execution that
 # showed them.
 _displays: dict[Pictured, list[Any]] = {}
-_cells: dict[str, tuple[str, list[Pictured]]] = {}
+_cells: dict[str, tuple[str | None, list[Pictured]]] = {}
 
 
 def bundle(widget: Pictured, make: Callable[[], Any]) -> Any:
@@ -52,7 +53,9 @@ def display(widget: Pictured, make: Callable[[], Any]) -> None:
     shown = bundle(widget, make)
     if not isinstance(shown, dict):
         return
-    cell, execution = _cell()
+    shell = outputs.kernel_shell()
+    cell = None if shell is None else outputs.cell_id(shell)
+    execution = None if shell is None else outputs.request_id(shell)
     former: list[Pictured] = []
     handle = show(shown, raw=True, display_id=True)
     with _lock:
@@ -88,25 +91,5 @@ def forget(widget: Pictured) -> None:
 
 def is_attended() -> bool:
     """Whether somebody is there who can use a widget."""
-    parent = _parent()
-    if parent is None:
-        return True
-    content = parent.get("content") or {}
-    return bool(content.get("allow_stdin", True))
-
-
-def _cell() -> tuple[str | None, str]:
-    """The id of the cell that runs, where it is known, and that of its execution."""
-    parent = _parent() or {}
-    cell = (parent.get("metadata") or {}).get("cellId")
-    execution = (parent.get("header") or {}).get("msg_id")
-    return cell, str(execution)
-
-
-def _parent() -> dict[str, Any] | None:
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    get = getattr(shell, "get_parent", None)
-    found = get() if callable(get) else None
-    return found if isinstance(found, dict) else None
+    shell = outputs.kernel_shell()
+    return shell is None or outputs.is_interactive(shell)

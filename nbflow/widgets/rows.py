@@ -116,11 +116,6 @@ class Rows:
 
     # Opening and closing
 
-    def can_open(self, row: int) -> bool:
-        """Whether a row has children that are sent when it is opened."""
-        found = self._nodes.get(row)
-        return found is not None and "l" in self._flags(*found)
-
     def open_fold(self, row: int, on: bool) -> bool:
         """Show more, or again less, of a folded map; False: the row is none."""
         found = self._nodes.get(row)

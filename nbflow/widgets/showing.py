@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import uuid4
 
-from nbflow.widgets import outputs
+from nbflow.widgets import acting, outputs
 from nbflow.widgets.basic import Basic
-from nbflow.widgets.commands import ANSWERED, ASKED, in_background, perform
+from nbflow.widgets.commands import ANSWERED, ASKED, perform
 from nbflow.widgets.hub import Hub
 from nbflow.widgets.live import Live
 from nbflow.widgets.pace import SLOW, Pace
@@ -197,7 +197,7 @@ class Showing:
             if type(row) is int:
                 self.live.open(row, bool(message.get("on")))
         elif kind in ANSWERED or kind in ASKED:
-            in_background(lambda: self._perform(message))
+            acting.start(lambda: self._perform(message))
         self._read_at = 0.0
         self._hub.wake(self)
 
@@ -225,7 +225,7 @@ class Showing:
         assert self._widget is not None
         cancel = {"t": "cancel", "cmd": 0}
         basic = self._basic = Basic(
-            lambda: in_background(lambda: self._note_answer(perform(self.live, cancel)))
+            lambda: acting.start(lambda: self._note_answer(perform(self.live, cancel)))
         )
         basic.refresh(self.live, time.monotonic())
         self._update(self._displays, basic.bundle(self.live))

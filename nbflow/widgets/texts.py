@@ -5,7 +5,7 @@ import json
 import math
 from typing import Any
 
-from nbflow.model import safe_text
+from nbflow.model import short
 
 NAME = 200
 LINE = 120
@@ -15,9 +15,7 @@ LOG = 500
 
 def line(text: object, limit: int = LINE) -> str:
     """One line of safe text, cut to `limit` characters."""
-    plain = str(text)
-    cut = safe_text(plain[: limit + 1])
-    return cut if len(cut) <= limit else f"{cut[: limit - 1]}…"
+    return short(str(text), limit)
 
 
 def maybe(text: object | None, limit: int = LINE) -> str | None:
@@ -27,8 +25,7 @@ def maybe(text: object | None, limit: int = LINE) -> str | None:
 
 def lines(text: str, limit: int) -> str:
     """Safe text of several lines; what is cut off is said to be."""
-    cut = safe_text(text[: limit + 1], multiline=True)
-    return cut if len(cut) <= limit else f"{cut[: limit - 1]}…"
+    return short(text, limit, multiline=True)
 
 
 def millis(moment: dt.datetime | None) -> int | None:

@@ -16,7 +16,7 @@ def test_it_counts_all_apps_and_lists_runs_with_their_state_and_reason(
     head, counts, blank, failed, done = shown.splitlines()
     assert head.startswith("nbflow  ")
     assert "flows-run · no engine runs" in head
-    assert counts == "✓ 1 completed  ✗ 1 failed"
+    assert counts == "✗ 1 failed   ✓ 1 completed"
     assert blank == ""
     assert failed.startswith("✗ failed")
     assert failed.endswith("RuntimeError: not ready")

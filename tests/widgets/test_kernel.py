@@ -224,6 +224,23 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return notebook
 
 
+def test_the_last_cell_of_an_executed_notebook_shows_its_end(tmp_path: Path) -> None:
+    # What is published after a cell's end reaches no program: none reads it any more.
+    late = """
+from nbflow import Context, workflow
+
+@workflow
+async def late(ctx: Context) -> None:
+    await ctx.sleep("nap", 1)
+"""
+    cells = [SETUP, late, "RunView(late.invoke())"]
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(code) for code in cells])
+    resources = {"metadata": {"path": str(tmp_path)}}
+    kernels.executor(notebook, timeout=60, resources=resources).execute()
+    (output,) = notebook.cells[-1].outputs
+    assert "late: completed" in output.data["text/plain"]
+
+
 @pytest.mark.parametrize("cell", [1, 2, 4])
 def test_an_executed_notebook_shows_runs_to_their_end(executed: Any, cell: int) -> None:
     (output,) = executed.cells[cell].outputs

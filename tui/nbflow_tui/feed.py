@@ -6,7 +6,6 @@ a snapshot at most `fps` times a second, or at once when the user wants to see s
 else. It holds no transaction open and writes nothing.
 """
 
-import datetime as dt
 import heapq
 import threading
 import time
@@ -21,7 +20,7 @@ from nbflow.view.board import Board
 from nbflow.view.listing import Entry, RunKey, doing
 from nbflow.view.timeline import Life, Track, opens_by_itself, tracks
 from nbflow_tui.followed import Followed
-from nbflow_tui.listed import Listed
+from nbflow_tui.listed import Listed, age
 from nbflow_tui.snapshot import AppState, Shown, Snapshot, Want
 
 LOOK = 0.1
@@ -194,7 +193,7 @@ class Feed:
     def _entries(self, taken: list[Listed], want: Want) -> list[Entry]:
         by_app = {listed.app: listed for listed in taken}
         merged = heapq.merge(
-            *(listed.deep() for listed in taken), key=_age, reverse=True
+            *(listed.deep() for listed in taken), key=age, reverse=True
         )
         sight = set(want.sight)
         found: list[Entry] = []
@@ -334,7 +333,3 @@ def _progress(board: Board) -> tuple[float, float | None, str | None] | None:
     if facts is None or facts.done is None:
         return None
     return facts.done, facts.total, facts.note
-
-
-def _age(run: Run) -> dt.datetime:
-    return run.queued_at or dt.datetime.min.replace(tzinfo=dt.UTC)

@@ -13,15 +13,16 @@ from nbflow.view import (
     ago,
     badge,
     clock,
+    counts_line,
     line,
     number,
     passed,
     plural,
     took,
+    totals,
     until,
     word,
 )
-from nbflow.view.listing import counts_line, totals
 from nbflow_tui.inspector import Subject
 from nbflow_tui.snapshot import Path, Shown, Snapshot
 

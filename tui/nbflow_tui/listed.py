@@ -137,7 +137,7 @@ class Listed:
             yield listing.older(1000)
 
     def _insert(self, run: Run) -> None:
-        place = sum(1 for each in self.runs if _queued(each) > _queued(run))
+        place = sum(1 for each in self.runs if age(each) > age(run))
         # One that lies below what was read comes with its page.
         if place < len(self.runs) or self._listing.is_whole:
             self.runs.insert(place, run)
@@ -233,5 +233,6 @@ class Listed:
         self.child_counts.update({run_id: found.get(run_id, 0) for run_id in ids})
 
 
-def _queued(run: Run) -> dt.datetime:
+def age(run: Run) -> dt.datetime:
+    """What lists of runs are in the order of: when it was queued."""
     return run.queued_at or dt.datetime.min.replace(tzinfo=dt.UTC)

@@ -18,7 +18,6 @@ from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from nbflow.errors import NbflowError
-from nbflow.model import RunStatus
 from nbflow.view import Filter, FilterError, Line, Look, Span, line, parse_filter
 from nbflow.view.listing import Entry, RunKey
 from nbflow.view.timeline import Track
@@ -497,9 +496,3 @@ class MonitorScreen(Screen[None]):
         page = getattr(self.app, "page", None)
         if found is not None and page is not None and self.tab != EVENTS:
             page(found.text)
-
-    @property
-    def is_active_run(self) -> bool:
-        """Whether the run that is looked at goes on."""
-        run = self.shown.run if self.shown is not None else None
-        return run is not None and run.status in (RunStatus.QUEUED, RunStatus.RUNNING)

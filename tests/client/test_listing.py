@@ -8,7 +8,7 @@ import pytest
 
 from nbflow import Client, Context, Engine, StoreReplaced, workflow
 from nbflow.client import homes
-from nbflow.client.openlist import Listing
+from nbflow.client.listing import Listing
 
 
 @workflow(app="lists")
