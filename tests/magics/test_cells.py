@@ -21,6 +21,11 @@ def test_a_body_becomes_a_workflow_of_the_notebook(shell: Shell) -> None:
     assert double.output_schema == {"type": "integer"}
 
 
+def test_a_name_that_python_spells_otherwise(shell: Shell) -> None:
+    assert shell.ok("%%workflow \u00b5-test -w\nreturn 5").result == "5"
+    assert shell.ok("\u00b5_test.name").result == repr("\u00b5-test")
+
+
 def test_a_cell_that_waits_has_the_result_as_its_value(shell: Shell) -> None:
     done = shell.ok(BODY.replace("\n", " -w\n"))
     assert done.result == "4"
