@@ -17,6 +17,7 @@ from nbflow.errors import (
 from nbflow.magics import display, tracebacks
 from nbflow.magics.compile import Cell, compile_body, run_functions
 from nbflow.magics.session import Session
+from nbflow.magics.tracebacks import CellSyntaxError
 from nbflow.magics.unfinished import tell_unfinished
 from nbflow.model import ErrorInfo, safe_text
 from nbflow.notebook import is_workflow
@@ -198,7 +199,17 @@ def _define_body(
 def _define_functions(
     session: Session, head: Head, body: str, place: Cell
 ) -> tuple[list[Workflow[Any, Any]], Any]:
-    file, value = run_functions(session.shell, body, place)
+    try:
+        file, value = run_functions(session.shell, body, place)
+    except CellSyntaxError as error:
+        if not head.name or "outside function" not in str(error):
+            raise
+        # `return` and `await` of a body that has a function of the workflow's name.
+        raise NotebookError(
+            f"the cell defines {head.function!r}, so that function is taken for the "
+            f"workflow, but {error}. If the cell is the workflow's body, give the "
+            "workflow or the function another name"
+        ) from None
     names = session.names
     if head.name:
         plain = names.get(head.function)

@@ -216,6 +216,16 @@ def test_a_yield_is_refused_with_what_to_do(shell: Shell) -> None:
     assert "gen" not in shell.names
 
 
+@pytest.mark.parametrize("last", ["await ctx.run(fetch)", "return 1"])
+def test_a_body_with_a_function_of_the_workflows_name_is_told_so(
+    shell: Shell, last: str
+) -> None:
+    done = shell.run(f"%%workflow fetch -w\ndef fetch():\n    return 1\n{last}")
+    assert "the cell defines 'fetch', so that function is taken" in done.text
+    assert "(line 4). If the cell is the workflow's body, give" in done.text
+    assert "fetch" not in shell.names
+
+
 def test_bad_input_starts_nothing(shell: Shell) -> None:
     shell.ok(BODY)
     done = shell.run("%workflow invoke double -w -i n='x'")
