@@ -1,7 +1,8 @@
 """`%%workflow`: defines the workflow of a cell, starts a run of it, waits for it."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from nbflow.client import RunHandle
@@ -16,6 +17,7 @@ from nbflow.errors import (
 from nbflow.magics import display, tracebacks
 from nbflow.magics.compile import Cell, compile_body, run_functions
 from nbflow.magics.session import Session
+from nbflow.magics.tracebacks import CellSyntaxError
 from nbflow.magics.unfinished import tell_unfinished
 from nbflow.model import ErrorInfo, safe_text
 from nbflow.notebook import is_workflow
@@ -77,28 +79,35 @@ def start(
     spec = checked.spec
     values = spec.inputs.validate_payload(payload)
     keywords: RunKeywords = given
-    handle = start_run(process_host(target.app), spec, values, keywords)
-    return follow(session, handle, options)
+    host = process_host(target.app)
+    begin = partial(start_run, host, spec, values, keywords)
+    return follow(session, begin, options)
 
 
-def follow(session: Session, handle: RunHandle[Any], options: Options) -> Any:
-    """Show a run, and wait for it if that is asked for or nobody looks."""
-    session.names["_run"] = handle
-    if options.variable:
-        session.names[options.variable] = handle
+def follow(
+    session: Session, begin: Callable[[], RunHandle[Any]], options: Options
+) -> Any:
+    """Begin a run and show it; wait for it if that is asked for or nobody looks."""
     view = "none" if options.quiet else options.view or session.settings.view
     waits = options.wait or not session.is_interactive
     is_live = session.is_interactive and display.is_kernel()
-    if not waits:
-        display.show_run(handle, view)
-        return None
+    handle: RunHandle[Any] | None = None
     try:
+        with session.interrupts.held():
+            handle = begin()
+            session.names["_run"] = handle
+            if options.variable:
+                session.names[options.variable] = handle
+        if not waits:
+            display.show_run(handle, view)
+            return None
         if is_live:
             display.show_run(handle, view)
         value = handle.result()
     except KeyboardInterrupt as error:
         # Also one that came before the wait, which cancels its run itself.
-        session.interrupts.interrupted(handle, error)
+        if waits and handle is not None:
+            session.interrupts.interrupted(handle, error)
         raise
     except RunFailed as error:
         failed = _in_short(session, error)
@@ -106,7 +115,7 @@ def follow(session: Session, handle: RunHandle[Any], options: Options) -> Any:
             raise
         raise failed from error.__cause__
     finally:
-        if not is_live:
+        if waits and not is_live and handle is not None:
             display.show_run(handle, view)
     return value if options.wait else None
 
@@ -190,7 +199,17 @@ def _define_body(
 def _define_functions(
     session: Session, head: Head, body: str, place: Cell
 ) -> tuple[list[Workflow[Any, Any]], Any]:
-    file, value = run_functions(session.shell, body, place)
+    try:
+        file, value = run_functions(session.shell, body, place)
+    except CellSyntaxError as error:
+        if not head.name or "outside function" not in str(error):
+            raise
+        # `return` and `await` of a body that has a function of the workflow's name.
+        raise NotebookError(
+            f"the cell defines {head.function!r}, so that function is taken for the "
+            f"workflow, but {error}. If the cell is the workflow's body, give the "
+            "workflow or the function another name"
+        ) from None
     names = session.names
     if head.name:
         plain = names.get(head.function)

@@ -74,11 +74,14 @@ def run_functions(shell: InteractiveShell, body: str, cell: Cell) -> tuple[str, 
     last = (
         tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     )
-    exec(_compile(tree, file, "exec", shell), shell.user_ns)
-    if last is None:
-        return file, None
-    expression = ast.Expression(last.value)  # type: ignore[attr-defined]
-    return file, eval(_compile(expression, file, "eval", shell), shell.user_ns)
+    # Both before either is executed: a cell that is no Python leaves no trace.
+    code = _compile(tree, file, "exec", shell)
+    shown = None
+    if last is not None:
+        expression = ast.Expression(last.value)  # type: ignore[attr-defined]
+        shown = _compile(expression, file, "eval", shell)
+    exec(code, shell.user_ns)
+    return file, None if shown is None else eval(shown, shell.user_ns)
 
 
 def _parses(text: str) -> bool:

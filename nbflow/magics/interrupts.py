@@ -67,6 +67,26 @@ class Interrupts:
         """Cancel the run that a magic waits for."""
         self._interrupted(handle._access, handle.run_id, error)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """An interrupt that comes in the block is dealt with at its end.
+
+        So nothing is begun whose name nobody got.
+        """
+        former = signal.getsignal(signal.SIGINT)
+        is_main = threading.current_thread() is threading.main_thread()
+        if not is_main or not callable(former):
+            yield
+            return
+        came: list[tuple[int, FrameType | None]] = []
+        signal.signal(signal.SIGINT, lambda *each: came.append(each))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, former)
+            if came:
+                former(*came[0])
+
     def _noting(self, handler: Callable[..., Any]) -> Callable[..., None]:
         def note(number: int, frame: FrameType | None) -> None:
             self._is_asked = True

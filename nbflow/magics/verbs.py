@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import nbflow
@@ -105,8 +106,8 @@ def _invoke(session: Session, text: str) -> Any:
         if value is not None
     }
     payload = cell.read_input(session, options)
-    handle = client.workflows.invoke(name, input=payload, **given)
-    return cell.follow(session, handle, options)
+    begin = partial(client.workflows.invoke, name, input=payload, **given)
+    return cell.follow(session, begin, options)
 
 
 def _list(session: Session, text: str) -> None:
@@ -189,8 +190,8 @@ def _resume(session: Session, text: str) -> Any:
     display.print_lines(plan_lines(plan) if given.plan else plan_lines(plan)[:1])
     if given.plan:
         return None
-    handle = client.runs.resume(run_id, refresh=refresh)
-    return cell.follow(session, handle, Options(wait=given.wait))
+    begin = partial(client.runs.resume, run_id, refresh=refresh)
+    return cell.follow(session, begin, Options(wait=given.wait))
 
 
 def _export(session: Session, text: str) -> None:

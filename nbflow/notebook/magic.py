@@ -10,6 +10,7 @@ import io
 import keyword
 import re
 import tokenize
+import unicodedata
 from dataclasses import dataclass, field
 
 from nbflow.definition.syntax import parse
@@ -33,8 +34,12 @@ class Head:
     @property
     def function(self) -> str:
         """The name as a Python name."""
-        name = re.sub(r"\W", "_", self.name)
-        return f"_{name}" if name[:1].isdigit() or keyword.iskeyword(name) else name
+        # As Python reads it: the parser normalizes names, so "ﬁt" and "fit" are one.
+        read = unicodedata.normalize("NFKC", self.name)
+        name = "".join(each if f"_{each}".isidentifier() else "_" for each in read)
+        return (
+            name if name.isidentifier() and not keyword.iskeyword(name) else f"_{name}"
+        )
 
     @property
     def options(self) -> dict[str, str]:

@@ -21,6 +21,11 @@ def test_a_body_becomes_a_workflow_of_the_notebook(shell: Shell) -> None:
     assert double.output_schema == {"type": "integer"}
 
 
+def test_a_name_that_python_spells_otherwise(shell: Shell) -> None:
+    assert shell.ok("%%workflow \u00b5-test -w\nreturn 5").result == "5"
+    assert shell.ok("\u00b5_test.name").result == repr("\u00b5-test")
+
+
 def test_a_cell_that_waits_has_the_result_as_its_value(shell: Shell) -> None:
     done = shell.ok(BODY.replace("\n", " -w\n"))
     assert done.result == "4"
@@ -209,6 +214,16 @@ def test_a_yield_is_refused_with_what_to_do(shell: Shell) -> None:
     done = shell.run("%%workflow gen\nyield 1")
     assert "the body of 'gen' has a yield" in done.text
     assert "gen" not in shell.names
+
+
+@pytest.mark.parametrize("last", ["await ctx.run(fetch)", "return 1"])
+def test_a_body_with_a_function_of_the_workflows_name_is_told_so(
+    shell: Shell, last: str
+) -> None:
+    done = shell.run(f"%%workflow fetch -w\ndef fetch():\n    return 1\n{last}")
+    assert "the cell defines 'fetch', so that function is taken" in done.text
+    assert "(line 4). If the cell is the workflow's body, give" in done.text
+    assert "fetch" not in shell.names
 
 
 def test_bad_input_starts_nothing(shell: Shell) -> None:

@@ -10,6 +10,18 @@ from nbflow import Client
 from tests.magics.conftest import LIMIT, Kernel, kernel_in
 
 WAIT = "await ctx.wait_for_event('w', 'never')"
+# An interrupt at the worst moment: the run is on its way, and nobody has its name.
+STRIKE = """
+import signal, sys
+from nbflow._engine.host import Host
+
+def strike(frame, event, argument):
+    if event == "return" and frame.f_code is Host.post.__code__:
+        sys.setprofile(None)
+        signal.raise_signal(signal.SIGINT)
+
+sys.setprofile(strike)
+"""
 
 
 def interrupted(kernel: Kernel, cell: str, run_id: str) -> str:
@@ -75,6 +87,17 @@ class TestInterrupts:
         assert shown.splitlines()[0].startswith("Interrupted: run i-1 is canceled")
         assert len(shown.splitlines()) == 1
         assert status(kernel, "i-1") == "canceled"
+
+    def test_between_the_start_and_the_wait_cancels_the_run(
+        self, kernel: Kernel
+    ) -> None:
+        kernel.ok("%%workflow held\n" + WAIT)
+        kernel.ok(STRIKE)
+        done = kernel.run("%workflow invoke held -w --run-id i-9")
+        assert done.error is not None
+        assert done.error["ename"] == "KeyboardInterrupt"
+        assert "run i-9 is canceled" in done.traceback
+        assert status(kernel, "i-9") == "canceled"
 
     def test_of_a_waiting_result_cancels_its_run(self, kernel: Kernel) -> None:
         kernel.ok(f"%%workflow held -r --as run --run-id i-2\n{WAIT}")

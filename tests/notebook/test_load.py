@@ -385,6 +385,25 @@ class TestMagicCells:
         head = parse_head(line)
         assert (head.name, head.options) == (name, options)
 
+    @pytest.mark.parametrize(
+        ("name", "function"),
+        [
+            ("\ufb01t", "fit"),  # a ligature
+            ("\u00b5-test", "\u03bc_test"),  # the micro sign is a letter to Python
+            ("x\u00b2", "x2"),
+            ("\u2460", "_1"),
+            ("2nd", "_2nd"),
+            ("class", "_class"),
+            ("\U0001f680", "_"),
+        ],
+    )
+    def test_a_name_becomes_one_that_python_reads_the_same_way(
+        self, name: str, function: str, write: Any
+    ) -> None:
+        assert parse_head(f"%%workflow {name}").function == function
+        found = load(write(f"%%workflow {name}\nreturn 1"))
+        assert found.workflows[name].fn.__name__ == function
+
     def test_a_parenthesis_that_is_never_closed(self, write: Any) -> None:
         with pytest.raises(NotebookError, match=r"cell 1 of demo\.ipynb: %%work"):
             load(write("%%workflow a(x\nreturn x"))
