@@ -1,7 +1,6 @@
 """What an ended kernel has left unfinished: a line, and buttons to act on it."""
 
 from collections.abc import Callable
-from typing import Any
 from uuid import uuid4
 
 import ipywidgets
@@ -16,6 +15,8 @@ from nbflow.widgets.run_view import RunView
 
 class Unfinished:
     """A run that waits for a word; its output becomes the run's view, or says so.
+
+    Its widgets are never closed: a page that is just replacing them would stumble.
 
     Args:
         client: of the run's app.
@@ -71,15 +72,8 @@ class Unfinished:
         self._engage()
         self._client.runs.resume(self._run_id)
         RunView(self._client.runs.handle(self._run_id)).replace(self._id)
-        self._close()
 
     def _give_up(self) -> None:
         self._client.runs.cancel(self._run_id, reason="discarded")
         text = f"run {self._run_id} is discarded: it is canceled"
         outputs.publish(self._shell, {"text/plain": text}, self._id, update=True)
-        self._close()
-
-    def _close(self) -> None:
-        widgets: list[Any] = [*self._box.children[1].children, *self._box.children]
-        for each in (*widgets, self._box):
-            each.close()
