@@ -276,6 +276,7 @@ def _define(fn: Any, options: Mapping[str, Any]) -> Workflow[Any, Any]:
         inputs=InputModel(fn, name=name),
         options=RunOptions(**given),
         on_failure=options.get("on_failure"),
+        has_own_app=options.get("app") is not None,
     )
     registry.add(spec)
     return Workflow(spec)

@@ -54,8 +54,9 @@ def _collect(
     places_of: dict[tuple[str, str], str] = {}
     for target in options.targets:
         loaded = load(target, display, every=True)
-        app = options.app or app_name(loaded.stem)
         for name, workflow in loaded.workflows.items():
+            own = workflow.app if workflow.spec.has_own_app else None
+            app = options.app or own or app_name(loaded.stem)
             other = places_of.setdefault((app, name), target)
             if other != target:
                 raise failures.Usage(

@@ -29,6 +29,7 @@ class WorkflowSpec:
     inputs: InputModel
     options: RunOptions = field(default_factory=RunOptions)
     on_failure: "Target | str | None" = None
+    has_own_app: bool = False  # its decorator names the app
 
     @property
     def definition(self) -> str:

@@ -35,6 +35,17 @@ def test_who_invokes_follows_the_run_like_run(cli: Cli) -> None:
     assert "stopping" in told
 
 
+def test_a_workflow_that_names_its_app_is_served_there(cli: Cli) -> None:
+    (cli.folder / "two.py").write_text(
+        "from nbflow import workflow\n"
+        "@workflow(app='office')\nasync def mine(ctx): return 1\n"
+        "@workflow\nasync def other(ctx): return 2\n"
+    )
+    served(cli, "two.py")
+    assert cli("invoke", "office/mine").stdout.strip() == "1"
+    assert cli("invoke", "two/other").stdout.strip() == "2"
+
+
 def test_a_field_that_is_missing_is_named_as_it_is_typed(cli: Cli) -> None:
     served(cli, "flows.py")
     refused = cli("invoke", "flows/page", "-i", "count=2", code=2)
