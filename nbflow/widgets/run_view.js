@@ -11,7 +11,7 @@
 const ROW_HEIGHT = 24; // px, as in the style sheet
 const ROWS_IN_SIGHT = 16;
 const SPARE_ROWS = 4; // above and below those in sight
-const FOLD_FROM = 20; // with more children than this a row begins folded
+const FOLD_FROM = 20; // with more children a row begins folded
 const FAILED_SHOWN = 5; // failed children that show under a folded row
 const BUTTONS_MOST = 8; // choices that are buttons; more: a list
 const BUSY_AFTER = 2000; // ms without an answer
@@ -22,7 +22,7 @@ const ANNOUNCE_EVERY = 5000;
 
 /** Tone and shape (a path in a box of 16) of each status. */
 export const MARKS = {
-	queued: ["dim", "M7.9 8h.2"],
+	queued: ["dim", "M8 7a1 1 0 1 0 .01 0z"],
 	running: ["busy", "M5 3.5v9l7.5-4.5z"],
 	retrying: ["warn", "M12.8 8A4.8 4.8 0 1 1 11.2 4.4M11.6 1.8v3h-3"],
 	sleeping: ["rest", "M8 2.5a5.5 5.5 0 1 0 .01 0M8 5v3.2l2.2 1.4"],
@@ -82,8 +82,7 @@ export function statusWords({ status, due, flags }, now) {
 	const left = until(due, now);
 	if (status === "retrying" && left) return `retry ${left}`;
 	if (status === "sleeping" && left) return `wakes ${left}`;
-	if (status === "completed" && flags.includes("c")) return "cached";
-	if (status === "completed" && flags.includes("k")) return "kept";
+	if (status === "completed") return flags.includes("c") ? "cached" : flags.includes("k") ? "kept" : status;
 	return mark(status)[0];
 }
 
@@ -135,20 +134,21 @@ const TICK_STEPS = [
 ];
 
 /** The time axis of a run. While it lasts, the end is up to half a step ahead: bars keep their size. */
-function timeAxis(start, length, isLive, most = 5) {
-	const span = Math.max(length, isLive ? 4 * SECOND : 4);
+function timeAxis({ started, queued, ended }, now, most) {
+	const isLive = ended == null;
+	const start = started ?? queued ?? now;
+	const span = Math.max((ended ?? now) - start, isLive ? 4 * SECOND : 4);
 	const step = TICK_STEPS.find((each) => span / each <= most) ?? span;
 	const whole = isLive ? Math.ceil(span / (step / 2)) * (step / 2) : span;
 	const ticks = Array.from({ length: Math.floor(whole / step) + 1 }, (_, index) => index * step);
 	return { start, end: start + whole, length: whole, ticks };
 }
 
-/** "0", "200 ms", "30 s", "2 min", "1 min 30 s" */
 const tickLabel = (ms) => (ms ? duration(ms).replace(/ 00 \w+$/, "") : "0");
 
 // The store
 
-/** A line of the tree; `more` > 0: it stands for so many rows of `row` that are not shown. */
+/** A line of the tree; with `more` it stands for so many rows of `row` that are not shown. */
 class Item {
 	constructor(rows, id, depth, fold, more = 0) {
 		Object.assign(this, { rows, id, depth, fold, more, key: more ? -id : id });
@@ -199,7 +199,7 @@ class Store {
 	#views = new Map(); // {isVisible, isHeld} by view
 	#said = { vis: true, hold: false };
 
-	/** Follow a model; anywidget takes the listeners off when it is closed. */
+	/** anywidget takes the listeners off when the model is closed. */
 	connect(model) {
 		this.#model = model;
 		model.on("msg:custom", (message) => this.receive(message));
@@ -212,7 +212,7 @@ class Store {
 		this.#load(model.get("snapshot"));
 	}
 
-	/** The kernel's time; without a kernel, when it was last heard. */
+	/** The kernel's time; of a silent one, when it was last heard. */
 	get now() {
 		return this.isDeaf ? this.#lastHeard : Date.now() - this.#offset;
 	}
@@ -287,7 +287,7 @@ class Store {
 	#takeDelta({ seq, now, rows, head, log }) {
 		if (seq <= this.#seq) return;
 		if (seq > this.#seq + 1) this.#missing ||= this.#seq + 1;
-		// Rows are whole: what has come is right, whatever is missing before it.
+		// Rows are whole: what has come is right, whatever is missing.
 		this.#seq = seq;
 		this.#hear(now);
 		for (const list of rows) this.#takeRow(list);
@@ -450,7 +450,7 @@ class Store {
 		this.draw();
 	}
 
-	/** How a row is folded: open, some (its failed children show), closed; null: it holds nothing. */
+	/** open, closed, some (its failed children show), or null: it holds nothing. */
 	foldOf({ id, flags }) {
 		const held = flags.includes("l") ? Infinity : this.heldBy(id).length;
 		return held ? this.folds.get(id) ?? (held > FOLD_FROM ? "some" : "open") : null;
@@ -521,12 +521,6 @@ class Store {
 		return found;
 	}
 
-	axis(most) {
-		const { started, queued, ended } = this.head;
-		const start = started ?? queued ?? this.now;
-		return timeAxis(start, (ended ?? this.now) - start, ended == null, most);
-	}
-
 	/** Steps of the run: how many are over and how, and how many are known of. */
 	progress() {
 		const { counts } = this.head;
@@ -560,7 +554,7 @@ function h(what, ...parts) {
 /** Replace what is in an element; false and null stand for nothing. */
 const fill = (element, ...children) => element.replaceChildren(...children.filter(Boolean));
 
-/** Change only what is another: selections and screen readers stay calm. */
+/** Change only what differs: selections and screen readers stay calm. */
 function say(element, text) {
 	if (element.textContent !== text) element.textContent = text;
 }
@@ -609,14 +603,14 @@ function copyButton(text, what, label = "copy") {
 function makeHeader(store) {
 	const [sign, word, label, time, id] = [icon(), h("span"), h("span.label"), h("span"), h("span.run-id")];
 	const badge = h("span.badge", sign, word);
-	const name = button("", () => store.showDetail(0), ".run-name", { title: "Details of the run" });
+	const name = button("", () => store.showDetail(0), ".run-name");
 	const buttons = [
 		["cancel", "Cancel", "Canceling…", button("", () => store.command("cancel"))],
 		["resume", "Resume…", "Resuming…", button("", () => store.setPlan("asked"), ".main")],
 		["rerun", "Rerun", "Starting…", button("", () => store.command("rerun"))],
 	];
 	const shares = ["good", "bad", "busy"].map((tone) => h("span", { "data-tone": tone }));
-	const bar = h("div.progress", { role: "progressbar", "aria-label": "steps", "aria-valuemin": 0 }, shares);
+	const bar = h("div.progress", { role: "progressbar", "aria-label": "steps" }, shares);
 	const [counts, lines, notice, plan] = [h("div.soft"), h("div"), h("div.line", { role: "status" }), makePlan(store)];
 	const actions = h("span.actions", buttons.map((each) => each[3]));
 	const el = h("header.header", h("div.title", badge, name, label, time, id, actions), bar, counts, lines, notice, plan.el);
@@ -630,15 +624,15 @@ function makeHeader(store) {
 	}
 
 	function drawProgress({ status, progress }) {
-		const { bad, busy, done, total, retrying = 0, waiting = 0, queued } = store.progress();
+		const { bad, busy, done, total, ...counted } = store.progress();
 		const parts = [done - bad, bad, busy];
 		parts.forEach((part, index) => set(shares[index], { style: `width:${(100 * part) / (total || 1)}%`, hidden: !part }));
 		const [said, of, message] = progress ?? [];
-		const live = [[busy - retrying - waiting, "running"], [retrying, "retrying"], [waiting, "waiting"], [queued, "queued"]];
+		const live = isOver(status) ? [] : [...BUSY, "queued"].filter((name) => counted[name]);
 		say(counts, listed(
 			done === total ? plural(total, "step") : `${count(done)} of ${plural(total, "step")}`,
 			bad && `${count(bad)} failed`,
-			...live.map(([number, name]) => number > 0 && !isOver(status) && `${count(number)} ${name}`),
+			...live.map((name) => `${count(counted[name])} ${name}`),
 			progress && (of ? `${Math.round((100 * said) / of)} %` : String(said ?? "")), plain(message)));
 		set(bar, { "aria-valuemax": total, "aria-valuenow": done, "aria-valuetext": counts.textContent });
 	}
@@ -649,7 +643,7 @@ function makeHeader(store) {
 		fill(lines,
 			error && line("bad", error), text && line(null, status === "completed" && h("span.soft", "result "), text),
 			...waiting.map((each) => line("warn", each)),
-			engine === "left" && line("warn", "The kernel that ran it is gone; resume it to go on."));
+			engine === "left" && line("warn", "no engine is alive that goes on with it"));
 	}
 
 	function draw() {
@@ -740,7 +734,7 @@ function makeQuestion(store, { row, step, text, schema: root, until: end }) {
 			return makeField(name, { ...resolveSchema(each, root), title: each.title }, isRequired, id);
 		});
 		controls = [h("button.button.main", { type: "submit" }, "Send")];
-		return h("form.form", { novalidate: "", onsubmit }, fields.map((field) => field.el), h("p.actions", controls));
+		return h("form.form", { onsubmit }, fields.map((field) => field.el), h("p.actions", controls));
 	}
 
 	function onsubmit(event) {
@@ -806,7 +800,7 @@ function makeField(name, schema, isNeeded, questionId) {
 		if (isTicked) input.checked = start;
 		else input.value = choices ? choices.findIndex(([each]) => each === start) : text;
 	}
-	const label = name && h("label", { for: id }, title ?? name, isRequired && !isTicked && h("span.problem", { title: "required" }, " *"));
+	const label = name && h("label", { for: id }, title ?? name, isRequired && !isTicked && h("span.problem", " *"));
 	const el = h(isTicked ? "div.field.ticked" : "div.field", label, input, description && h("small", description), problem);
 
 	function makeControl(common) {
@@ -854,7 +848,7 @@ function makeTree(store) {
 	const canvas = h("div.canvas", { role: "presentation" }, grid);
 	const viewport = h("div.viewport", { role: "rowgroup", tabindex: -1, onscroll }, canvas);
 	const empty = h("p.empty.soft");
-	const table = h("div.tree", { role: "treegrid", tabindex: 0, "aria-colcount": 4, onkeydown, onclick }, columns, viewport, empty);
+	const table = h("div.tree", { role: "treegrid", tabindex: 0, onkeydown, onclick }, columns, viewport, empty);
 	const part = { el: h("div", tools, table), table, draw, measure, onenter: null };
 	const isOtherAxis = watch();
 	let [height, length, axisWidth, pause] = [0, 0, 300, 0];
@@ -895,7 +889,7 @@ function makeTree(store) {
 			store.scrollTop = Math.max(Math.min(store.scrollTop, top), top + ROW_HEIGHT - height);
 			viewport.scrollTop = store.scrollTop;
 		}
-		const axis = store.axis(Math.max(Math.floor(axisWidth / 64), 2));
+		const axis = timeAxis(head, now, Math.max(axisWidth / 64, 2));
 		drawAxis(axis);
 		drawRows(list, axis, now);
 	}
@@ -912,7 +906,7 @@ function makeTree(store) {
 	function drawAxis({ length: whole, ticks }) {
 		const style = (ms) => ({ style: `left:${(100 * ms) / whole}%` });
 		if (isOtherAxis([whole, ticks.length, axisWidth].join())) {
-			// The last one has no room where it would stick out.
+			// No label that would stick out at the end.
 			const labels = ticks.filter((tick) => (1 - tick / whole) * axisWidth > 34);
 			fill(axisHead, ...labels.map((tick) => h("span.tick", style(tick), tickLabel(tick))));
 			fill(grid, ...ticks.slice(1).map((tick) => h("span.tick-line", style(tick))));
@@ -952,9 +946,9 @@ function makeTree(store) {
 		if (event.ctrlKey || event.metaKey || event.altKey) return;
 		const { list } = store;
 		const at = list.findIndex(({ key }) => key === store.selected);
-		const page = ROWS_IN_SIGHT - 1;
-		const moves = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: length };
-		if (event.key in moves) move(Math.max(Math.min(moves[event.key], length - 1), 0));
+		const [page, last] = [ROWS_IN_SIGHT - 1, list.length - 1];
+		const moves = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: last };
+		if (event.key in moves) move(Math.max(Math.min(moves[event.key], last), 0));
 		else if (event.key === "/") filters[0][1].focus();
 		else if (event.key === "Escape" && store.detailRow !== null) store.showDetail(null);
 		else if (event.key === "Escape") (table.closest(".jp-Cell") ?? table).focus();
@@ -1120,15 +1114,15 @@ const logLines = (lines) => h("ol.log-lines", { tabindex: 0, "aria-label": "Log 
 
 /** The last line of the log; all of it is in the details of the run. */
 function makeLog(store) {
-	const [level, text] = [h("b"), h("span.last.soft")];
-	const el = button("", () => store.showDetail(0), ".log", { title: "Show the log" });
-	fill(el, h("b", "Log "), level, text);
+	const [level, text] = [h("b"), h("span.soft")];
+	const el = button("", () => store.showDetail(0), ".log");
+	fill(el, level, text);
 
 	function draw() {
 		const [time, word, said] = store.lastLog ?? [];
 		el.hidden = !said;
 		set(el, { "data-level": word });
-		say(level, word === "error" || word === "warning" ? `${word} ` : "");
+		say(level, word ? `Log ${word} ` : "");
 		say(text, time ? `${clock(time)}  ${plain(said, 200)}` : "");
 	}
 	return { el, draw };

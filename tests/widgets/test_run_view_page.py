@@ -554,4 +554,4 @@ def test_the_run_view_stays_small() -> None:
     from tests.widgets.page import WIDGETS
 
     size = sum((WIDGETS / f"run_view.{kind}").stat().st_size for kind in ("js", "css"))
-    assert size <= 80_000
+    assert size <= 60 * 1024
