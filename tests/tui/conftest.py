@@ -1,4 +1,4 @@
-"""A live engine of app `shop`."""
+"""A live engine of app `store`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,18 +10,18 @@ from tests.tui.stage import WORKFLOWS
 
 
 @pytest.fixture
-def shop(home: Path) -> Iterator[Client]:
+def store(home: Path) -> Iterator[Client]:
     """A client of an app whose engine is alive."""
-    with Engine(home, "shop", workflows=WORKFLOWS, durability="process"):
-        yield Client(home, "shop")
+    with Engine(home, "store", workflows=WORKFLOWS, durability="process"):
+        yield Client(home, "store")
 
 
 @pytest.fixture
 def closed(home: Path) -> Client:
     """A client of an app whose engine has gone, with a run that failed."""
-    with Engine(home, "shop", workflows=WORKFLOWS, durability="process") as engine:
+    with Engine(home, "store", workflows=WORKFLOWS, durability="process") as engine:
         handle = engine.client.workflows.invoke("fails", input={"n": 0})
         with pytest.raises(Exception, match="division"):
             handle.result()
         engine.client.workflows.invoke("waits", run_id="open")
-    return Client(home, "shop")
+    return Client(home, "store")

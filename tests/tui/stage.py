@@ -25,19 +25,19 @@ class Order(BaseModel):
     note: str = ""
 
 
-@workflow(app="shop")
+@workflow(app="store")
 async def waits(ctx: Context, n: int = 1) -> Any:
     await ctx.run("before", lambda: n)
     event = await ctx.wait_for_event("paid", "payment")
     return event.data
 
 
-@workflow(app="shop")
+@workflow(app="store")
 async def parent(ctx: Context) -> Any:
     return await ctx.invoke("child", waits, {"n": 2})
 
 
-@workflow(app="shop")
+@workflow(app="store")
 async def asks(ctx: Context, kind: str = "bool") -> Any:
     types: dict[str, Any] = {
         "bool": bool,
@@ -49,7 +49,7 @@ async def asks(ctx: Context, kind: str = "bool") -> Any:
     return await ctx.ask("sure", "Shall it [bold]be\x1b[31m done?", types[kind])
 
 
-@workflow(app="shop")
+@workflow(app="store")
 async def fails(ctx: Context, n: int = 0) -> int:
     await ctx.run("good", lambda: 1)
     return await ctx.run("divide", divide, 10, n, retries=0)
@@ -59,7 +59,7 @@ def divide(a: int, b: int) -> float:
     return a / b
 
 
-@workflow(app="shop")
+@workflow(app="store")
 async def limited(ctx: Context) -> Any:
     limit = FlowControl("api", parallelism=1)
     await ctx.run("hold", hold, flow_control=limit)

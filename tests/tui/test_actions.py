@@ -32,9 +32,9 @@ def has_runs(app: Monitor) -> bool:
 
 
 async def test_c_and_r_cancel_and_resume_the_selected_run(
-    shop: Client, home: Path
+    store: Client, home: Path
 ) -> None:
-    handle = shop.workflows.invoke("waits")
+    handle = store.workflows.invoke("waits")
     app = Monitor(home)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: has_runs(app))
@@ -54,20 +54,20 @@ async def test_c_and_r_cancel_and_resume_the_selected_run(
         await until(pilot, lambda: not len(app.pending))
 
 
-async def test_a_row_says_what_is_on_its_way(shop: Client, home: Path) -> None:
-    handle = shop.workflows.invoke("waits")
+async def test_a_row_says_what_is_on_its_way(store: Client, home: Path) -> None:
+    handle = store.workflows.invoke("waits")
     app = Monitor(home)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: has_runs(app))
-        app.sent(Sent("cancel", "shop", (handle.run_id,)))
-        shop.workflows.invoke("waits")  # something is committed
+        app.sent(Sent("cancel", "store", (handle.run_id,)))
+        store.workflows.invoke("waits")  # something is committed
         await until(
             pilot, lambda: "canceling…" in [each.note for each in app.main.runs.items]
         )
 
 
-async def test_other_keys_open_their_dialogs(shop: Client, home: Path) -> None:
-    handle = shop.workflows.invoke("asks")
+async def test_other_keys_open_their_dialogs(store: Client, home: Path) -> None:
+    handle = store.workflows.invoke("asks")
     eventually(lambda: bool(handle.run.waiting))
     app = Monitor(home)
     async with app.run_test(size=(120, 36)) as pilot:
@@ -85,8 +85,8 @@ async def test_other_keys_open_their_dialogs(shop: Client, home: Path) -> None:
             await until(pilot, lambda: is_open(app, MonitorScreen))
 
 
-async def test_what_makes_no_sense_is_said(shop: Client, home: Path) -> None:
-    shop.workflows.invoke("waits")
+async def test_what_makes_no_sense_is_said(store: Client, home: Path) -> None:
+    store.workflows.invoke("waits")
     app = Monitor(home)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: has_runs(app))
@@ -104,8 +104,8 @@ async def test_what_makes_no_sense_is_said(shop: Client, home: Path) -> None:
             )
 
 
-async def test_read_only_hides_every_action(shop: Client, home: Path) -> None:
-    shop.workflows.invoke("waits")
+async def test_read_only_hides_every_action(store: Client, home: Path) -> None:
+    store.workflows.invoke("waits")
     app = Monitor(home, read_only=True)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: has_runs(app))
@@ -120,8 +120,8 @@ async def test_read_only_hides_every_action(shop: Client, home: Path) -> None:
         assert not enabled & {"cancel", "resume", "rerun", "send", "answer", "invoke"}
 
 
-async def test_on_other_screens_the_keys_do_nothing(shop: Client, home: Path) -> None:
-    shop.workflows.invoke("waits")
+async def test_on_other_screens_the_keys_do_nothing(store: Client, home: Path) -> None:
+    store.workflows.invoke("waits")
     app = Monitor(home)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: has_runs(app))

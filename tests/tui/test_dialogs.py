@@ -30,10 +30,10 @@ def begin(client: Client, name: str, **more: Any) -> Run:
     return handle.run
 
 
-async def test_cancel_names_the_run_and_the_children_it_reaches(shop: Client) -> None:
-    run = begin(shop, "parent")
+async def test_cancel_names_the_run_and_the_children_it_reaches(store: Client) -> None:
+    run = begin(store, "parent")
     (child,) = run.children
-    app = Stage(CancelDialog(shop, run))
+    app = Stage(CancelDialog(store, run))
     async with app.run_test() as pilot:
         await until(pilot, lambda: child in said(app, "#children"))
         await pilot.press("enter")
@@ -41,34 +41,34 @@ async def test_cancel_names_the_run_and_the_children_it_reaches(shop: Client) ->
     assert app.sent.verb == "cancel"
     assert app.sent.run_ids == (run.run_id,)
     for each in (run.run_id, child):
-        eventually(lambda each=each: shop.runs.get(each).is_ended)
-        assert shop.runs.get(each).status is RunStatus.CANCELED
+        eventually(lambda each=each: store.runs.get(each).is_ended)
+        assert store.runs.get(each).status is RunStatus.CANCELED
 
 
-async def test_cancel_keeps_the_reason(shop: Client) -> None:
-    run = begin(shop, "waits")
-    app = Stage(CancelDialog(shop, [run]))
+async def test_cancel_keeps_the_reason(store: Client) -> None:
+    run = begin(store, "waits")
+    app = Stage(CancelDialog(store, [run]))
     async with app.run_test() as pilot:
         type_into(app, "#reason", "wrong day")
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(app.results))
-    eventually(lambda: shop.runs.get(run.run_id).is_ended)
-    assert shop.runs.get(run.run_id).cancel_reason == "wrong day"
+    eventually(lambda: store.runs.get(run.run_id).is_ended)
+    assert store.runs.get(run.run_id).cancel_reason == "wrong day"
 
 
-async def test_escape_sends_nothing(shop: Client) -> None:
-    run = begin(shop, "waits")
-    app = Stage(CancelDialog(shop, run))
+async def test_escape_sends_nothing(store: Client) -> None:
+    run = begin(store, "waits")
+    app = Stage(CancelDialog(store, run))
     async with app.run_test() as pilot:
         await pilot.press("escape")
         await until(pilot, lambda: bool(app.results))
     assert app.results == [None]
-    assert not shop.runs.get(run.run_id).is_ended
+    assert not store.runs.get(run.run_id).is_ended
 
 
-async def test_resume_shows_its_plan_and_goes_on(shop: Client) -> None:
-    run = begin(shop, "fails")
-    app = Stage(ResumeDialog(shop, run))
+async def test_resume_shows_its_plan_and_goes_on(store: Client) -> None:
+    run = begin(store, "fails")
+    app = Stage(ResumeDialog(store, run))
     async with app.run_test() as pilot:
         await until(pilot, lambda: "good" in said(app, "#plan"))
         assert "keeps 1 step, runs 1" in said(app, "#plan")
@@ -76,12 +76,12 @@ async def test_resume_shows_its_plan_and_goes_on(shop: Client) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: bool(app.results))
     assert app.sent.verb == "resume"
-    eventually(lambda: shop.runs.get(run.run_id).ended_at != run.ended_at)
+    eventually(lambda: store.runs.get(run.run_id).ended_at != run.ended_at)
 
 
-async def test_resume_runs_chosen_steps_afresh(shop: Client) -> None:
-    run = begin(shop, "fails")
-    app = Stage(ResumeDialog(shop, run))
+async def test_resume_runs_chosen_steps_afresh(store: Client) -> None:
+    run = begin(store, "fails")
+    app = Stage(ResumeDialog(store, run))
     async with app.run_test() as pilot:
         kept = app.screen.query_one(SelectionList)
         await until(pilot, lambda: kept.option_count == 1)
@@ -91,16 +91,16 @@ async def test_resume_runs_chosen_steps_afresh(shop: Client) -> None:
         await until(pilot, lambda: bool(app.results))
     eventually(
         lambda: (
-            [s.superseded for s in shop.runs.steps(run.run_id) if s.id == "good"]
+            [s.superseded for s in store.runs.steps(run.run_id) if s.id == "good"]
             != [False]
-            or len([e for e in shop.runs.events(run.run_id) if e.step == "good"]) > 2
+            or len([e for e in store.runs.events(run.run_id) if e.step == "good"]) > 2
         )
     )
 
 
-async def test_rerun_takes_an_edited_input(shop: Client) -> None:
-    run = begin(shop, "fails")
-    app = Stage(RerunDialog(shop, run))
+async def test_rerun_takes_an_edited_input(store: Client) -> None:
+    run = begin(store, "fails")
+    app = Stage(RerunDialog(store, run))
     async with app.run_test() as pilot:
         area = app.screen.query_one(TextArea)
         await until(pilot, lambda: '"n": 0' in area.text)
@@ -112,13 +112,13 @@ async def test_rerun_takes_an_edited_input(shop: Client) -> None:
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(app.results))
     (new,) = app.sent.run_ids
-    assert shop.runs.handle(new).result(60) == 2.0
-    assert shop.runs.get(new).rerun_of == run.run_id
+    assert store.runs.handle(new).result(60) == 2.0
+    assert store.runs.get(new).rerun_of == run.run_id
 
 
-async def test_rerun_from_a_step_takes_edited_arguments(shop: Client) -> None:
-    run = begin(shop, "fails")
-    app = Stage(RerunDialog(shop, run, "divide"))
+async def test_rerun_from_a_step_takes_edited_arguments(store: Client) -> None:
+    run = begin(store, "fails")
+    app = Stage(RerunDialog(store, run, "divide"))
     async with app.run_test() as pilot:
         area = app.screen.query_one(TextArea)
         await until(pilot, lambda: area.text.split() == ["[", "10,", "0", "]"])
@@ -126,13 +126,13 @@ async def test_rerun_from_a_step_takes_edited_arguments(shop: Client) -> None:
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(app.results))
     (new,) = app.sent.run_ids
-    assert shop.runs.handle(new).result(60) == 2.5
-    assert shop.runs.get(new).from_step == "divide"
+    assert store.runs.handle(new).result(60) == 2.5
+    assert store.runs.get(new).from_step == "divide"
 
 
-async def test_an_event_reaches_the_run_that_waits(shop: Client) -> None:
-    run = begin(shop, "waits")
-    app = Stage(SendDialog(shop, run))
+async def test_an_event_reaches_the_run_that_waits(store: Client) -> None:
+    run = begin(store, "waits")
+    app = Stage(SendDialog(store, run))
     async with app.run_test() as pilot:
         field = app.screen.query_one("#event")
         await until(pilot, lambda: field.value == "payment")  # type: ignore[attr-defined]
@@ -142,19 +142,19 @@ async def test_an_event_reaches_the_run_that_waits(shop: Client) -> None:
         type_into(app, "TextArea", '{"order": 17}')
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(app.results))
-    assert shop.runs.handle(run.run_id).result(60) == {"order": 17}
+    assert store.runs.handle(run.run_id).result(60) == {"order": 17}
 
 
-async def test_an_event_without_a_name_is_not_sent(shop: Client) -> None:
-    app = Stage(SendDialog(shop))
+async def test_an_event_without_a_name_is_not_sent(store: Client) -> None:
+    app = Stage(SendDialog(store))
     async with app.run_test() as pilot:
         await pilot.press("ctrl+s")
         await until(pilot, lambda: said(app, "#problem") == "Give the event a name.")
 
 
-async def test_a_yes_or_no_is_answered_with_a_button(shop: Client) -> None:
-    run = begin(shop, "asks")
-    app = Stage(AnswerDialog(shop, run, "sure"))
+async def test_a_yes_or_no_is_answered_with_a_button(store: Client) -> None:
+    run = begin(store, "asks")
+    app = Stage(AnswerDialog(store, run, "sure"))
     async with app.run_test() as pilot:
         await until(pilot, lambda: bool(app.screen.query("#choice-1")))
         question = said(app, "#question")
@@ -163,7 +163,7 @@ async def test_a_yes_or_no_is_answered_with_a_button(shop: Client) -> None:
         await until(pilot, lambda: getattr(app.focused, "id", "") == "choice-0")
         await pilot.press("tab", "enter")
         await until(pilot, lambda: bool(app.results))
-    assert shop.runs.handle(run.run_id).result(60) is False
+    assert store.runs.handle(run.run_id).result(60) is False
 
 
 @pytest.mark.parametrize(
@@ -174,10 +174,10 @@ async def test_a_yes_or_no_is_answered_with_a_button(shop: Client) -> None:
     ],
 )
 async def test_text_and_numbers_are_typed(
-    shop: Client, kind: str, bad: str | None, problem: str, good: str, result: object
+    store: Client, kind: str, bad: str | None, problem: str, good: str, result: object
 ) -> None:
-    run = begin(shop, "asks", input={"kind": kind})
-    app = Stage(AnswerDialog(shop, run, "sure"))
+    run = begin(store, "asks", input={"kind": kind})
+    app = Stage(AnswerDialog(store, run, "sure"))
     async with app.run_test() as pilot:
         await until(pilot, lambda: bool(app.screen.query("#answer")))
         if bad is not None:
@@ -187,12 +187,12 @@ async def test_text_and_numbers_are_typed(
         type_into(app, "#answer", good)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(app.results))
-    assert shop.runs.handle(run.run_id).result(60) == result
+    assert store.runs.handle(run.run_id).result(60) == result
 
 
-async def test_choices_are_buttons(shop: Client) -> None:
-    run = begin(shop, "asks", input={"kind": "color"})
-    app = Stage(AnswerDialog(shop, run, "sure"))
+async def test_choices_are_buttons(store: Client) -> None:
+    run = begin(store, "asks", input={"kind": "color"})
+    app = Stage(AnswerDialog(store, run, "sure"))
     async with app.run_test() as pilot:
         await until(pilot, lambda: bool(app.screen.query("#choice-1")))
         labels = [str(each.label) for each in app.screen.query("#choices Button")]  # type: ignore[attr-defined]
@@ -200,12 +200,12 @@ async def test_choices_are_buttons(shop: Client) -> None:
         await until(pilot, lambda: getattr(app.focused, "id", "") == "choice-0")
         await pilot.press("enter")
         await until(pilot, lambda: bool(app.results))
-    assert shop.runs.handle(run.run_id).result(60) == "red"
+    assert store.runs.handle(run.run_id).result(60) == "red"
 
 
-async def test_a_model_is_a_form_that_says_what_is_wrong(shop: Client) -> None:
-    run = begin(shop, "asks", input={"kind": "order"})
-    app = Stage(AnswerDialog(shop, run, "sure"))
+async def test_a_model_is_a_form_that_says_what_is_wrong(store: Client) -> None:
+    run = begin(store, "asks", input={"kind": "order"})
+    app = Stage(AnswerDialog(store, run, "sure"))
     async with app.run_test() as pilot:
         await until(pilot, lambda: bool(app.screen.query(TextArea)))
         assert json.loads(app.screen.query_one(TextArea).text)["amount"] == 0
@@ -216,11 +216,11 @@ async def test_a_model_is_a_form_that_says_what_is_wrong(shop: Client) -> None:
         type_into(app, "TextArea", '{"amount": 3}')
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(app.results))
-    assert shop.runs.handle(run.run_id).result(60).amount == 3
+    assert store.runs.handle(run.run_id).result(60).amount == 3
 
 
-async def test_a_workflow_is_picked_and_invoked(shop: Client) -> None:
-    app = Stage(InvokeDialog(shop))
+async def test_a_workflow_is_picked_and_invoked(store: Client) -> None:
+    app = Stage(InvokeDialog(store))
     async with app.run_test() as pilot:
         listed = app.screen.query_one(OptionList)
         await until(pilot, lambda: listed.option_count == 5 and listed.has_focus)
@@ -237,13 +237,13 @@ async def test_a_workflow_is_picked_and_invoked(shop: Client) -> None:
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(app.results))
     assert app.sent.run_ids == ("mine",)
-    assert shop.runs.handle("mine").result(60) == 5.0
-    assert shop.runs.get("mine").label == "by hand"
+    assert store.runs.handle("mine").result(60) == 5.0
+    assert store.runs.get("mine").label == "by hand"
 
 
-async def test_what_the_engine_refuses_is_a_line_in_the_dialog(shop: Client) -> None:
-    begin(shop, "waits", run_id="taken", input={"n": 1})
-    app = Stage(InvokeDialog(shop, "waits"))
+async def test_what_the_engine_refuses_is_a_line_in_the_dialog(store: Client) -> None:
+    begin(store, "waits", run_id="taken", input={"n": 1})
+    app = Stage(InvokeDialog(store, "waits"))
     async with app.run_test() as pilot:
         await until(pilot, lambda: not app.screen.query("#form.-hidden"))
         type_into(app, "TextArea", '{"n": 2}')
@@ -261,12 +261,12 @@ async def test_without_an_engine_a_command_is_kept_and_says_so(closed: Client) -
     failed = next(run for run in closed.runs.list() if run.workflow == "fails")
     app = Stage(ResumeDialog(closed, failed))
     async with app.run_test() as pilot:
-        await until(pilot, lambda: "No engine serves shop now" in said(app, "#state"))
+        await until(pilot, lambda: "No engine serves store now" in said(app, "#state"))
         await until(pilot, lambda: "divide" in said(app, "#plan"))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: bool(app.results))
     assert app.sent.is_kept
-    assert app.sent.note == "resume: kept for the engine of shop, which is not there"
+    assert app.sent.note == "resume: kept for the engine of store, which is not there"
 
 
 async def test_a_long_value_is_shown_whole_copied_and_paged(
@@ -287,12 +287,12 @@ async def test_a_long_value_is_shown_whole_copied_and_paged(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (10, 3), (24, 6), (50, 20), (300, 100)])
-async def test_dialogs_open_at_any_size(shop: Client, size: tuple[int, int]) -> None:
-    run = begin(shop, "waits")
+async def test_dialogs_open_at_any_size(store: Client, size: tuple[int, int]) -> None:
+    run = begin(store, "waits")
     for dialog in (
-        CancelDialog(shop, run),
-        RerunDialog(shop, run),
-        InvokeDialog(shop, "waits"),
+        CancelDialog(store, run),
+        RerunDialog(store, run),
+        InvokeDialog(store, "waits"),
         TextBox("a", "b"),
     ):
         app = Stage(dialog)

@@ -65,12 +65,12 @@ def test_lines_keep_their_width(width: int) -> None:
 
 
 @pytest.fixture
-def busy(shop: Client) -> Client:
+def busy(store: Client) -> Client:
     """One run holds the key, two wait for it."""
     for name in ("one", "two", "three"):
-        shop.workflows.invoke("limited", run_id=name)
-    eventually(lambda: len(shop.flow_control.get("api").waiting) == 2)
-    return shop
+        store.workflows.invoke("limited", run_id=name)
+    eventually(lambda: len(store.flow_control.get("api").waiting) == 2)
+    return store
 
 
 def shown(app: Stage, selector: str) -> list[str]:
@@ -148,8 +148,8 @@ async def test_read_only_changes_nothing(busy: Client) -> None:
 
 
 @pytest.mark.anyio
-async def test_without_keys_it_says_what_makes_one(shop: Client) -> None:
-    app = Stage(QueuesScreen(lambda: [shop]))
+async def test_without_keys_it_says_what_makes_one(store: Client) -> None:
+    app = Stage(QueuesScreen(lambda: [store]))
     async with app.run_test(size=(80, 20)) as pilot:
         blank = app.screen.query_one("#queues")
         await until(
