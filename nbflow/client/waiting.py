@@ -185,7 +185,8 @@ class Watch:
             self.ticket = None
             return None
         holder = self.access.holder() if host is None else None
-        if holder is not None and holder.pid != os.getpid():
+        # Without a pid it is an engine that is just letting go: this one, most likely.
+        if holder is not None and holder.pid not in (None, os.getpid()):
             self.ticket = None
             return None
         raise error

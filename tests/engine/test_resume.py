@@ -137,7 +137,7 @@ async def test_an_edited_list_keeps_the_values_of_equal_items(lab: TestEngine) -
     items[:] = ["a", "c", "d", "e"]
     is_fixed[0] = True
     assert await handle.resume() == ["A", "C", "D", "E"]
-    assert calls == ["a", "b", "c", "d", "e"]
+    assert (sorted(calls[:4]), calls[4:]) == (["a", "b", "c", "d"], ["e"])
 
 
 async def test_other_arguments_in_the_same_code_are_an_error(lab: TestEngine) -> None:
