@@ -8,9 +8,9 @@ from typing import Any
 
 _HOMES = {
     "Monitor": "nbflow.widgets.monitor",
-    "RunView": "nbflow.widgets.run_view",
+    "RunView": "nbflow.widgets.run.run_view",
     "RunsView": "nbflow.widgets.runs_view",
-    "WorkflowForm": "nbflow.widgets.form",
+    "WorkflowForm": "nbflow.widgets.form.workflow_form",
     "show": "nbflow.widgets.display",
 }
 

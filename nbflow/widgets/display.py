@@ -5,10 +5,10 @@ from typing import Any, Literal
 from nbflow.client import Client, RunHandle
 from nbflow.errors import InvalidOption
 from nbflow.widgets import outputs
-from nbflow.widgets.hub import hub
-from nbflow.widgets.live import Live
-from nbflow.widgets.run_view import RunView, handle_of
-from nbflow.widgets.showing import Showing
+from nbflow.widgets.run.hub import hub
+from nbflow.widgets.run.live import Live
+from nbflow.widgets.run.run_view import RunView, handle_of
+from nbflow.widgets.run.showing import Showing
 
 View = Literal["live", "static", "none"]
 

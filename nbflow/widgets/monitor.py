@@ -16,7 +16,7 @@ from nbflow.widgets.elements import (
     style,
     text_line,
 )
-from nbflow.widgets.form import WorkflowForm
+from nbflow.widgets.form.workflow_form import WorkflowForm
 from nbflow.widgets.queues import QueuesView
 from nbflow.widgets.runs_view import RunsView, ViewOfRun
 

@@ -40,7 +40,7 @@ assert {*UNFINISHED_RUN, *TERMINAL_RUN} == {*RunStatus}
 
 def run_view(run: RunHandle[Any]) -> Any:
     """The live view of a run."""
-    return import_module("nbflow.widgets.run_view").RunView(run)
+    return import_module("nbflow.widgets.run.run_view").RunView(run)
 
 
 class RunsView(LiveBox):

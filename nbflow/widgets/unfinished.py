@@ -10,7 +10,7 @@ from nbflow.errors import NbflowError
 from nbflow.model import safe_text
 from nbflow.widgets import acting, outputs
 from nbflow.widgets.elements import hear_while_busy, label
-from nbflow.widgets.run_view import RunView
+from nbflow.widgets.run.run_view import RunView
 
 
 class Unfinished:

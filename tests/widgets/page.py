@@ -7,7 +7,7 @@ would send is put in with `tell`, what the view sends is read with `sent`.
 from pathlib import Path
 from typing import Any
 
-WIDGETS = Path(__file__).parents[2] / "nbflow" / "widgets"
+WIDGETS = Path(__file__).parents[2] / "nbflow" / "widgets" / "run"
 START = 1_800_000_000_000  # the kernel's clock when the runs of the tests start
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>run view</title>

@@ -5,7 +5,7 @@ from typing import Any
 
 from nbflow.model import EventType, RunEvent, step_label
 from nbflow.view import Board
-from nbflow.widgets.rows import Rows
+from nbflow.widgets.run.rows import Rows
 
 START = dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)
 

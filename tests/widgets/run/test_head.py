@@ -8,7 +8,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from nbflow.view import Board
 from nbflow.view.board import Facts
-from nbflow.widgets.head import (
+from nbflow.widgets.run.head import (
     DELTA_LOG_BYTES,
     LINES,
     LOG_BYTES,
@@ -17,7 +17,7 @@ from nbflow.widgets.head import (
     plain_schema,
     questions_of,
 )
-from nbflow.widgets.texts import size
+from nbflow.widgets.run.texts import size
 from tests.widgets.story import Story
 
 

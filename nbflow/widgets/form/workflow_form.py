@@ -19,9 +19,9 @@ from nbflow.widgets.elements import (
     style,
     text_line,
 )
-from nbflow.widgets.fields import Field, Group, Problem
+from nbflow.widgets.form.fields import Field, Group, Problem
+from nbflow.widgets.form.shapes import ABSENT, Shape, input_shape
 from nbflow.widgets.runs_view import ViewOfRun, run_view
-from nbflow.widgets.shapes import ABSENT, Shape, input_shape
 from nbflow.workflows import Workflow
 
 MAX_VIEWS = 5

@@ -12,8 +12,8 @@ from comm.base_comm import BaseComm
 from nbflow import Context, Engine, RunHandle, workflow
 from nbflow.errors import InvalidOption
 from nbflow.widgets import RunView, show
-from nbflow.widgets.feed import Feed
-from nbflow.widgets.live import Live
+from nbflow.widgets.run.feed import Feed
+from nbflow.widgets.run.live import Live
 from tests.widgets.story import Page
 
 LIMIT = 60.0

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from nbflow import Client, Context, WorkflowNotFound, workflow
 from nbflow.widgets import WorkflowForm
-from nbflow.widgets.form import MAX_VIEWS
+from nbflow.widgets.form.workflow_form import MAX_VIEWS
 
 HOSTILE = "<img src=x onerror=alert(1)> $x^2$"
 

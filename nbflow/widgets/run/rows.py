@@ -14,7 +14,7 @@ from nbflow.model import RunEvent, StepStatus
 from nbflow.view import Board
 from nbflow.view.board import Facts
 from nbflow.view.tree import BUSY, FAILED, IDLE, Node, Tree
-from nbflow.widgets.texts import ERROR, LINE, NAME, line, millis, plain_number, size
+from nbflow.widgets.run.texts import ERROR, LINE, NAME, line, millis, plain_number, size
 
 MAX_ROWS = 10_000
 MAX_BYTES = 900_000

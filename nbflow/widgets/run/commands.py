@@ -9,12 +9,12 @@ from typing import Any
 from nbflow.errors import InvalidOption, NbflowError
 from nbflow.model import StepStatus
 from nbflow.view import plain, plan_line
-from nbflow.widgets.details import holder_detail, run_detail, step_detail
-from nbflow.widgets.live import Live
 from nbflow.widgets.outputs import cell_name
-from nbflow.widgets.protocol import Ack, PlanTold, Told
-from nbflow.widgets.rows import counts_of
-from nbflow.widgets.texts import NAME, line
+from nbflow.widgets.run.details import holder_detail, run_detail, step_detail
+from nbflow.widgets.run.live import Live
+from nbflow.widgets.run.protocol import Ack, PlanTold, Told
+from nbflow.widgets.run.rows import counts_of
+from nbflow.widgets.run.texts import NAME, line
 
 ANSWERED = frozenset({"cancel", "resume", "rerun", "answer"})
 """Commands, answered by `ack`."""

@@ -15,12 +15,12 @@ from nbflow.model import RunEvent, RunStatus
 from nbflow.view import Board
 from nbflow.view.html import run_html, run_sentence
 from nbflow.view.tree import Node
-from nbflow.widgets.feed import Feed
-from nbflow.widgets.head import LINES, Log, head_of, questions_of
 from nbflow.widgets.outputs import cell_name
-from nbflow.widgets.protocol import VERSION, Delta, Head, Snapshot
-from nbflow.widgets.rows import MESSAGE_BYTES, Rows
-from nbflow.widgets.texts import millis, size
+from nbflow.widgets.run.feed import Feed
+from nbflow.widgets.run.head import LINES, Log, head_of, questions_of
+from nbflow.widgets.run.protocol import VERSION, Delta, Head, Snapshot
+from nbflow.widgets.run.rows import MESSAGE_BYTES, Rows
+from nbflow.widgets.run.texts import millis, size
 
 PAGES = 40
 """Pages of events that are read at one go: 20,000 events, then others have a turn."""

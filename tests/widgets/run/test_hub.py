@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from nbflow.widgets.hub import Hub
-from nbflow.widgets.pace import Pace
+from nbflow.widgets.run.hub import Hub
+from nbflow.widgets.run.pace import Pace
 
 LIMIT = 60.0
 CELL = contextvars.ContextVar("cell", default="none")

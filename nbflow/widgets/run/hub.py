@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from nbflow.widgets.pace import Pace
+from nbflow.widgets.run.pace import Pace
 
 log = logging.getLogger("nbflow")
 

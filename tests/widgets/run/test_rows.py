@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbflow.view import Board
-from nbflow.widgets.protocol import ROW
-from nbflow.widgets.rows import MESSAGE_BYTES, MESSAGE_ROWS, Rows
+from nbflow.widgets.run.protocol import ROW
+from nbflow.widgets.run.rows import MESSAGE_BYTES, MESSAGE_ROWS, Rows
 from tests.widgets.story import START, Page, Story
 
 FIELD = {name: place for place, name in enumerate(ROW)}

@@ -9,10 +9,10 @@ import pytest
 
 import nbflow
 from nbflow import Client
-from nbflow.widgets.commands import perform
-from nbflow.widgets.live import Live
+from nbflow.widgets.run.commands import perform
+from nbflow.widgets.run.live import Live
 
-SCRIPT = Path(__file__).parents[1] / "client" / "serve_process.py"
+SCRIPT = Path(__file__).parents[2] / "client" / "serve_process.py"
 ROOT = Path(nbflow.__file__).parents[1]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbflow.widgets.pace import Pace
+from nbflow.widgets.run.pace import Pace
 
 
 def test_before_hello_nothing_is_due() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from nbflow import codecs
 from nbflow.codecs import Unresolved
-from nbflow.widgets.protocol import Table, Value
-from nbflow.widgets.texts import line
+from nbflow.widgets.run.protocol import Table, Value
+from nbflow.widgets.run.texts import line
 
 ROWS = 20
 COLUMNS = 12

@@ -18,9 +18,9 @@ from nbflow.model import (
     StepKind,
     StepStatus,
 )
-from nbflow.widgets.details import LIMIT, holder_detail, run_detail, step_detail
-from nbflow.widgets.texts import size
-from nbflow.widgets.values import value_of
+from nbflow.widgets.run.details import LIMIT, holder_detail, run_detail, step_detail
+from nbflow.widgets.run.texts import size
+from nbflow.widgets.run.values import value_of
 from tests.widgets.story import START, Story
 
 TRACEBACK = (

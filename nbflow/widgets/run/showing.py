@@ -11,12 +11,12 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from nbflow.widgets import acting, outputs
-from nbflow.widgets.basic import Basic
-from nbflow.widgets.commands import ANSWERED, ASKED, perform
-from nbflow.widgets.hub import Hub
-from nbflow.widgets.live import Live
-from nbflow.widgets.pace import SLOW, Pace
-from nbflow.widgets.texts import line
+from nbflow.widgets.run.basic import Basic
+from nbflow.widgets.run.commands import ANSWERED, ASKED, perform
+from nbflow.widgets.run.hub import Hub
+from nbflow.widgets.run.live import Live
+from nbflow.widgets.run.pace import SLOW, Pace
+from nbflow.widgets.run.texts import line
 
 HELLO = 3.0
 """Seconds of an idle kernel after which a silent browser gets the basic view."""

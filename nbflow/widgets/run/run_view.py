@@ -8,9 +8,9 @@ import traitlets
 
 from nbflow.client import Client, RunHandle
 from nbflow.widgets import outputs
-from nbflow.widgets.hub import hub
-from nbflow.widgets.live import Live
-from nbflow.widgets.showing import Showing
+from nbflow.widgets.run.hub import hub
+from nbflow.widgets.run.live import Live
+from nbflow.widgets.run.showing import Showing
 
 _FOLDER = Path(__file__).parent
 _MIME = "application/vnd.jupyter.widget-view+json"

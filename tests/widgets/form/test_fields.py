@@ -18,8 +18,8 @@ from pydantic import BaseModel, Field, NaiveDatetime, SecretStr
 
 from nbflow.definition.inputs import InputModel
 from nbflow.widgets.elements import tree
-from nbflow.widgets.fields import Group
-from nbflow.widgets.shapes import Shape, input_shape
+from nbflow.widgets.form.fields import Group
+from nbflow.widgets.form.shapes import Shape, input_shape
 
 HOSTILE = "<img src=x onerror=alert(1)> $x^2$"
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import ipywidgets
 
 from nbflow.widgets.elements import label, text_line
-from nbflow.widgets.shapes import ABSENT, SAFE_INTEGER, Shape, fits, same, written
+from nbflow.widgets.form.shapes import ABSENT, SAFE_INTEGER, Shape, fits, same, written
 
 _EMPTY = "is missing"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import ipywidgets
 
-from nbflow.widgets.live import Live
 from nbflow.widgets.outputs import hear_everywhere
-from nbflow.widgets.pace import SLOW
+from nbflow.widgets.run.live import Live
+from nbflow.widgets.run.pace import SLOW
 
 ROWS = 200
 

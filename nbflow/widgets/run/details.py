@@ -18,10 +18,10 @@ from nbflow.model import (
 )
 from nbflow.view import took
 from nbflow.view.frames import Cells, cell_of, no_cells, with_cells
-from nbflow.widgets.head import LINES, log_line
-from nbflow.widgets.protocol import Detail, Failure, Try, Value
-from nbflow.widgets.texts import ERROR, LOG, NAME, line, lines, millis, size
-from nbflow.widgets.values import value_of
+from nbflow.widgets.run.head import LINES, log_line
+from nbflow.widgets.run.protocol import Detail, Failure, Try, Value
+from nbflow.widgets.run.texts import ERROR, LOG, NAME, line, lines, millis, size
+from nbflow.widgets.run.values import value_of
 
 LIMIT = 32_000
 """Bytes of a detail as JSON."""
