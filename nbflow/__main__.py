@@ -2,7 +2,7 @@
 
 import sys
 
-from nbflow.cli import main
+from nbflow.cli.startup import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -46,6 +46,12 @@ def split_step(key: str) -> tuple[str, str]:
     return step_label(branch), step_label(segment)
 
 
+def split_key(key: str) -> tuple[str, str]:
+    """The branch path and the id of a step key, the number cut off."""
+    path, _, label = key.rpartition(SEGMENT)
+    return path, label.partition(NUMBER)[0]
+
+
 def from_micros(micros: int) -> dt.datetime:
     """Return the aware UTC datetime of stored microseconds."""
     return EPOCH + micros * _MICROSECOND

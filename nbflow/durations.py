@@ -1,6 +1,6 @@
 """Durations: what users may write, as float seconds; and seconds as people read them.
 
-Knows only `errors`.
+Knows only `errors` and `_text`.
 """
 
 import datetime as dt
@@ -9,6 +9,7 @@ import math
 import numbers
 import re
 
+from nbflow._text import to_micros
 from nbflow.errors import InvalidDuration
 
 Duration = float | str | dt.timedelta
@@ -51,6 +52,20 @@ def parse(value: object, *, what: str = "timeout") -> float:
             f"negative and at most 100 years; give one within that range"
         )
     return seconds
+
+
+def deadline(moment: object, *, what: str) -> int:
+    """An aware datetime in microseconds UTC.
+
+    Raises:
+        InvalidDuration: it is no datetime, or a naive one.
+    """
+    if not isinstance(moment, dt.datetime) or moment.tzinfo is None:
+        raise InvalidDuration(
+            f"{what} is {moment!r}: it must be an aware datetime, such as "
+            "datetime(2026, 1, 1, tzinfo=UTC)"
+        )
+    return to_micros(moment)
 
 
 def show(seconds: float) -> str:

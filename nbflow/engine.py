@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from nbflow import names
-from nbflow._engine import host as hosts
+from nbflow._engine import hosts
 from nbflow._engine.clock import Clock, SystemClock
 from nbflow._engine.host import Host
+from nbflow._engine.hosts import OpenHost
 from nbflow._store import paths
 from nbflow._store.base import WriterStore
 from nbflow._store.lock import EngineLock
@@ -217,7 +218,7 @@ class Engine:
         return registry.workflows(self.app)
 
 
-def process_host(app: str) -> Host:
+def process_host(app: str) -> OpenHost:
     """The open engine of an app in this process; started if there is none.
 
     Unfinished runs of a former engine wait for a resume.

@@ -6,6 +6,7 @@ Knows only `errors`.
 import functools
 import re
 import unicodedata
+from collections.abc import Mapping
 
 from nbflow.errors import (
     DefinitionError,
@@ -18,6 +19,7 @@ from nbflow.errors import (
 LONGEST = 200
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # no Unicode text: cannot be stored
 
 
 def check_id(text: object, *, what: str = "step id") -> str:
@@ -63,6 +65,21 @@ def check_app(text: object) -> str:
     if isinstance(text, str) and _PLAIN.fullmatch(text):
         return str(text)
     raise InvalidName(_plain_rule("app name", text))
+
+
+def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Headers, if they are text to text."""
+    if isinstance(headers, Mapping) and all(
+        isinstance(each, str) and not _SURROGATE.search(each)
+        for pair in headers.items()
+        for each in pair
+    ):
+        return headers
+    raise InvalidOption(
+        f"headers={headers!r}: headers map text to text, without surrogate characters",
+        option="headers",
+        value=headers,
+    )
 
 
 def _option(text: object, what: str, option: str) -> str:

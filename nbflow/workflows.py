@@ -22,7 +22,7 @@ from typing import (
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from nbflow import codecs, names
-from nbflow._engine.host import Host
+from nbflow._engine.hosts import OpenHost
 from nbflow.client import RunHandle
 from nbflow.codecs import Unresolved
 from nbflow.context import Context, Duration, RetryDelay, StepKeywords, current_context
@@ -160,7 +160,7 @@ class Workflow(Generic[P, T]):
 
 
 def start_run(
-    host: Host, spec: WorkflowSpec, values: Mapping[str, Any], run: RunKeywords
+    host: OpenHost, spec: WorkflowSpec, values: Mapping[str, Any], run: RunKeywords
 ) -> RunHandle[Any]:
     """Hand a validated invocation to an engine."""
     wake = None

@@ -17,7 +17,7 @@ from nbflow import codecs, errors
 from nbflow._engine.commits import Commits, say
 from nbflow._engine.ending import Ending, Waiter, read_ending
 from nbflow._engine.memo import Asked
-from nbflow._engine.specs import unknown_workflow
+from nbflow._engine.refusals import unknown_workflow
 from nbflow._store import inbox, paths
 from nbflow._store.base import CommandRow, RunRow
 from nbflow._store.blobs import Blobs

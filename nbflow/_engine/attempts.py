@@ -10,11 +10,12 @@ from types import CodeType
 from typing import Any, Protocol, cast
 
 from nbflow._engine import capture, said, streams
-from nbflow._engine.branches import current_step, split_key
+from nbflow._engine.branches import current_step
 from nbflow._engine.functions import FunctionFacts, function_facts, is_async
 from nbflow._engine.life import Life
 from nbflow._engine.options import StepPolicy
 from nbflow._engine.threads import Outcome
+from nbflow._text import split_key
 from nbflow.context import StepInfo
 from nbflow.errors import StepTimeout, WrongLoop
 from nbflow.model import step_label

@@ -133,12 +133,6 @@ class Branch:
         return f"{self.path}{_SEGMENT}{segment}" if self.path else segment
 
 
-def split_key(key: str) -> tuple[str, str]:
-    """The branch path and the id of a step key, the number cut off."""
-    path, _, label = key.rpartition(_SEGMENT)
-    return path, label.partition(_NUMBER)[0]
-
-
 def install(loop: asyncio.AbstractEventLoop) -> None:
     """Give `loop` the task factory that names the branches of runs."""
     loop.set_task_factory(make_task)  # type: ignore[arg-type]

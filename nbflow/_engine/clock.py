@@ -6,7 +6,6 @@ Everything in the engine that needs the time, a random number, an id or a loop a
 
 import asyncio
 import contextvars
-import os
 import random
 import selectors
 import threading
@@ -18,15 +17,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVarTuple
 
 from nbflow import durations
+from nbflow._engine.ids import RANDOM_BITS, RunIds, system_bits
 from nbflow.errors import InvalidOption
 
 _Arguments = TypeVarTuple("_Arguments")
 
-# Digits before letters, as in ASCII, so that ids sort by time as text does.
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_TIME_DIGITS = 9
-_RANDOM_DIGITS = 6
-_RANDOM_BITS = 5 * _RANDOM_DIGITS
 _VIRTUAL_START = datetime(2026, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A socket answers in real time. Before virtual time jumps over a timer (say the
@@ -64,47 +59,6 @@ class Clock(Protocol):
         """Take back one `busy()`; any thread may call it."""
 
 
-class _RunIds:
-    """Makes run ids: `r-`, the millisecond, then random digits counted upwards.
-
-    Counting within a millisecond keeps ids of one process distinct and in order.
-    """
-
-    def __init__(self, bits: Callable[[], int]) -> None:
-        self._bits = bits
-        self._lock = threading.Lock()
-        self._last = -1
-
-    def next(self, micros: int) -> str:
-        with self._lock:
-            value = max(micros // 1000, 0) << _RANDOM_BITS
-            if value >> _RANDOM_BITS <= self._last >> _RANDOM_BITS:
-                value = self._last + 1
-            else:
-                value |= self._bits()
-            self._last = value
-        return "r-" + _digits(value, _TIME_DIGITS + _RANDOM_DIGITS)
-
-
-_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
-
-
-def _digits(value: int, width: int) -> str:
-    """The last `width` digits of `value`, two at a time."""
-    pairs = _PAIRS
-    top = 10 * (width // 2 - 1)
-    text = [pairs[value >> shift & 1023] for shift in range(top, -1, -10)]
-    if width % 2:
-        text.insert(0, _ALPHABET[value >> 5 * width - 5 & 31])
-    return "".join(text)
-
-
-def _system_bits() -> int:
-    # The kernel's source, not a seeded generator: a forked child must not repeat ids.
-    # One bit less than there is room for leaves space to count upwards.
-    return int.from_bytes(os.urandom(4), "big") >> (33 - _RANDOM_BITS)
-
-
 class SystemClock:
     """The real clock: system time, the operating system's randomness, stock loops."""
 
@@ -112,7 +66,7 @@ class SystemClock:
 
     def __init__(self) -> None:
         self.random = random.Random()
-        self._ids = _RunIds(_system_bits)
+        self._ids = RunIds(system_bits)
 
     def micros(self) -> int:
         return time.time_ns() // 1000
@@ -168,7 +122,7 @@ class VirtualClock:
         self.random = random.Random(f"{seed}:random")
         # Ids have their own generator: drawing jitter must not change them.
         self._id_random = random.Random(f"{seed}:ids")
-        self._ids = _RunIds(lambda: self._id_random.getrandbits(_RANDOM_BITS - 1))
+        self._ids = RunIds(lambda: self._id_random.getrandbits(RANDOM_BITS - 1))
         self._start = (start - _EPOCH) // timedelta(microseconds=1)
         self._elapsed = 0.0
         self._busy = 0

@@ -17,14 +17,15 @@ from nbflow._engine.commits import say
 from nbflow._engine.core import Core
 from nbflow._engine.creation import new_journal, store_input
 from nbflow._engine.recovery import adopt
+from nbflow._engine.refusals import refuse_live
 from nbflow._engine.reruns import rerun
 from nbflow._engine.resuming import find_existing, find_row
 from nbflow._engine.resuming import resume as resume_run
 from nbflow._store import inbox
-from nbflow._store.base import CommandRow, RunRow, WorkflowRow
+from nbflow._store.base import CommandRow, WorkflowRow
 from nbflow._store.paths import STEPS
 from nbflow._store.payload import to_json
-from nbflow.errors import InvalidInput, InvalidOption, NbflowError, RunActive
+from nbflow.errors import InvalidInput, InvalidOption, NbflowError
 from nbflow.model import UNFINISHED_RUN
 from nbflow.policy import RunOptions
 
@@ -208,20 +209,6 @@ def delete(core: Core, run_ids: list[str]) -> int:
     core.commits.after(partial(_remove_folders, core, run_ids))
     core.commits.flush_soon()
     return len(numbers)
-
-
-def refuse_live(row: RunRow) -> None:
-    """Raise for a run that has not ended.
-
-    Raises:
-        RunActive: naming it and what to do first.
-    """
-    if row.status in UNFINISHED_RUN:
-        raise RunActive(
-            f"run {row.id} of {row.workflow!r} is {row.status}: only ended runs can be "
-            "deleted. Cancel it first.",
-            run_id=row.id,
-        )
 
 
 def _remove_folders(core: Core, run_ids: list[str]) -> None:

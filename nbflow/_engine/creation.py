@@ -1,6 +1,5 @@
 """How runs come to be: their journals, inputs and first events."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -16,13 +15,12 @@ from nbflow._engine.specs import Specs
 from nbflow._engine.timers import iso
 from nbflow._store.payload import PutBlob, from_json, load_value, to_json, value_member
 from nbflow.definition.spec import WorkflowSpec
-from nbflow.errors import InvalidOption
+from nbflow.names import check_headers
 from nbflow.policy import UNSET, FlowControl, RunOptions
 
 _PREVIEW = 80  # characters
 _SMALL = 200  # bytes
 _CALLER = ("app", "run_id", "step", "root_run_id")
-_SURROGATE = re.compile("[\ud800-\udfff]")  # no Unicode text: cannot be stored
 
 
 def new_journal(
@@ -108,21 +106,6 @@ def read_input(commits: Commits, stored: bytes, spec: WorkflowSpec) -> dict[str,
     load = commits.store.get_blob
     values: dict[str, Any] = load_value(from_json(stored), load, classes)
     return values
-
-
-def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Headers, if they are text to text."""
-    if isinstance(headers, Mapping) and all(
-        isinstance(each, str) and not _SURROGATE.search(each)
-        for pair in headers.items()
-        for each in pair
-    ):
-        return headers
-    raise InvalidOption(
-        f"headers={headers!r}: headers map text to text, without surrogate characters",
-        option="headers",
-        value=headers,
-    )
 
 
 def queued_data(journal: Journal, waits: Mapping[str, Any] | None = None) -> bytes:

@@ -6,18 +6,19 @@ whoever waited has its place again, and starts still count in their window.
 """
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from nbflow import durations
 from nbflow._engine.admission import NO_LIMITS, Limits, Queue, Slot
 from nbflow._engine.commits import Commits
+from nbflow._engine.queues import read_queue, read_slot, sort_starts
 from nbflow._engine.timers import Timer, Timers
 from nbflow._store.base import FlowRow, SlotRow
 from nbflow._store.statements import DELETE_SLOT, PUT_FLOW, PUT_SLOT
@@ -46,11 +47,11 @@ class Flow:
         self._is_closed = False
         self._next = 1
         for row in commits.store.flows():
-            self._queues[row.key] = _queue(row)
+            self._queues[row.key] = read_queue(row)
         for slot in commits.store.slots():
             self._load(slot)
         for queue in self._queues.values():
-            _sort_starts(queue)
+            sort_starts(queue)
 
     def _load(self, row: SlotRow) -> None:
         self._next = row.n + 1
@@ -58,7 +59,7 @@ class Flow:
         if row.started is not None:
             queue.starts.append(row.started)
         if row.ended is None:
-            self._left.setdefault(row.run, {})[row.step] = _slot(row)
+            self._left.setdefault(row.run, {})[row.step] = read_slot(row)
             self._returning[row.key] += 1
         elif row.started is not None:
             heappush(self._past.setdefault(row.key, []), (row.started, row.n))
@@ -306,53 +307,9 @@ def _set_done(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def read_queues(flows: Iterable[FlowRow], slots: Iterable[SlotRow]) -> dict[str, Queue]:
-    """The keys as rows show them: who runs and who waits, whoever executes them."""
-    queues = {row.key: _queue(row) for row in flows}
-    for row in slots:
-        queue = queues.setdefault(row.key, Queue(row.key))
-        slot = _slot(row)
-        if row.started is not None:
-            queue.starts.append(row.started)
-        if row.ended is not None:
-            continue
-        if row.started is None:
-            queue.add(slot)
-        else:
-            queue.running[slot.n] = slot
-    for queue in queues.values():
-        _sort_starts(queue)
-    return queues
-
-
-def _sort_starts(queue: Queue) -> None:
-    """Bring starts that were read in order of arrival into that of time."""
-    queue.starts = deque(sorted(queue.starts))
-
-
 def limits_of(control: FlowControl) -> Limits | None:
     """What a flow control asks for; None if it leaves that to the key."""
     if control.rate is None and control.parallelism is None:
         return None
     period = round(durations.parse(control.period, what="period") * 1e6)
     return Limits(control.rate, max(period, 1), control.parallelism)
-
-
-def _slot(row: SlotRow) -> Slot:
-    return Slot(*row[:7])
-
-
-def _queue(row: FlowRow) -> Queue:
-    return Queue(
-        row.key,
-        read_limits(row.asked),
-        None if row.pinned is None else read_limits(row.pinned),
-        bool(row.paused),
-        row.held,
-        row.held_for,
-    )
-
-
-def read_limits(stored: bytes) -> Limits:
-    """Limits as a row of the store holds them."""
-    return Limits(*from_json(stored))

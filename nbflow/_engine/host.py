@@ -1,4 +1,4 @@
-"""An engine in a thread of its own, and the engines that this process has open.
+"""An engine in a thread of its own.
 
 Other threads talk to it by posting calls; what they wait for comes back through a
 `Ticket` or a `concurrent.futures.Future`.
@@ -13,16 +13,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from nbflow import durations
-from nbflow._engine import commands
+from nbflow._engine import commands, hosts
 from nbflow._engine.activity import Activity
 from nbflow._engine.clock import Clock
 from nbflow._engine.commits import say
 from nbflow._engine.core import Core
-from nbflow._engine.creation import check_headers, new_journal, store_input
+from nbflow._engine.creation import new_journal, store_input
 from nbflow._engine.ending import read_ending
 from nbflow._engine.history import annotated_classes
 from nbflow._engine.recovery import left, recover
@@ -35,6 +34,7 @@ from nbflow._store.memory import MemoryStore
 from nbflow._store.reader import SqliteReader
 from nbflow.definition.spec import WorkflowSpec
 from nbflow.errors import EngineClosed, EngineNotInherited, NbflowError
+from nbflow.names import check_headers
 from nbflow.policy import RunOptions
 
 T = TypeVar("T")
@@ -44,8 +44,6 @@ _POLL = 0.03
 """Seconds between two looks into the inbox: a listing costs some 50 microseconds."""
 _HOUSEKEEPING = 2.0
 """Seconds between two moments of house-keeping while nothing runs."""
-_lock = threading.Lock()
-_open: dict[str, "Host"] = {}
 
 
 class Host:
@@ -116,8 +114,7 @@ class Host:
         except Exception:
             self._thread.join(10)  # the store and its lock are free after it
             raise
-        with _lock:
-            _open[self.key] = self
+        hosts.enter(self)
 
     # From any thread
 
@@ -135,6 +132,16 @@ class Host:
     def is_alive(self) -> bool:
         """Whether the engine's thread still runs."""
         return self._thread.is_alive()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it waits for space on a full disk, and commits nothing."""
+        return self.core.commits.paused is not None
+
+    @property
+    def commits(self) -> int:
+        """How often it has committed."""
+        return self.core.commits.count
 
     def executes(self, run_id: str) -> bool:
         """Whether the engine executes a run, or will when its time has come."""
@@ -223,6 +230,38 @@ class Host:
         self.post(partial(self._start, ticket, is_new, spec, values, stored, *given))
         return ticket
 
+    def invoke_many(
+        self,
+        spec: WorkflowSpec,
+        values: list[dict[str, Any]],
+        *,
+        headers: Mapping[str, str] | None = None,
+        label: str | None = None,
+        options: RunOptions | None = None,
+        wake: int | None = None,
+    ) -> list[str]:
+        """Start a run for each input, in one commit; their ids."""
+
+        def start() -> list[str]:
+            core = self.core
+            common: dict[str, Any] = {
+                "headers": headers,
+                "label": label,
+                "options": options,
+            }
+            ids = []
+            for each in values:
+                journal = new_journal(core.commits, core.specs, spec, each, **common)
+                core.launch(journal, wake)
+                ids.append(journal.id)
+            return ids
+
+        return self.call(start)
+
+    def perform(self, command: Mapping[str, Any]) -> Any:
+        """Carry out a command of a client; what it comes to, once committed."""
+        return self.call(commands.perform, self.core, command)
+
     def follow(self, run_id: str) -> Ticket:
         """A ticket for a run that exists."""
         ticket = Ticket(run_id, self._tickets)
@@ -240,9 +279,7 @@ class Host:
 
     def crash(self) -> None:
         """Drop everything that is not committed, as a kill of the process would."""
-        with _lock:
-            if _open.get(self.key) is self:
-                del _open[self.key]
+        hosts.leave(self)
         self._is_closing = True
 
         async def drop() -> None:
@@ -262,9 +299,7 @@ class Host:
 
     def close(self, timeout: float = 10.0) -> None:
         """Start nothing more, leave runs resumable, write what is done."""
-        with _lock:
-            if _open.get(self.key) is self:
-                del _open[self.key]
+        hosts.leave(self)
         if self._pid != os.getpid() or self._is_closing:
             return
         self._is_closing = True
@@ -432,9 +467,7 @@ class Host:
         say(f"engine of app {self.app!r} stopped: {error}", logging.ERROR)
         for ticket in list(self._tickets):
             ticket.fail(error)
-        with _lock:
-            if _open.get(self.key) is self:
-                del _open[self.key]
+        hosts.leave(self)
         if not self._is_closing:  # it can do nothing more: let the next one in
             self.loop.call_soon(self._begin_closing)
 
@@ -470,28 +503,3 @@ class Host:
             context.get("message"),
             exc_info=error,
         )
-
-
-def find(key: str) -> Host | None:
-    """The engine that this process has open on that store."""
-    return _open.get(key)
-
-
-def opened() -> list[Host]:
-    """Every engine that this process has open."""
-    return list(_open.values())
-
-
-def store_key(path: Path) -> str:
-    """What names the store in that folder."""
-    return os.path.realpath(path)
-
-
-def _forget_in_child() -> None:
-    # The parent's engines stay listed, so that using one names what is wrong.
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from nbflow._engine.branches import split_key
 from nbflow._store.base import EventRow
+from nbflow._text import split_key
 from nbflow.model import EventType
 
 ARGUMENTS = 10

@@ -12,7 +12,7 @@ from nbflow._engine.memo import NO_FUNCTION
 from nbflow._engine.timers import iso
 from nbflow._store.payload import to_json
 from nbflow.errors import InvalidDuration
-from nbflow.model import EventType, step_label, to_micros
+from nbflow.model import EventType, step_label
 
 _COMPLETED = to_json({"kind": "sleep"})
 
@@ -36,7 +36,9 @@ class SleepCall:
         self.seconds = 0.0
         self.until: int | None = None
         if until is not None:
-            self.until = deadline(until, what=f"until of sleep {step_label(key)!r}")
+            self.until = durations.deadline(
+                until, what=f"until of sleep {step_label(key)!r}"
+            )
         elif isinstance(duration, datetime):
             raise InvalidDuration(
                 f"ctx.sleep({step_label(key)!r}) got the datetime {duration} as its "
@@ -78,17 +80,3 @@ class SleepCall:
         type = EventType.STEP_COMPLETED.value
         run.journal.append(type, key, None, self.mark, _COMPLETED)
         await run.settle(key)
-
-
-def deadline(moment: object, *, what: str) -> int:
-    """An aware datetime in microseconds UTC.
-
-    Raises:
-        InvalidDuration: it is no datetime, or a naive one.
-    """
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise InvalidDuration(
-            f"{what} is {moment!r}: it must be an aware datetime, such as "
-            "datetime(2026, 1, 1, tzinfo=UTC)"
-        )
-    return to_micros(moment)

@@ -1,14 +1,13 @@
 """The workflows of an engine's app, as they are now."""
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 
 from nbflow._engine import history
 from nbflow._engine.commits import Commits
 from nbflow._engine.journal import Journal
 from nbflow._engine.options import NO_OPTIONS, StepPolicy, step_policy
+from nbflow._engine.refusals import unknown_workflow
 from nbflow.definition.spec import Target, WorkflowSpec
-from nbflow.errors import WorkflowNotFound
 
 
 class Specs:
@@ -81,15 +80,3 @@ class Specs:
         """Classes named by the annotations of a workflow."""
         spec = self.find(target if isinstance(target, str) else target.name)
         return {} if spec is None else history.annotated_classes(spec.fn)
-
-
-def unknown_workflow(name: str, app: str, known: list[str]) -> WorkflowNotFound:
-    """The error for a name that the app lacks: the known ones, nearest first."""
-    near = get_close_matches(name, known, n=len(known) or 1, cutoff=0.0)
-    listed = ", ".join(repr(each) for each in near[:8])
-    more = f" and {len(near) - 8} more" if len(near) > 8 else ""
-    return WorkflowNotFound(
-        f"there is no workflow {name!r} in app {app!r}. "
-        + (f"It has {listed}{more}." if near else "It has none: define one first."),
-        workflow=name,
-    )

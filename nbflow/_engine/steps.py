@@ -19,7 +19,6 @@ from nbflow import codecs
 from nbflow._engine import cache, failure, history, retry, said
 from nbflow._engine.admission import Slot
 from nbflow._engine.attempts import ATOMS, Waiting, make_attempt
-from nbflow._engine.branches import split_key
 from nbflow._engine.calls import awaited_twice, check_kind, recall
 from nbflow._engine.functions import function_facts
 from nbflow._engine.life import Life
@@ -35,6 +34,7 @@ from nbflow._store.payload import (
     to_json,
     value_member,
 )
+from nbflow._text import split_key
 from nbflow.errors import (
     NonDeterminismError,
     NotSerializable,

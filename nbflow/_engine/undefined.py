@@ -17,15 +17,10 @@ from nbflow._engine import failure
 from nbflow._engine.core import Core
 from nbflow._engine.ending import Ending
 from nbflow._engine.journal import Journal, load_journal
-from nbflow._engine.specs import unknown_workflow
+from nbflow._engine.refusals import undefined, unknown_workflow
 from nbflow._store.base import RunRow
 from nbflow.errors import WorkflowNotFound
 from nbflow.model import TERMINAL_RUN, RunStatus
-
-
-def reason(workflow: str) -> str:
-    """What a run waits for whose workflow is not defined."""
-    return f"waits for workflow {workflow!r} to be defined"
 
 
 def settle(core: Core, row: RunRow) -> None:
@@ -41,7 +36,7 @@ def hold(core: Core, row: RunRow) -> Journal:
     journal = core.undefined.get(row.id)
     if journal is None:
         journal = core.undefined[row.id] = load_journal(core.commits, row)
-    why = reason(row.workflow)
+    why = undefined(row.workflow)
     if row.status not in TERMINAL_RUN and row.reason != why:
         journal.reason = why
         journal.update()

@@ -9,7 +9,6 @@ import datetime as dt
 import fcntl
 import json
 import os
-import socket
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -50,7 +49,7 @@ class Holder:
     @property
     def is_gone(self) -> bool:
         """Whether that process has surely ended (a child of it may hold the lock)."""
-        if self.pid is None or self.host != socket.gethostname():
+        if self.pid is None or self.host != os.uname().nodename:
             return False
         if self.boot != _boot_id():
             return self.boot is not None
@@ -75,7 +74,7 @@ class EngineLock:
         self.former = _read(self._path)
         self._me = Holder(
             pid=os.getpid(),
-            host=socket.gethostname(),
+            host=os.uname().nodename,
             boot=_boot_id(),
             started=_started(os.getpid()),
             notebook=notebook,

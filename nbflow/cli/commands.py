@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nbflow.cli import failures
+from nbflow.cli.startup import settle
 from nbflow.errors import NbflowError
 
 
@@ -14,7 +15,10 @@ def dispatch(options: argparse.Namespace) -> int:
     """Call the command of parsed arguments; its exit code."""
     warnings.showwarning = _tell_warning
     try:
-        return _command(options.command)(options)
+        command = _command(options.command)
+        if options.command != "tui":  # which imports more
+            settle()
+        return command(options)
     except failures.Usage as error:
         failures.tell(str(error))
         return 2

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from nbflow.cli import failures, output, places
 from nbflow.cli.reading import run_object, step_object
+from nbflow.cli.startup import settle
 from nbflow.client import Client
 from nbflow.client.asked import newest
 from nbflow.errors import RunNotFound, StoreError
@@ -42,6 +43,7 @@ def monitor(options: argparse.Namespace) -> int:
     """Start the monitor; print a snapshot where there is nobody to watch it."""
     is_watched = sys.stdout.isatty() and sys.stdin.isatty()
     if options.snapshot or options.json or not is_watched:
+        settle()
         return snapshot(options)
     try:
         from nbflow_tui import app
@@ -52,6 +54,7 @@ def monitor(options: argparse.Namespace) -> int:
             "the monitor needs Textual: `pip install 'nbflow[tui]'`. Without it, "
             "`nbflow tui --snapshot` prints the runs once"
         ) from None
+    settle()
     run = None
     if options.run is not None:
         client, run_id = places.find_run(options, options.run)

@@ -21,6 +21,15 @@ exit codes: 0 completed, 1 failed or canceled, 2 usage
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and what was probably meant."""
 
+    fill: Callable[["_Parser"], None] | None = None
+    """Adds the arguments when they are asked for: of all commands one is."""
+
+    def parse_known_args(self, *given: Any, **more: Any) -> Any:
+        if self.fill is not None:
+            fill, self.fill = self.fill, None
+            fill(self)
+        return super().parse_known_args(*given, **more)
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"nbflow: {message}. `{self.prog} --help` tells more.\n")
 
@@ -82,9 +91,13 @@ def _add_command(
     parser = commands.add_parser(
         name, help=text, description=description, allow_abbrev=False
     )
-    add(parser)
-    # Given before the command, it must not be overwritten by a default here.
-    _add_place(parser, home=argparse.SUPPRESS, app=argparse.SUPPRESS)
+
+    def fill(parser: argparse.ArgumentParser) -> None:
+        add(parser)
+        # Given before the command, it must not be overwritten by a default here.
+        _add_place(parser, home=argparse.SUPPRESS, app=argparse.SUPPRESS)
+
+    parser.fill = fill
 
 
 def _add_place(parser: argparse.ArgumentParser, *, home: Any, app: Any) -> None:

@@ -5,16 +5,17 @@ and reached through the inbox. Neighbour: `operations` acts through it.
 """
 
 import threading
+import time
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from nbflow._engine import host as hosts
-from nbflow._engine.clock import SystemClock
+from nbflow._engine import hosts
 from nbflow._engine.history import annotated_classes
-from nbflow._engine.host import Host
+from nbflow._engine.hosts import OpenHost
+from nbflow._engine.ids import RunIds, system_bits
 from nbflow._store import lock, paths
 from nbflow._store.base import ReaderStore, RunRow
 from nbflow._store.lock import Holder
@@ -24,7 +25,7 @@ from nbflow.definition.spec import WorkflowSpec
 from nbflow.errors import RunNotFound, WrongLoop
 from nbflow.model import TERMINAL_RUN
 
-_clock = SystemClock()
+_ids = RunIds(system_bits)
 _lock = threading.Lock()
 
 
@@ -41,7 +42,7 @@ _readers: "weakref.WeakValueDictionary[str, _SharedReader]" = (
 )
 
 
-def open_reader(place: Host | Path) -> ReaderStore:
+def open_reader(place: OpenHost | Path) -> ReaderStore:
     """A read-only view of a store: an engine's, or that in an app's folder.
 
     Readers of one folder are shared.
@@ -49,7 +50,7 @@ def open_reader(place: Host | Path) -> ReaderStore:
     Raises:
         StoreError: the store cannot be read; its kinds say why.
     """
-    if isinstance(place, Host):
+    if not isinstance(place, Path):
         if place.store.path is None:
             return place.open_reader()
         place = Path(place.key)
@@ -70,7 +71,9 @@ class Access:
         host: an engine of this process that is known to serve it.
     """
 
-    def __init__(self, home: Path | None, app: str, host: Host | None = None) -> None:
+    def __init__(
+        self, home: Path | None, app: str, host: OpenHost | None = None
+    ) -> None:
         self.home = home
         self.app = app
         self._host = host
@@ -85,7 +88,7 @@ class Access:
             self.folder = paths.app_dir(home, app)
 
     @classmethod
-    def of(cls, host: Host) -> "Access":
+    def of(cls, host: OpenHost) -> "Access":
         """That of an engine of this process: one for all of its handles."""
         if host.face is None:
             host.face = cls(None, host.app, host)
@@ -99,13 +102,13 @@ class Access:
 
     # Who executes
 
-    def host(self) -> Host | None:
+    def host(self) -> OpenHost | None:
         """The open engine of this process, if there is one."""
         host = self._host
         if host is not None and not host.is_closed:
             return host
         if self.folder is not None:
-            host = hosts.find(hosts.store_key(self.folder))
+            host = hosts.find_in(self.folder)
         else:
             # After a crash in a test, another engine has the same store.
             uid = self._reader.uid if self._reader is not None else None
@@ -165,7 +168,7 @@ class Access:
         when only reading is possible.
         """
         host = self.host()
-        if host is not None and host.core.commits.paused is None:
+        if host is not None and not host.is_paused:
             with suppress(Exception):  # it has just stopped: what is stored is all
                 host.call(_nothing)
 
@@ -217,17 +220,21 @@ class Access:
     def micros(self) -> int:
         """The time as the engine has it."""
         host = self.host()
-        return (_clock if host is None else host.clock).micros()
+        return _micros() if host is None else host.clock.micros()
 
     def new_run_id(self) -> str:
         """An id for a run that is to be."""
         host = self.host()
-        return (_clock if host is None else host.clock).new_run_id()
+        return _ids.next(_micros()) if host is None else host.clock.new_run_id()
 
 
 def is_ended(row: RunRow) -> bool:
     """Whether the run's present life is over."""
     return row.status in TERMINAL_RUN
+
+
+def _micros() -> int:
+    return time.time_ns() // 1000
 
 
 def _nothing() -> Any:

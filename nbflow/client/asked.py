@@ -36,10 +36,10 @@ def newest(
     is_filtered = accepts is not None or any(filters.values())
     found: list[Run] = []
     cursor: str | None = None
+    size = limit + 1  # no more than is asked for, as long as nothing is left out
     for _ in range(_PAGES):
-        page = runs.list(
-            **filters, since=since, limit=min(max(limit, 100), 1000), cursor=cursor
-        )
+        page = runs.list(**filters, since=since, limit=min(size, 1000), cursor=cursor)
+        size = max(limit, 100)
         found += [
             run
             for run in page

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbflow import names
-from nbflow._engine.host import Host
+from nbflow._engine.hosts import OpenHost
 from nbflow._store import paths
 from nbflow.client.access import Access
 from nbflow.client.events import Events
@@ -38,7 +38,7 @@ class Client:
         home: str | PathLike[str] | None = None,
         app: str | None = None,
         *,
-        _host: Host | None = None,
+        _host: OpenHost | None = None,
     ) -> None:
         found: Path | None = None
         if _host is None or home is not None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from nbflow import names
-from nbflow._engine import commands
 from nbflow.client import inbox
 from nbflow.client.access import Access, is_ended
 from nbflow.errors import RunFinished
@@ -75,7 +74,7 @@ def act(access: Access, command: dict[str, Any], **values: Any) -> Any:
     if host is not None:
         for key, value in values.items():
             command[key] = inbox.stored_tree(value, host.store.put_blob)
-        return host.call(commands.perform, host.core, command)
+        return host.perform(command)
     for key, value in values.items():
         command[key] = inbox.stored_value(access, value)
     sent = inbox.send(access, [command])

@@ -4,7 +4,7 @@ from typing import Any
 
 from nbflow import durations
 from nbflow._engine.admission import Queue
-from nbflow._engine.flow import read_queues
+from nbflow._engine.queues import read_queues
 from nbflow.client.access import Access
 from nbflow.client.events import act
 from nbflow.client.records import Numbers

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbflow._store.base import EventRow
+from nbflow._store.base import EventRow, RunRow
 from nbflow._store.payload import from_json
 from nbflow._text import NUMBER, SEGMENT
+from nbflow.errors import StepNotFound
 from nbflow.model import (
     TERMINAL_EVENTS,
     TERMINAL_STEP,
@@ -171,6 +172,20 @@ def select(steps: Iterable[StepState], name: str) -> tuple[list[StepState], bool
         return inside, False
     same = [state for state in states if state.id == name]
     return same, len(same) == 1
+
+
+def unknown_step(row: RunRow, name: str, labels: Iterable[str]) -> StepNotFound:
+    """The error for a step that a run does not have: those it has."""
+    known = [repr(label) for label in labels]
+    listed = ", ".join(known[:20]) or "none so far"
+    more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+    return StepNotFound(
+        f"run {row.id!r} of {row.workflow!r} has no step {name!r}. Its steps: "
+        f"{listed}{more}",
+        run_id=row.id,
+        workflow=row.workflow,
+        step=name,
+    )
 
 
 def _in_branch(state: StepState, id: str) -> str:

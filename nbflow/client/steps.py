@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, SupportsIndex, overload
 
 from nbflow._store.base import RunRow
-from nbflow.client import plans
-from nbflow.client.fold import StepState
+from nbflow.client.fold import StepState, unknown_step
 from nbflow.client.records import Queries, step_arguments
 from nbflow.codecs import Unresolved
 from nbflow.errors import StepNotFound
@@ -43,7 +42,7 @@ class StepList(list[Step]):
                 run_id=self._row.id,
                 step=place,
             )
-        raise plans.unknown_step(self._row, place, [step.name for step in self])
+        raise unknown_step(self._row, place, [step.name for step in self])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return list, (list(self),)
@@ -85,6 +84,8 @@ def call_step(
             f"calls {state.function!r}, but workflow {row.workflow!r} is not defined "
             "in this process: define or import it first",
         )
+    from nbflow.client import plans  # who reads does not compare code
+
     function = plans.find_function(state.function, fn)
     if function is None:
         raise _refusal(

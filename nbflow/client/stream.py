@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-import anyio
-
 from nbflow._store.base import EventRow
 from nbflow.client.access import Access, is_ended
 from nbflow.client.offsets import NOW, START, make_offset, read_offset
@@ -226,11 +224,14 @@ class Stream:
         return self
 
     async def __anext__(self) -> RunEvent:
+        # Who reads without a loop does not import one, which takes 40 ms.
+        from nbflow.client import pauses
+
         while not (self._waiting or self._fill()):
             if self._is_over or self._canceled.is_set():
                 raise StopAsyncIteration
             # In another process's store a look costs a read, here an attribute.
-            await anyio.sleep(SHORTEST if self._is_local() else self._next_delay())
+            await pauses.sleep(SHORTEST if self._is_local() else self._next_delay())
         if self._canceled.is_set():
             raise StopAsyncIteration
         return self._hand_out()
@@ -277,7 +278,7 @@ class Stream:
         """Whether anything was committed since the last look found nothing."""
         host = self._source.access.host()
         if host is not None:
-            turn = (id(host), host.core.commits.count)
+            turn = (id(host), host.commits)
             if turn == self._turn:
                 return False
             self._turn = turn
@@ -292,7 +293,7 @@ class Stream:
         host = self._source.access.host()
         if host is None:
             self._canceled.wait(self._next_delay())
-        elif (id(host), host.core.commits.count) == self._turn:
+        elif (id(host), host.commits) == self._turn:
             host.wait_for_change(_SLICE)
 
     def _is_local(self) -> bool:

@@ -3,21 +3,16 @@
 `Watch.look` decides without waiting; `wait` and `wait_async` sleep between two looks.
 """
 
-import asyncio
 import os
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any
-
-import anyio
 
 from nbflow._engine.ending import Ending, read_ending
-from nbflow._engine.host import Host
+from nbflow._engine.hosts import OpenHost
+from nbflow._engine.refusals import undefined
 from nbflow._engine.tickets import Ticket
-from nbflow._engine.undefined import reason
 from nbflow._store.base import RunRow
 from nbflow.client import inbox
 from nbflow.client.access import Access, is_ended
@@ -65,7 +60,7 @@ class Watch:
         access: Access,
         run_id: str,
         ticket: Ticket | None = None,
-        host: Host | None = None,
+        host: OpenHost | None = None,
         command: str | None = None,
     ) -> None:
         self.access = access
@@ -116,14 +111,17 @@ class Watch:
                     state.result(min(left, _SLICE))
 
     async def _wait_async(self) -> Ending:
+        # Who only reads a store needs no event loop, whose import takes 40 ms.
+        from nbflow.client import pauses
+
         while True:
             state = self.look()
             if isinstance(state, Ending):
                 return state
             if state is None:
-                await anyio.sleep(POLL)
+                await pauses.sleep(POLL)
             else:
-                await _done(state)
+                await pauses.until_done(state, _SLICE)
 
     def look(self) -> "Ending | Future[None] | None":
         """The end, or the future that is done then, or None: look again soon.
@@ -213,7 +211,7 @@ class Watch:
             return False
         return row is not None and not is_ended(row)
 
-    def _refuse_fork(self, host: Host) -> None:
+    def _refuse_fork(self, host: OpenHost) -> None:
         try:
             host.check()
         except EngineNotInherited:
@@ -227,7 +225,7 @@ class Watch:
             if self.access.host() is None or self._unexecuted > _GRACE:
                 self._tell_unexecuted()
 
-    def _unexecuted_here(self, host: Host) -> bool:
+    def _unexecuted_here(self, host: OpenHost) -> bool:
         """Whether this process's engine has left the run alone for a while."""
         if host.executes(self.run_id):
             self._unexecuted = 0
@@ -243,8 +241,8 @@ class Watch:
         row = self._row() if host is not None else None
         if host is not None and row and host.find_spec(row.workflow) is None:
             warn(
-                f"run {self.run_id} of app {app!r} {reason(row.workflow)}: define it, "
-                f"then client.runs.resume({self.run_id!r}) goes on. Still waiting."
+                f"run {self.run_id} of app {app!r} {undefined(row.workflow)}: define "
+                f"it, then client.runs.resume({self.run_id!r}) goes on. Still waiting."
             )
         elif self.access.is_served():
             warn(
@@ -262,30 +260,3 @@ class Watch:
 around_wait: Callable[[Watch], AbstractContextManager[object]] = nullcontext
 """What every wait for a run happens in. A notebook puts in its place what cancels the
 run when its cell is interrupted."""
-
-
-async def _done(future: "Future[None]") -> None:
-    """Wait for a future of another thread, at most a moment.
-
-    Not through `asyncio.wrap_future`: cancelling that would cancel it for everybody.
-    """
-    event = anyio.Event()
-    wake = _waker()
-
-    def tell(_: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            wake(event.set)
-
-    future.add_done_callback(tell)
-    with anyio.move_on_after(_SLICE):
-        await event.wait()
-
-
-def _waker() -> Callable[[Callable[[], Any]], object]:
-    """What calls something on the running loop, from another thread."""
-    try:
-        return asyncio.get_running_loop().call_soon_threadsafe
-    except RuntimeError:
-        token = sys.modules["trio"].lowlevel.current_trio_token()
-        wake: Callable[[Callable[[], Any]], object] = token.run_sync_soon
-        return wake

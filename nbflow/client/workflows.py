@@ -6,11 +6,8 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 from nbflow import codecs, durations, names
-from nbflow._engine.core import Core
-from nbflow._engine.creation import check_headers, new_journal
-from nbflow._engine.host import Host
-from nbflow._engine.sleeps import deadline
-from nbflow._engine.specs import unknown_workflow
+from nbflow._engine.hosts import OpenHost
+from nbflow._engine.refusals import unknown_workflow
 from nbflow._store.base import WorkflowRow
 from nbflow.client import inbox
 from nbflow.client.access import Access
@@ -222,14 +219,19 @@ class Workflows:
             return self._send(name, some, [None] * len(some), common)
         spec = self._spec(host, name)
         values = [spec.inputs.validate_payload(each) for each in inputs]
-        ids = host.call(_start_all, host.core, spec, values, common)
+        ids = host.invoke_many(spec, values, **common._asdict())
         return [
             RunHandle(id, access=self._access, workflow=spec.name, host=host)
             for id in ids
         ]
 
     def _invoke_here(
-        self, host: Host, name: str, input: Any, run_id: str | None, common: "_Common"
+        self,
+        host: OpenHost,
+        name: str,
+        input: Any,
+        run_id: str | None,
+        common: "_Common",
     ) -> RunHandle[Any]:
         spec = self._spec(host, name)
         ticket = host.invoke(
@@ -284,7 +286,7 @@ class Workflows:
             for id, command in zip(run_ids, kept, strict=True)
         ]
 
-    def _spec(self, host: Host, name: str) -> WorkflowSpec:
+    def _spec(self, host: OpenHost, name: str) -> WorkflowSpec:
         spec = host.find_spec(name)
         if spec is None:
             raise self._unknown(name)
@@ -313,7 +315,7 @@ class Workflows:
                 value=delay,
             )
         if not_before is not None:
-            return deadline(not_before, what="not_before")
+            return durations.deadline(not_before, what="not_before")
         if delay is None:
             return None
         seconds = durations.parse(delay, what="delay")
@@ -331,7 +333,7 @@ class _Common(NamedTuple):
     def command(self) -> dict[str, Any]:
         """The fields of a command."""
         if self.headers:
-            check_headers(self.headers)
+            names.check_headers(self.headers)
         stored = None if self.options is None else self.options.to_stored()
         fields = {
             "kind": "invoke",
@@ -341,26 +343,6 @@ class _Common(NamedTuple):
             "wake": self.wake,
         }
         return {key: value for key, value in fields.items() if value is not None}
-
-
-def _start_all(
-    core: Core, spec: WorkflowSpec, values: list[dict[str, Any]], common: _Common
-) -> list[str]:
-    """On the engine's loop: all in one turn, so all in one commit."""
-    ids = []
-    for each in values:
-        journal = new_journal(
-            core.commits,
-            core.specs,
-            spec,
-            each,
-            headers=common.headers,
-            label=common.label,
-            options=common.options,
-        )
-        core.launch(journal, common.wake)
-        ids.append(journal.id)
-    return ids
 
 
 def _options(

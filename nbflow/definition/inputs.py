@@ -9,7 +9,6 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from difflib import get_close_matches
 from functools import cached_property
 from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -273,6 +272,8 @@ class InputModel:
                 yield place, rule, f"field {place!r} = {shown}: {rule}"
 
     def _unknown(self, name: str) -> str:
+        from difflib import get_close_matches  # not needed unless something is wrong
+
         near = get_close_matches(name, self._by_name, n=1)
         fields = ", ".join(self._by_name) or "none"
         hint = f"did you mean {near[0]!r}?" if near else f"its fields: {fields}"

@@ -10,9 +10,8 @@ without a value whether there is any: `!parent:` are the runs that nobody invoke
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -237,7 +236,7 @@ def _value(text: str, place: int) -> tuple[str, int]:
 def _checked(term: Term) -> Term:
     field, value, _ = term
     if field and field not in HELP:
-        near = get_close_matches(field, HELP, n=1, cutoff=0.5)
+        near = _near(field, HELP)
         known = ", ".join(f"{each}:" for each in HELP)
         hint = f"did you mean {near[0]}:?" if near else f"there are {known}."
         raise FilterError(
@@ -246,7 +245,7 @@ def _checked(term: Term) -> Term:
         )
     if field == "status" and not _status(value):
         known_statuses = [*map(str, RunStatus), *_GROUPS]
-        near = get_close_matches(value.lower(), known_statuses, n=1, cutoff=0.5)
+        near = _near(value.lower(), known_statuses)
         hint = f"did you mean {near[0]}?" if near else f"{', '.join(known_statuses)}"
         what = f"there is no status {value!r}" if value else "status: needs one"
         raise FilterError(f"{what}: {hint}")
@@ -317,3 +316,9 @@ _LOOKS: Mapping[str, Callable[[Run, str], bool]] = {
     ),
     "parent": _is_child,
 }
+
+
+def _near(text: str, known: Iterable[str]) -> list[str]:
+    from difflib import get_close_matches  # not needed unless something is wrong
+
+    return get_close_matches(text, list(known), n=1, cutoff=0.5)

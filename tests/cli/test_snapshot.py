@@ -120,23 +120,75 @@ def test_usage_is_told_in_words(cli: Cli) -> None:
     assert "there is no run" in cli("tui", "--snapshot", "--run", "r-x", code=2).stderr
 
 
-def test_a_snapshot_loads_no_textual_and_no_notebooks(cli: Cli) -> None:
+HEAVY = {
+    "IPython",
+    "anyio",
+    "asyncio",
+    "nbflow._engine.core",
+    "nbflow._engine.host",
+    "nbflow._engine.run",
+    "nbflow._store.sqlite",
+    "nbflow.engine",
+    "nbflow.widgets",
+    "nbflow.workflows",
+    "nbformat",
+    "numpy",
+    "pandas",
+    "pydantic",
+    "rich",
+    "textual",
+    "wcwidth",
+}
+"""What a command that only reads must start without: each costs 20 ms or more."""
+
+
+def test_commands_that_read_load_no_engine_and_no_front_end(cli: Cli) -> None:
     cli("run", "flows.py::page", "-i", "title=a")
+    cli("run", "flows.py::fails", code=1)
     code = (
         "import sys; from nbflow.cli import main; code = main(sys.argv[1:]);"
-        "heavy = {'textual', 'rich', 'IPython', 'nbformat', 'pandas', 'numpy'};"
-        "loaded = heavy & set(sys.modules); assert not loaded, loaded; sys.exit(code)"
+        f"loaded = {HEAVY!r} & set(sys.modules); assert not loaded, loaded;"
+        "sys.exit(code)"
     )
-    for more in ([], ["--run", cli.newest()], ["--json"]):
+    run = cli.json("runs", "--json", "--workflow", "page")[0]["run_id"]
+    for words in (
+        ["tui", "--snapshot"],
+        ["tui", "--snapshot", "--run", run],
+        ["tui", "--snapshot", "--json"],
+        ["runs"],
+        ["runs", "--filter", "status:failed", "--json"],
+        ["show", run],
+        ["events", run],
+        ["flow"],
+    ):
         done = subprocess.run(
-            [sys.executable, "-c", code, "tui", "--snapshot", *more],
+            [sys.executable, "-c", code, *words],
             cwd=cli.folder,
             env=cli.env,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, (words, done.stderr)
+
+
+def test_a_program_of_its_own_collects_garbage_once_it_has_started(cli: Cli) -> None:
+    cli("run", "flows.py::page", "-i", "title=a")
+    code = (
+        "import gc, sys; from nbflow.cli.startup import program;"
+        "code = program(sys.argv[1:]);"
+        "print(code, gc.isenabled(), gc.get_freeze_count() > 0, file=sys.stderr)"
+    )
+    for words in (["runs"], ["tui", "--snapshot"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=cli.folder,
+            env=cli.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stderr == "0 True True\n"
 
 
 def test_runs_takes_the_filter_of_the_monitor(cli: Cli) -> None:

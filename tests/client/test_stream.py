@@ -16,7 +16,7 @@ from nbflow import (
     StoreDamaged,
     workflow,
 )
-from nbflow._engine import host as hosts
+from nbflow._engine import hosts
 from nbflow._store.base import Batch
 from nbflow.client.access import Access
 from nbflow.client.stream import Stream, read_events

@@ -9,7 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from nbflow._engine.branches import BranchTask, current_branch, split_key
+from nbflow._engine.branches import BranchTask, current_branch
+from nbflow._text import split_key
 from nbflow.context import Context
 from nbflow.model import RunStatus, step_label
 from tests.engine.lab import Lab

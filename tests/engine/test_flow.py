@@ -9,7 +9,7 @@ import pytest
 import nbflow
 from nbflow import Context, FlowControl, RunHandle, workflow
 from nbflow._engine.clock import VirtualClock
-from nbflow._engine.flow import read_queues
+from nbflow._engine.queues import read_queues
 from nbflow.errors import InvokeRateLimited, RunSkipped
 from nbflow.model import RunStatus
 from nbflow.testing import TestEngine

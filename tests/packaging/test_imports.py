@@ -48,6 +48,24 @@ def test_importing_the_package_alone_loads_nothing_heavy() -> None:
     assert not loaded & {"pydantic", "anyio", "asyncio", "sqlite3"}
 
 
+@pytest.mark.parametrize("module", ["nbflow.client", "nbflow_tui.app"])
+def test_who_only_reads_loads_no_engine(module: str) -> None:
+    loaded = loaded_after(f"import {module}")
+    assert not loaded & {
+        "nbflow._engine.core",
+        "nbflow._engine.host",
+        "nbflow._engine.run",
+        "nbflow._store.sqlite",
+        "nbflow.engine",
+        "nbflow.workflows",
+        "pydantic",
+    }
+
+
+def test_a_client_loads_no_event_loop() -> None:
+    assert not loaded_after("import nbflow.client") & {"asyncio", "anyio"}
+
+
 def test_public_names_are_sorted_and_there() -> None:
     assert nbflow.__all__ == sorted(nbflow.__all__)
     for name in nbflow.__all__:

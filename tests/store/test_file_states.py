@@ -177,6 +177,11 @@ class TestForeignAndDamaged:
             SqliteWriter(used.parent)
         assert used.read_bytes() == before
 
+    def test_the_tables_are_known_without_making_them(self, used):
+        connection = sqlite3.connect(used)
+        assert opening.digest(opening._objects(connection)) == opening._DIGEST
+        connection.close()
+
     def test_a_missing_index(self, used):
         run_sql(used, "DROP INDEX run_status")
         refused(used, StoreDamaged, "index run_status is missing")

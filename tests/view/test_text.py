@@ -1,11 +1,14 @@
 """Text in terminal cells."""
 
+import sys
+
 import pytest
+import wcwidth
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbflow.view import Line, Look, Span, cells, cut, fit, line, pad, paint, width_of
-from nbflow.view.text import plain
+from nbflow.view.text import SINGLE, plain
 
 ODD = st.text(
     st.one_of(
@@ -94,3 +97,10 @@ def test_a_huge_text_of_combining_marks_is_cut_soon() -> None:
 def test_line_joins_texts_spans_and_lines() -> None:
     made = line("a", Span("b", "dim"), line("c", Span("d", "bad")), "")
     assert made == (Span("a"), Span("b", "dim"), Span("c"), Span("d", "bad"))
+
+
+def test_what_is_measured_without_wcwidth_is_measured_alike() -> None:
+    text = "".join(filter(SINGLE.fullmatch, map(chr, range(sys.maxunicode + 1))))
+    assert all(wcwidth.wcwidth(char) == 1 for char in text)
+    assert len(list(wcwidth.iter_graphemes(text))) == len(text)
+    assert set("✓▸↻◷◌↳✗⊘»∙…·━╌┈") <= set(text)
