@@ -298,7 +298,7 @@ class LiveRun(Life):
     def emit(self, name: str, data: Any, key: str | None) -> None:
         """Data for whoever watches the run."""
         scope = current_step.get()
-        payload = codecs.encode(data)
+        payload = codecs.encode(data, given="data")
         member = value_member(payload, self.core.commits.put_blob)
         head = to_json({"name": names.check_event_name(name), "key": key})
         said.say(self, EventType.DATA.value, head[:-1] + b"," + member + b"}", scope)

@@ -442,10 +442,10 @@ def rerun(
     if host is not None:
         store = host.store
         for key, value in values.items():
-            command[key] = inbox.stored_tree(value, store.put_blob)
+            command[key] = inbox.stored_tree(value, store.put_blob, key)
         return str(host.call(reruns.rerun, host.core, command)), None
     for key, value in values.items():
-        command[key] = inbox.stored_value(access, value)
+        command[key] = inbox.stored_value(access, value, key)
     outcomes, ids = inbox.send_or_keep(access, [command])
     return new_id, ids[0] if outcomes is None else None
 

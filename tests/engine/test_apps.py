@@ -363,6 +363,24 @@ def test_a_wrong_input_is_refused_also_for_a_run_that_exists(shop, office):
     assert caught.value.error.type == "InvalidInput"
 
 
+@pytest.mark.parametrize("call", ["invoke", "start", "map"])
+def test_a_wrong_input_is_refused_although_nobody_serves_the_app(home, serve, call):
+    @workflow(app="office")
+    async def main(ctx: Context) -> Any:
+        sell = reference("sell", app="shop")
+        if call == "map":
+            return await ctx.map("buy", sell, [{"nam": "tea"}])
+        return await getattr(ctx, call)("buy", sell, {"nam": "tea"})
+
+    serve().close()
+    with serving(home, main) as office:
+        handle = office.client.workflows.invoke("main")
+        with pytest.raises(RunFailed, match="'sell'.*'nam' is unknown") as caught:
+            handle.result(60)
+    assert ("InvalidInput" in str(caught.value)) or call == "map"
+    assert serve().client.runs.list() == []
+
+
 @pytest.mark.parametrize(
     ("input", "options", "message"),
     [
