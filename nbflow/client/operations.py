@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from nbflow import durations
@@ -17,6 +18,7 @@ from nbflow._engine.sleeps import deadline
 from nbflow._engine.undefined import reason
 from nbflow._store import lock, paths
 from nbflow._store.base import OneOrMore, RunRow
+from nbflow._store.payload import from_json
 from nbflow.client import inbox, plans
 from nbflow.client.access import Access, is_ended
 from nbflow.client.fold import StepState, body_retry, fold_steps, select
@@ -180,7 +182,26 @@ def record(
         waiting=_waiting(access, row) if waiting and not is_ended(row) else (),
         numbers=numbers,
         retries=DEFAULT_RETRIES if retries is UNSET else int(retries),
+        is_child=partial(_is_child, access, row.id),
     )
+
+
+def _is_child(access: Access, parent: str, app: str, run_id: str) -> bool:
+    """Whether a run of another app was started by this one, as far as can be told.
+
+    Its own record decides: it may have been there before, under the same `run_id`.
+    """
+    if access.home is None:
+        return True
+    try:
+        reader = Access(access.home, app).reader()
+        row = None if reader is None else reader.run(run_id)
+    except StoreError:
+        return True
+    if row is None:  # it is still on its way
+        return True
+    caller = from_json(row.caller)
+    return (caller.get("app"), caller.get("run_id")) == (access.app, parent)
 
 
 def _waiting(access: Access, row: RunRow) -> list[str]:
