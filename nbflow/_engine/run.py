@@ -141,8 +141,9 @@ class LiveRun(Life):
         if isinstance(control, Canceled):
             return
         details = self._details(exc)
+        failed = retry.Failure.of(exc)
         decision = retry.decide(
-            retry.Failure.of(exc),
+            failed,
             self.journal.attempt - 1 - self.journal.spent,
             body_rules(self.spec.options, self.journal.options),
             self.core.clock.random,
@@ -151,6 +152,9 @@ class LiveRun(Life):
         if isinstance(decision, retry.GiveUp):
             self.finish(Ending(RunStatus.FAILED, error=details, exception=exc))
             return
+        told = retry.warning(failed)
+        if told is not None:
+            said.log(self, told, "warning", "engine", None, None)
         retry_at = self.core.clock.micros() + round(decision.delay * 1e6)
         self.journal.append(
             EventType.RUN_RETRYING.value,
