@@ -241,8 +241,8 @@ class Workflows:
             label=common.label,
             options=common.options,
             wake=common.wake,
+            is_recorded=True,
         )
-        host.call(_nothing)  # posted after it: both are committed when this returns
         if ticket.error is not None:
             raise ticket.error
         return RunHandle(
@@ -408,7 +408,3 @@ def _from_spec(app: str, spec: WorkflowSpec) -> WorkflowInfo:
         spec.source,
         spec.target,
     )
-
-
-def _nothing() -> None:
-    return None
