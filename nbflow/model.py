@@ -339,7 +339,7 @@ class Run:
 
     @property
     def children(self) -> tuple[str, ...]:
-        """The ids of the runs that this one invoked or started, in order."""
+        """Ids of the runs that this one invoked or started, in any app, in order."""
         return self._children()
 
     @property

@@ -18,12 +18,13 @@ from nbflow._engine.commits import Commits, say
 from nbflow._engine.ending import Ending, Waiter, read_ending
 from nbflow._engine.memo import Asked
 from nbflow._engine.refusals import unknown_workflow
-from nbflow._store import inbox, paths
-from nbflow._store.base import CommandRow, RunRow
+from nbflow._store import inbox, lock, paths
+from nbflow._store.base import CommandRow, RunRow, WorkflowRow
 from nbflow._store.blobs import Blobs
 from nbflow._store.payload import PutBlob, from_json, to_json, value_member
 from nbflow._store.reader import SqliteReader
 from nbflow._store.statements import DELETE_COMMAND
+from nbflow.definition.payloads import check_payload
 from nbflow.errors import (
     InvokeError,
     NbflowError,
@@ -108,9 +109,24 @@ class OtherApp:
                 f"Serve its notebook once, as in `nbflow serve {self.app}.ipynb`",
                 workflow=name,
             )
-        known = [row.name for row in self.reader.workflows()]
-        if name not in known:
+        if self._row(name) is None:
+            known = [row.name for row in self.reader.workflows()]
             raise unknown_workflow(name, self.app, known)
+
+    def check_input(self, name: str, payload: Any) -> None:
+        """Refuse what an engine would refuse; if one is there it does so itself.
+
+        Raises:
+            InvalidInput: the input does not fit what the app's catalogue says.
+        """
+        row = self._row(name)
+        if row is None or row.input_schema is None or lock.holder(self._folder):
+            return
+        check_payload(codecs.parse(row.input_schema), payload, workflow=name)
+
+    def _row(self, name: str) -> WorkflowRow | None:
+        rows = self.reader.workflows()
+        return next((row for row in rows if row.name == name), None)
 
     def send(self, data: bytes, id: str) -> None:
         """Leave it a command, durably."""

@@ -140,13 +140,15 @@ def _stubbed(call: Call) -> Callable[..., Any]:
 
 async def _in_process(call: Call, timeout: float | None) -> Any:
     """Call the function in a process of its own, which is killed when time is up."""
+    if timeout is not None and timeout <= 0:
+        raise _step_timeout(call, timeout)
     run = call.run
+    begun = run.loop.create_future()
     future = run.core.processes.run(
-        run.loop, copy_context(), call.fn, call.args, call.kwargs
+        run.loop, copy_context(), call.fn, call.args, call.kwargs, begun
     )
     try:
-        done, _ = await asyncio.wait({future}, timeout=timeout)
-        if not done:
+        if not await _ends_in_time(future, begun, timeout):
             raise _step_timeout(call, timeout or 0.0)
         return _unwrap(call, future.result())
     finally:
@@ -218,16 +220,23 @@ async def _timed_thread(call: Call, timeout: float) -> Any:
     run = call.run
     future = run.core.threads.run(loop, copy_context(), work, begun, run.is_over)
     try:
-        # Waiting for a thread does not count.
-        await asyncio.wait({future, begun}, return_when=asyncio.FIRST_COMPLETED)
-        done, _ = await asyncio.wait({future}, timeout=timeout)
+        is_done = await _ends_in_time(future, begun, timeout)
     except asyncio.CancelledError:
         future.cancel()  # it is not called any more, or its outcome is late
         call.thread = future
         raise
-    if not done:
+    if not is_done:
         raise Waiting(_step_timeout(call, timeout), future)
     return _unwrap(call, future.result())
+
+
+async def _ends_in_time(
+    future: "asyncio.Future[Any]", begun: "asyncio.Future[None]", timeout: float | None
+) -> bool:
+    """Wait for a call's outcome; until a thread or process takes it, nothing counts."""
+    await asyncio.wait({future, begun}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({future}, timeout=timeout)
+    return bool(done)
 
 
 def _step_timeout(call: Call, timeout: float) -> StepTimeout:

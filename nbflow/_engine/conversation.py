@@ -27,6 +27,7 @@ def converse(
     call: tuple[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]],
     settings: Mapping[str, Any],
     take: Callable[[], Child],
+    begun: Callable[[], None],
 ) -> Outcome[Any]:
     """Have a process make a call, and hand on what it says meanwhile.
 
@@ -36,6 +37,7 @@ def converse(
         call: function, arguments, keyword arguments.
         settings: of this process, which the other takes over.
         take: gives a process; those it gave before are dead.
+        begun: called when a process has received the call.
     """
     hearing = Hearing(context)
     step = hearing.step
@@ -56,6 +58,7 @@ def converse(
         except (OSError, EOFError):
             code = child.end()  # before it knew of the call: any other will do
             continue
+        begun()
         del parcel, call  # of its process alone from now on
         return _listen(child, hearing, what)
     return Outcome(error=_died(what, code))

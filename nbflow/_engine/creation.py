@@ -96,7 +96,7 @@ def store_input(put: PutBlob, values: Mapping[str, Any]) -> bytes:
     """The stored form of a run's input."""
     if not values:
         return b'{"_value":{}}'
-    payload = codecs.encode(dict(values))
+    payload = codecs.encode(dict(values), given="input")
     return b"{" + value_member(payload, put) + b"}"
 
 

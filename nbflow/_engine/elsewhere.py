@@ -101,7 +101,11 @@ class ChildElsewhere:
                 run_id=self._child,
             )
         journal, given = self._run.journal, self._options
-        payload = codecs.encode(self._payload())
+        value = self._payload()
+        is_call = self.is_item and not isinstance(value, Mapping)  # of one parameter
+        if self._workflow is not None and not is_call:
+            other.check_input(self._workflow, value)
+        payload = codecs.encode(value, given="input")
         for part in payload.parts:
             other.put_blob(part.digest, part.data)
         options = child_options(given).to_stored(across_apps=True)

@@ -219,15 +219,24 @@ class Host:
         label: str | None = None,
         options: RunOptions | None = None,
         wake: int | None = None,
+        is_recorded: bool = False,
     ) -> Ticket:
-        """Start a run; returns at once, a refused run id shows at the ticket."""
+        """Start a run; a refused run id shows at the ticket.
+
+        Returns at once, or with `is_recorded` when the run's record is committed. That
+        is before its body is entered, which may block the loop for long.
+        """
         stored = store_input(self.store.put_blob, values)
         if headers:
             check_headers(headers)
         ticket = Ticket(run_id or self.clock.new_run_id(), self._tickets)
         is_new = run_id is None
         given = (headers, label, options, wake)
-        self.post(partial(self._start, ticket, is_new, spec, values, stored, *given))
+        start = partial(self._start, ticket, is_new, spec, values, stored, *given)
+        if is_recorded:
+            self.call(start)
+        else:
+            self.post(start)
         return ticket
 
     def invoke_many(

@@ -106,8 +106,12 @@ class OpenHost(Protocol):
         label: str | None = None,
         options: RunOptions | None = None,
         wake: int | None = None,
+        is_recorded: bool = False,
     ) -> Ticket:
-        """Start a run; returns at once, a refused run id shows at the ticket."""
+        """Start a run; a refused run id shows at the ticket.
+
+        Returns at once, or with `is_recorded` when the run's record is committed.
+        """
 
     def invoke_many(
         self,

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from nbflow import codecs, durations, names
-from nbflow._engine import failure
+from nbflow._engine import failure, said
 from nbflow._engine.calls import awaited_twice, recall
 from nbflow._engine.children import check_depth, start_child
 from nbflow._engine.core import Child
@@ -172,6 +172,8 @@ class InvokeCall:
 
     async def _execute(self, left: Partial | None) -> tuple[dict[str, Any], bool]:
         """Start or find the child, wait as the mode says, record the outcome."""
+        if left is not None and left.is_refreshed and self.options.get("run_id"):
+            self._warn_same_run()
         if left is not None and left.child is None:
             left = None
         # A resume puts aside that the child was asked for.
@@ -259,6 +261,19 @@ class InvokeCall:
         values = self._validated(spec)
         self.child = start_child(
             core, run.journal, self.key, spec, values, self.options
+        )
+
+    def _warn_same_run(self) -> None:
+        run_id = self.options["run_id"]
+        said.log(
+            self.run,
+            f"step {step_label(self.key)!r} is executed afresh, but run_id={run_id!r} "
+            "stands for one run, whose result is taken again if it is completed: "
+            "give another run_id, or leave it out",
+            "warning",
+            "engine",
+            None,
+            None,
         )
 
     def _note_invoking(self) -> None:

@@ -331,5 +331,5 @@ class Mailbox:
 
 def stored_data(value: object, commits: Commits) -> bytes:
     """The stored form of an event's data."""
-    member = value_member(codecs.encode(value), commits.put_blob)
+    member = value_member(codecs.encode(value, given="data"), commits.put_blob)
     return b"{" + member + b"}"

@@ -94,7 +94,8 @@ class Partial:
     child: str | None = None
     is_elsewhere: bool = False  # the child is a run of another app
     asked: Asked = NOT_ASKED
-    is_retried: bool = False  # its failure was put aside by a resume
+    is_retried: bool = False  # its outcome was put aside by a resume
+    is_refreshed: bool = False  # that was a value: a child of it is not asked again
     since: int | None = None  # when it was first heard of
 
 
@@ -360,7 +361,9 @@ class Memo:
             if outcome.is_failure or key in dropped:
                 self._drop(key)
                 partial = self.partial.setdefault(key, Partial())
-                partial.child = from_json(outcome.data).get("child_run_id")
+                partial.is_refreshed = outcome.is_kept
+                if not partial.is_refreshed:
+                    partial.child = from_json(outcome.data).get("child_run_id")
                 partial.is_retried = True
                 first = outcome.idx if first is None else min(first, outcome.idx)
         return first

@@ -69,12 +69,15 @@ class ProcessRunner:
         fn: Callable[..., T],
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
+        begun: "asyncio.Future[None] | None" = None,
     ) -> "asyncio.Future[Outcome[T]]":
         """Call `fn(*args, **kwargs)` in a fresh process.
 
         What it prints and logs goes to the `current_sink` of `context`; what it asks
         of `nbflow.current()` is answered by the one of `context`. Both are called from
         other threads.
+
+        `begun`, if given, is done when a process has received the call.
 
         The future never has an exception; the outcome's error is one of:
 
@@ -93,7 +96,7 @@ class ProcessRunner:
         if self._closed:
             raise _closed()
         future: asyncio.Future[Outcome[T]] = loop.create_future()
-        call = _Call(self, loop, context, fn, args, kwargs or {}, future)
+        call = _Call(self, loop, context, fn, args, kwargs or {}, future, begun)
         self._clock.busy()
         self._outstanding.add(call)
         # Runs after the result was handed over, so time cannot jump in between.
@@ -145,6 +148,7 @@ class _Call:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     future: "asyncio.Future[Outcome[Any]]"
+    begun: "asyncio.Future[None] | None" = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     child: Child | None = None
     is_given_up: bool = False
@@ -179,7 +183,18 @@ class _Call:
         from nbflow._engine.conversation import converse
 
         label = function_label(self.fn)
-        return converse(self.context, label, self._hand_over(), _settings(), self._take)
+        return converse(
+            self.context,
+            label,
+            self._hand_over(),
+            _settings(),
+            self._take,
+            self._tell_begun,
+        )
+
+    def _tell_begun(self) -> None:
+        if self.begun is not None:
+            self._post(_set_done, self.begun)
 
     def _hand_over(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
         """Function and arguments, kept here no longer: they are freed once sent."""
@@ -205,6 +220,11 @@ class _Call:
     def _deliver(self, outcome: Outcome[Any]) -> None:
         if not self.future.done():
             self.future.set_result(outcome)
+
+
+def _set_done(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class _GivenUp(Exception):

@@ -80,7 +80,8 @@ def rerun_from(
         journal.step_input = list(given)
     queued = queued_data(journal)
     if journal.step_input is not None:  # for the lives after a crash
-        member = value_member(codecs.encode(journal.step_input), core.commits.put_blob)
+        payload = codecs.encode(journal.step_input, given="step_input")
+        member = value_member(payload, core.commits.put_blob)
         queued = b'%b,"_step_input":{%b}}' % (queued[:-1], member)
     journal.status = RunStatus.RUNNING.value
     journal.append(EventType.RUN_QUEUED.value, data=queued)

@@ -84,12 +84,16 @@ class Failure:
     error: BaseException
     status: int | None = None  # of an HTTP answer
     retry_after: float | datetime | None = None  # seconds, or an aware datetime
+    misread: str | None = None  # what stood there instead, as messages show it
 
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
         """Read `error`; attributes that raise or make no sense are passed over."""
         if isinstance(error, RetryAfterError):
-            return cls(error, None, _wanted(_attribute(error, "retry_after")))
+            given = _attribute(error, "retry_after")
+            wanted = _wanted(given)
+            misread = durations.shown(given) if wanted is None else None
+            return cls(error, None, wanted, misread)
         response = _attribute(error, "response")
         retry_after = _retry_after(_attribute(response, "headers"))
         if retry_after is None:
@@ -126,6 +130,18 @@ def decide(
         # A callable of the user's; its mistake must not hang or loop the run.
         return GiveUp(f"retry_delay failed with {type(error).__name__}: {error}")
     return Retry(_clamp(delay))
+
+
+def warning(failure: Failure) -> str | None:
+    """What to tell of a `RetryAfterError` whose `retry_after` says no time."""
+    for one in _leaves(failure):
+        if one.misread is not None:
+            return (
+                f"RetryAfterError: retry_after={one.misread} is no time to wait, so "
+                "the usual delay is taken: give a duration of 0 or more, or an aware "
+                "datetime"
+            )
+    return None
 
 
 def _leaves(failure: Failure) -> list[Failure]:

@@ -141,8 +141,9 @@ class LiveRun(Life):
         if isinstance(control, Canceled):
             return
         details = self._details(exc)
+        failed = retry.Failure.of(exc)
         decision = retry.decide(
-            retry.Failure.of(exc),
+            failed,
             self.journal.attempt - 1 - self.journal.spent,
             body_rules(self.spec.options, self.journal.options),
             self.core.clock.random,
@@ -151,6 +152,9 @@ class LiveRun(Life):
         if isinstance(decision, retry.GiveUp):
             self.finish(Ending(RunStatus.FAILED, error=details, exception=exc))
             return
+        told = retry.warning(failed)
+        if told is not None:
+            said.log(self, told, "warning", "engine", None, None)
         retry_at = self.core.clock.micros() + round(decision.delay * 1e6)
         self.journal.append(
             EventType.RUN_RETRYING.value,
@@ -298,7 +302,7 @@ class LiveRun(Life):
     def emit(self, name: str, data: Any, key: str | None) -> None:
         """Data for whoever watches the run."""
         scope = current_step.get()
-        payload = codecs.encode(data)
+        payload = codecs.encode(data, given="data")
         member = value_member(payload, self.core.commits.put_blob)
         head = to_json({"name": names.check_event_name(name), "key": key})
         said.say(self, EventType.DATA.value, head[:-1] + b"," + member + b"}", scope)

@@ -18,7 +18,7 @@ from typing import Any
 from nbflow import codecs
 from nbflow._engine import cache, failure, history, retry, said
 from nbflow._engine.admission import Slot
-from nbflow._engine.attempts import ATOMS, Waiting, make_attempt
+from nbflow._engine.attempts import ATOMS, StepScope, Waiting, make_attempt
 from nbflow._engine.calls import awaited_twice, check_kind, recall
 from nbflow._engine.functions import function_facts
 from nbflow._engine.life import Life
@@ -359,11 +359,15 @@ async def _after_failure(
         core.clock.micros(),
     )
     if decision.hold and call.policy.flow is not None:
-        said = str(failed.status or type(error).__name__)
+        why = str(failed.status or type(error).__name__)
         until = core.clock.micros() + round(decision.hold * 1e6)
-        core.flow.hold(str(call.policy.flow.key), until, said)
+        core.flow.hold(str(call.policy.flow.key), until, why)
     if isinstance(decision, retry.GiveUp):
         raise await _give_up(call, attempt, error)
+    told = retry.warning(failed)
+    if told is not None:
+        scope = StepScope(run, call.key, attempt)
+        said.log(run, told, "warning", "engine", None, scope)
     retry_at = core.clock.micros() + round(decision.delay * 1e6)
     data = to_json(
         {

@@ -124,9 +124,8 @@ class WaitCall:
     def _stored_match(self) -> bytes | None:
         if self.match is None:
             return None
-        member = value_member(
-            codecs.encode(dict(self.match)), self.run.core.commits.put_blob
-        )
+        payload = codecs.encode(dict(self.match), given="match")
+        member = value_member(payload, self.run.core.commits.put_blob)
         return b"{" + member + b"}"
 
     def arrived(self, event: Event) -> bool:
@@ -135,7 +134,7 @@ class WaitCall:
         if self._future.done() or value is None:
             return False
         try:
-            payload = codecs.encode(value[0])
+            payload = codecs.encode(value[0], given="data")
         except (NotSerializable, PayloadTooLarge) as exc:
             self._not_taken(event, exc)
             return False
@@ -237,7 +236,7 @@ class AskCall(WaitCall):
     def check(self, answer: object) -> None:
         """Raise InvalidOption for what is no answer, or cannot be stored as one."""
         try:
-            codecs.encode(self.validate(answer))
+            codecs.encode(self.validate(answer), given="answer")
         except (NotSerializable, PayloadTooLarge) as exc:
             raise InvalidOption(
                 f"{codecs.preview(answer)} cannot be the answer to {self.question!r} "

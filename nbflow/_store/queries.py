@@ -219,7 +219,10 @@ class Queries:
         wanted.one_of("status", status)
         wanted.one_of("workflow", workflow)
         wanted.one_of("label", label)
-        wanted.parents(parent)
+        if parent is not None:
+            ids = _texts(parent)
+            known = {row.id for row in self.runs_of(ids)}
+            wanted.parents(ids, [each for each in ids if each not in known])
         if since is not None:
             wanted.add("created >= ?", since)
         if search:
@@ -266,11 +269,18 @@ class _Filter:
             # Newest first over all: an index would have to be sorted as a whole.
             self.add(f"+{column} IN ({_marks(some)})", *some)
 
-    def parents(self, values: OneOrMore | None) -> None:
-        if values is not None:
-            some = _texts(values)
-            query = f"SELECT n FROM run WHERE id IN ({_marks(some)})"
-            self.add(f"parent IN ({query})", *some)
+    def parents(self, ids: Sequence[str], elsewhere: Sequence[str]) -> None:
+        """Children of these runs; `elsewhere` are those that are none of this store."""
+        query = f"SELECT n FROM run WHERE id IN ({_marks(ids)})"
+        if not elsewhere:
+            self.add(f"parent IN ({query})", *ids)
+            return
+        # No index has them: all runs that were called from other apps are looked at.
+        caller = "json_extract(CAST(caller AS TEXT), '$.run_id')"
+        self.add(
+            f"(parent IN ({query}) OR {caller} IN ({_marks(elsewhere)}))",
+            *(*ids, *elsewhere),
+        )
 
     def search(self, text: str) -> None:
         folded = text.casefold()

@@ -73,9 +73,9 @@ def act(access: Access, command: dict[str, Any], **values: Any) -> Any:
     host = access.host()
     if host is not None:
         for key, value in values.items():
-            command[key] = inbox.stored_tree(value, host.store.put_blob)
+            command[key] = inbox.stored_tree(value, host.store.put_blob, key)
         return host.perform(command)
     for key, value in values.items():
-        command[key] = inbox.stored_value(access, value)
+        command[key] = inbox.stored_value(access, value, key)
     sent = inbox.send(access, [command])
     return None if sent is None else sent[0]

@@ -146,6 +146,39 @@ def body_retry(events: Iterable[EventRow]) -> int | None:
     return due
 
 
+CHILD_EVENTS = (
+    EventType.RUN_STARTED.value,
+    EventType.STEP_INVOKING.value,
+    EventType.STEP_FAILED.value,
+)
+
+
+def asked_children(events: Iterable[EventRow]) -> dict[str, str | None]:
+    """Children that a run has asked for, and their app where it is another one.
+
+    Left out are those that were refused, and those of a run that this one repeats.
+
+    Args:
+        events: of the types in `CHILD_EVENTS`.
+    """
+    found: dict[str, str | None] = {}
+    by_step: dict[str, str] = {}
+    for event in events:
+        if event.step is None:
+            if event.attempt == 1:  # what stands before is copied from another run
+                found.clear()
+            continue
+        fields = from_json(event.data)
+        child = fields.get("child_run_id")
+        if event.type == EventType.STEP_INVOKING:
+            if child is not None:
+                found[child] = fields.get("app")
+                by_step[event.step] = child
+        elif fields.get("outcome") == "refused" and child is None:
+            found.pop(by_step.get(event.step, ""), None)
+    return found
+
+
 def select(steps: Iterable[StepState], name: str) -> tuple[list[StepState], bool]:
     """The steps that a name stands for, and whether it names one step.
 

@@ -66,19 +66,24 @@ def is_applied(access: Access, id: str) -> bool:
     return outcome is not None
 
 
-def stored_value(access: Access, value: object) -> Any:
+def stored_value(access: Access, value: object, given: str) -> Any:
     """A value as a command holds it; its large parts go into the store.
+
+    Args:
+        access: the app.
+        value: what was passed.
+        given: what errors call it, as in "input".
 
     Raises:
         NotSerializable, PayloadTooLarge: as for a step's value.
     """
     assert access.folder is not None
-    return stored_tree(value, Blobs(access.folder / BLOBS).put)
+    return stored_tree(value, Blobs(access.folder / BLOBS).put, given)
 
 
-def stored_tree(value: object, put: PutBlob) -> Any:
+def stored_tree(value: object, put: PutBlob, given: str) -> Any:
     """The parsed stored form of a value, its large parts put into blobs."""
-    payload = codecs.encode(value)
+    payload = codecs.encode(value, given=given)
     for part in payload.parts:
         put(part.digest, part.data)
     return codecs.parse(payload.text)

@@ -7,6 +7,7 @@ none alive the command is kept. `Runs` and `RunHandle` are the faces.
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from nbflow import durations
@@ -14,6 +15,7 @@ from nbflow._engine.queues import read_queues
 from nbflow._engine.refusals import refuse_live, undefined
 from nbflow._store import lock, paths
 from nbflow._store.base import OneOrMore, RunRow
+from nbflow._store.payload import from_json
 from nbflow.client import inbox
 from nbflow.client.access import Access, is_ended
 from nbflow.client.fold import (
@@ -178,7 +180,26 @@ def record(
         waiting=_waiting(access, row) if waiting and not is_ended(row) else (),
         numbers=numbers,
         retries=DEFAULT_RETRIES if retries is UNSET else int(retries),
+        is_child=partial(_is_child, access, row.id),
     )
+
+
+def _is_child(access: Access, parent: str, app: str, run_id: str) -> bool:
+    """Whether a run of another app was started by this one, as far as can be told.
+
+    Its own record decides: it may have been there before, under the same `run_id`.
+    """
+    if access.home is None:
+        return True
+    try:
+        reader = Access(access.home, app).reader()
+        row = None if reader is None else reader.run(run_id)
+    except StoreError:
+        return True
+    if row is None:  # it is still on its way
+        return True
+    caller = from_json(row.caller)
+    return (caller.get("app"), caller.get("run_id")) == (access.app, parent)
 
 
 def _waiting(access: Access, row: RunRow) -> list[str]:
@@ -372,10 +393,10 @@ def rerun(
     if host is not None:
         store = host.store
         for key, value in values.items():
-            command[key] = inbox.stored_tree(value, store.put_blob)
+            command[key] = inbox.stored_tree(value, store.put_blob, key)
         return str(host.perform(command)), None
     for key, value in values.items():
-        command[key] = inbox.stored_value(access, value)
+        command[key] = inbox.stored_value(access, value, key)
     outcomes, ids = inbox.send_or_keep(access, [command])
     return new_id, ids[0] if outcomes is None else None
 

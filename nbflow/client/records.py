@@ -17,7 +17,14 @@ from nbflow._store.base import EventRow, RunRow
 from nbflow._store.chain import first_digest, next_digest
 from nbflow._store.pairs import is_half, joined
 from nbflow._store.payload import from_json, load_value, public
-from nbflow.client.fold import Fields, StepState, TryState, fold_steps
+from nbflow.client.fold import (
+    CHILD_EVENTS,
+    Fields,
+    StepState,
+    TryState,
+    asked_children,
+    fold_steps,
+)
 from nbflow.errors import NbflowError, StoreDamaged
 from nbflow.model import (
     EVENT_DATA,
@@ -36,6 +43,8 @@ from nbflow.model import (
 from nbflow.policy import DEFAULT_RETRIES, UNSET, RunOptions
 
 Classes = Mapping[str, type]
+IsChild = Callable[[str, str], bool]
+"""Whether the run of an app, by its id, is a certain run's child."""
 PREVIEW = 120
 
 
@@ -49,6 +58,7 @@ class Queries(Protocol):
     def events(
         self, run_n: int, after: int = 0, limit: int | None = None
     ) -> list[EventRow]: ...
+    def events_of(self, run_n: int, types: Sequence[str]) -> list[EventRow]: ...
     def get_blob(self, digest: str) -> bytes: ...
 
 
@@ -173,6 +183,7 @@ def run_record(
     waiting: Iterable[str] = (),
     numbers: Numbers | None = None,
     retries: int = DEFAULT_RETRIES,
+    is_child: IsChild | None = None,
 ) -> Run:
     """The public record of a run.
 
@@ -184,6 +195,7 @@ def run_record(
         waiting: what a live run waits for, one line a reason.
         numbers: shared by the records of one list.
         retries: those of the workflow, where the run was given none.
+        is_child: whether a run of another app that this one has asked for is its own.
 
     Raises:
         StoreDamaged: the terminal event was changed.
@@ -225,8 +237,25 @@ def run_record(
         preview=_run_preview(row, ended, status),
         _input=Lazy(lambda: _input(row, queries, classes)),
         _result=Lazy(lambda: load_value(ended, queries.get_blob, classes)),
-        _children=Lazy(lambda: tuple(child.id for child in queries.children(row.n))),
+        _children=Lazy(lambda: _children(row, queries, is_child)),
     )
+
+
+def _children(
+    row: RunRow, queries: Queries, is_child: IsChild | None
+) -> tuple[str, ...]:
+    """Ids of the runs that this one has invoked or started, in whatever app.
+
+    Those of other apps are known by what it has asked for.
+    """
+    own = {child.id: None for child in queries.children(row.n)}
+    asked = asked_children(queries.events_of(row.n, CHILD_EVENTS))
+    found = [
+        run_id
+        for run_id, app in asked.items()
+        if run_id in own or (app and (is_child is None or is_child(app, run_id)))
+    ]
+    return tuple(dict.fromkeys([*found, *own]))
 
 
 def terminal_fields(row: RunRow, queries: Queries) -> dict[str, Any]:

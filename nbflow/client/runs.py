@@ -77,7 +77,7 @@ class Runs:
             status: one or several.
             workflow: names of workflows.
             label: labels.
-            parent: ids of runs whose children are wanted.
+            parent: ids of runs whose children are wanted; they may be of other apps.
             since: only runs made after it: an aware datetime, or a duration before now.
             search: part of an id, workflow or label; case does not matter.
             limit: runs a page, 1 to 1,000.

@@ -12,6 +12,7 @@ from nbflow._store.base import WorkflowRow
 from nbflow.client import inbox
 from nbflow.client.access import Access
 from nbflow.client.handle import RunHandle
+from nbflow.definition.payloads import check_payload
 from nbflow.definition.spec import WorkflowSpec
 from nbflow.errors import InvalidOption, WorkflowNotFound
 from nbflow.model import from_micros
@@ -242,8 +243,8 @@ class Workflows:
             label=common.label,
             options=common.options,
             wake=common.wake,
+            is_recorded=True,
         )
-        host.call(_nothing)  # posted after it: both are committed when this returns
         if ticket.error is not None:
             raise ticket.error
         return RunHandle(
@@ -262,16 +263,21 @@ class Workflows:
         common: "_Common",
     ) -> Handles:
         """Ask the engine of another process, or the one that comes."""
-        if all(row.name != name for row in self._rows()):
+        row = next((row for row in self._rows() if row.name == name), None)
+        if row is None:
             raise self._unknown(name)
         access = self._access
+        if row.input_schema is not None and not access.is_served():
+            schema = codecs.parse(row.input_schema)
+            for input in inputs:
+                check_payload(schema, input, workflow=name)
         run_ids = [id or access.new_run_id() for id in ids]
         commands = [
             common.command()
             | {
                 "workflow": name,
                 "run_id": id,
-                "input": inbox.stored_value(access, input),
+                "input": inbox.stored_value(access, input, "input"),
             }
             for id, input in zip(run_ids, inputs, strict=True)
         ]
@@ -384,7 +390,3 @@ def _from_spec(app: str, spec: WorkflowSpec) -> WorkflowInfo:
         spec.source,
         spec.target,
     )
-
-
-def _nothing() -> None:
-    return None

@@ -1,7 +1,7 @@
 """Whole values to payloads and back."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from nbflow.codecs._text import QUICK, Node, dumps, loads
 from nbflow.codecs._walk import (
@@ -22,6 +22,7 @@ from nbflow.errors import (
 
 LIMIT = 64 * 1024 * 1024
 """Bytes a value may take, tables and arrays excepted."""
+_RETURNED = "value"
 _ATOMS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -37,10 +38,16 @@ class Payload(NamedTuple):
     on instead of what `decode` gives."""
 
 
-def encode(value: object, *, classes: Mapping[str, type] | None = None) -> Payload:
+def encode(
+    value: object,
+    *,
+    classes: Mapping[str, type] | None = None,
+    given: str | None = None,
+) -> Payload:
     """The stored form of a value; `decode` gives back an equal one of the same type.
 
-    `classes` are those known beside the loaded modules, as for `decode`.
+    `classes` are those known beside the loaded modules, as for `decode`. `given` says
+    in errors what was passed, as in "input"; None: something that a function returned.
 
     Raises `NotSerializable` with `.path` and `.value` (the whole value), and
     `PayloadTooLarge` over 64 MiB, tables and arrays excepted.
@@ -51,65 +58,82 @@ def encode(value: object, *, classes: Mapping[str, type] | None = None) -> Paylo
             text = quick(value)
             if text is not None:
                 if len(text) > LIMIT:
-                    _too_large(len(text))
+                    raise _too_large(_size(len(text)), given)
                 return Payload(text, (), True)
-        return _encode_tagged(value, classes)
+        return _encode_tagged(value, classes, given)
     except NbflowError:
         raise
     except Exception as error:
         # Another thread changed it meanwhile, or a library failed on its own value.
         raise NotSerializable(
-            f"value could not be stored ({type(error).__name__}: {str(error)[:300]}):"
-            " return plain data that nobody else changes, and resume to store it",
-            path="value",
+            f"{given or _RETURNED} could not be stored ({type(error).__name__}:"
+            f" {str(error)[:300]}):"
+            f" {_instead(given, 'plain data that nobody else changes')}",
+            path=given or _RETURNED,
             value=value,
         ) from error
 
 
-def _encode_tagged(value: object, classes: Mapping[str, type] | None) -> Payload:
+def _encode_tagged(
+    value: object, classes: Mapping[str, type] | None, given: str | None
+) -> Payload:
     writer = Writer(classes)
     try:
         text = dumps(writer.node(value), writer.deepest)
     except Refusal as refusal:
-        raise _not_serializable(refusal, value) from refusal.__cause__
+        raise _not_serializable(refusal, value, given) from refusal.__cause__
     except TooMuch:
-        raise PayloadTooLarge(
-            "a value of more than 33 million elements is more than the 64 MiB that a"
-            " store takes: use an array or a table, or write it to a file and return"
-            " its path"
-        ) from None
+        raise _too_large("more than 33 million elements", given) from None
     except RecursionError:
         raise NotSerializable(
-            "value could not be stored: the stack is too deep for its nesting; return"
-            " it from nearer the top, or flatten it",
-            path="value",
+            f"{given or _RETURNED} could not be stored: the stack is too deep for its"
+            f" nesting; {_verb(given)} it from nearer the top, or flatten it",
+            path=given or _RETURNED,
             value=value,
         ) from None
     if len(text) + writer.size > LIMIT:
-        _too_large(len(text) + writer.size)
+        raise _too_large(_size(len(text) + writer.size), given)
     return Payload(text, tuple(writer.parts.values()), not writer.tagged)
 
 
-def _too_large(size: int) -> NoReturn:
-    raise PayloadTooLarge(
-        f"a value of {size / 2**20:,.1f} MiB is more than the 64 MiB that a store"
-        " takes: use an array or a table, or write it to a file and return its path"
+def _too_large(what: str, given: str | None) -> PayloadTooLarge:
+    named = "a value" if given is None else given
+    return PayloadTooLarge(
+        f"{named} of {what} is more than the 64 MiB that a store takes: use an array"
+        f" or a table, or write it to a file and {_verb(given)} its path"
     )
 
 
-def _not_serializable(refusal: Refusal, value: object) -> NotSerializable:
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB"
+
+
+def _not_serializable(
+    refusal: Refusal, value: object, given: str | None
+) -> NotSerializable:
     trail = refusal.trail[::-1]
     reason = refusal.reason
     if isinstance(refusal, TooDeep):
         trail, reason = _shorten(trail, refusal)
-    path = "value" + "".join(segment for _, segment in trail)
+    path = (given or _RETURNED) + "".join(segment for _, segment in trail)
     shown = path if len(path) <= 400 else f"{path[:200]}…{path[-199:]}"
-    return NotSerializable(
-        f"{shown} {reason}: return plain data (or `nbflow.codecs.register` a codec, or"
-        " `nbflow.codecs.allow_pickle` its class), and resume to store it",
-        path=path,
-        value=value,
+    remedy = (
+        "plain data (or `nbflow.codecs.register` a codec, or"
+        " `nbflow.codecs.allow_pickle` its class)"
     )
+    return NotSerializable(
+        f"{shown} {reason}: {_instead(given, remedy)}", path=path, value=value
+    )
+
+
+def _verb(given: str | None) -> str:
+    return "return" if given is None else "pass"
+
+
+def _instead(given: str | None, remedy: str) -> str:
+    """What to do: only what a function returned is kept for a resume."""
+    resume = ", and resume to store it" if given is None else ""
+    return f"{_verb(given)} {remedy}{resume}"
 
 
 def _shorten(

@@ -4,6 +4,7 @@ Imported at the first validation, so that defining a workflow costs no pydantic.
 """
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any, Protocol
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter
@@ -13,6 +14,7 @@ from pydantic_core import PydanticSerializationError, SchemaError, core_schema
 from pydantic_core import to_jsonable_python as jsonable
 from typing_extensions import Annotated, NotRequired, TypedDict  # noqa: UP035
 
+from nbflow.definition.payloads import CONVERTS
 from nbflow.errors import DefinitionError
 
 
@@ -46,6 +48,40 @@ class _Schema(GenerateJsonSchema):
         made = super().datetime_schema(schema)
         zone = schema.get("tz_constraint")
         return made if zone is None else made | {"timezone": zone}
+
+    # What a function may turn into something else is marked: it says little of what
+    # may be given.
+
+    def function_before_schema(
+        self, schema: core_schema.BeforeValidatorFunctionSchema
+    ) -> JsonSchemaValue:
+        """Says that values are converted before they are looked at."""
+        return super().function_before_schema(schema) | {CONVERTS: True}
+
+    def function_wrap_schema(
+        self, schema: core_schema.WrapValidatorFunctionSchema
+    ) -> JsonSchemaValue:
+        """Says that values may be converted, or not be looked at."""
+        return super().function_wrap_schema(schema) | {CONVERTS: True}
+
+    def function_plain_schema(
+        self, schema: core_schema.PlainValidatorFunctionSchema
+    ) -> JsonSchemaValue:
+        """Says that a function alone decides."""
+        return super().function_plain_schema(schema) | {CONVERTS: True}
+
+    def enum_schema(self, schema: core_schema.EnumSchema) -> JsonSchemaValue:
+        """Says whether the class finds members for other values, too."""
+        made = super().enum_schema(schema)
+        cls: Any = schema["cls"]
+        usual: Any = Enum
+        finds_none = cls._missing_.__func__ is usual._missing_.__func__
+        return made if finds_none else made | {CONVERTS: True}
+
+    def timedelta_schema(self, schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
+        """Says that text is taken even where it is shown as a number."""
+        made = super().timedelta_schema(schema)
+        return made if made.get("type") == "string" else made | {CONVERTS: True}
 
 
 class InputSchemas:

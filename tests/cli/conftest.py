@@ -201,6 +201,15 @@ class Cli:
         return [sys.executable, "-m", "nbflow", *words]
 
 
+def read_until(process: "subprocess.Popen[str]", text: str) -> None:
+    """Read a process's standard error up to a line that holds some text."""
+    assert process.stderr is not None
+    said = ""
+    while text not in said:
+        said = process.stderr.readline()
+        assert said, f"the process has ended without a word of {text!r}"
+
+
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Look again and again until a condition holds."""
     deadline = time.monotonic() + seconds

@@ -12,7 +12,7 @@ import termios
 
 import pytest
 
-from .conftest import Cli, until
+from .conftest import Cli, read_until, until
 
 
 def test_the_result_is_json_on_standard_output(cli: Cli) -> None:
@@ -268,12 +268,9 @@ def test_an_interrupt_cancels_the_run_and_leaves_it_resumable(
 def test_a_second_interrupt_leaves_at_once(cli: Cli) -> None:
     process = cli.start("run", "flows.py::hog")
     cli.wait_for("began")
-    assert process.stderr is not None
-    while "hog" not in process.stderr.readline():
-        pass
+    read_until(process, "hog")
     process.send_signal(signal.SIGINT)
-    while "canceling" not in process.stderr.readline():
-        pass
+    read_until(process, "canceling")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
@@ -285,9 +282,7 @@ def test_a_run_of_another_process_is_only_looked_at(cli: Cli) -> None:
     cli.wait_for("began")
     run_id = cli.newest()
     watcher = cli.start("resume", run_id)
-    assert watcher.stderr is not None
-    while "slow" not in watcher.stderr.readline():
-        pass
+    read_until(watcher, "slow")
     watcher.send_signal(signal.SIGINT)
     _, err = watcher.communicate(timeout=120)
     assert "goes on in its own process" in err

@@ -55,10 +55,18 @@ async def parent(ctx: Context) -> int:
     return await ctx.invoke("kid", add, {"a": 1})
 
 
+let_go = threading.Semaphore(0)
+
+
+@workflow(retries=0)
+async def hog(ctx: Context) -> None:
+    let_go.acquire(timeout=60)  # blocks the engine's loop at once
+
+
 @pytest.fixture
 def client(serve):
     calls.clear()
-    return serve(add, nap, parent).client
+    return serve(add, nap, parent, hog).client
 
 
 def ids(runs):
@@ -70,6 +78,12 @@ class TestInvoke:
         handle = client.workflows.invoke("nap")
         assert isinstance(handle, RunHandle)
         assert Client(home, "t").runs.get(handle.run_id).workflow == "nap"
+
+    def test_it_returns_although_the_body_blocks_the_loop_at_once(self, client):
+        for _ in range(50):
+            handle = client.workflows.invoke("hog")
+            let_go.release()  # not before: it has returned
+            handle.result(60)
 
     def test_wait_gives_id_and_result(self, client):
         found = client.workflows.invoke("add", input={"a": 2}, wait="result")
@@ -156,6 +170,7 @@ class TestInvoke:
     def test_the_catalogue_lists_what_is_served(self, client, home):
         assert [info.name for info in client.workflows.list()] == [
             "add",
+            "hog",
             "nap",
             "parent",
         ]

@@ -140,8 +140,8 @@ def test_who_waits_for_a_kept_command_learns_that_it_was_refused(client, served)
     served.kill()
     with pytest.warns(UserWarning, match="takes effect when one starts"):
         refused = [
-            client.workflows.invoke("fail", input={"x": "y"}),
-            *client.workflows.invoke_many("fail", [{"x": "y"}]),
+            client.workflows.invoke("even", input={"x": 1}),
+            *client.workflows.invoke_many("even", [{"x": 1}]),
             client.runs.rerun("mine", input={"seconds": "long"}),
         ]
     assert [each.status for each in refused] == [RunStatus.QUEUED] * 3
@@ -152,6 +152,17 @@ def test_who_waits_for_a_kept_command_learns_that_it_was_refused(client, served)
         with pytest.raises(InvalidInput):
             _ = handle.status
         assert "InvalidInput" in repr(handle)
+
+
+def test_without_an_engine_the_catalogue_still_knows_the_inputs(client, served):
+    served.kill()
+    with pytest.raises(InvalidInput, match="'fail'.* 'x' = 'y': should be a whole"):
+        client.workflows.invoke("fail", input={"x": "y"})
+    with pytest.raises(InvalidInput, match="'seconds'") as caught:
+        client.workflows.invoke_many("nap", [{"seconds": 1}, {"second": 1}])
+    assert caught.value.problems == {"second": "is unknown (did you mean 'seconds'?)"}
+    served.start()
+    assert client.runs.list() == []
 
 
 def test_without_an_engine_the_catalogue_still_knows_the_names(client, served):

@@ -100,6 +100,17 @@ def test_message_names_the_type_and_what_to_do() -> None:
     )
 
 
+def test_what_was_passed_is_named_and_no_resume_is_promised() -> None:
+    with pytest.raises(NotSerializable) as caught:
+        codecs.encode({"client": threading.Event()}, given="input")
+    assert caught.value.path == 'input["client"]'
+    assert str(caught.value) == (
+        'input["client"] is of type threading.Event, which has no stored form: pass'
+        " plain data (or `nbflow.codecs.register` a codec, or"
+        " `nbflow.codecs.allow_pickle` its class)"
+    )
+
+
 def test_a_value_that_contains_itself_names_where() -> None:
     value: dict[str, Any] = {"a": [1]}
     value["a"].append({"back": value})

@@ -137,6 +137,50 @@ def test_the_child_runs_in_its_own_app_and_its_result_comes_back(shop, home):
         assert [event.data["message"] for event in log] == [line]
 
 
+def test_children_in_other_apps_are_known_to_their_parent(shop, home):
+    @workflow(app="office")
+    async def here(ctx: Context) -> None: ...
+
+    @workflow(app="office")
+    async def main(ctx: Context) -> None:
+        sell = reference("sell", app="shop")
+        await ctx.invoke("one", sell, {"name": "tea"})
+        await ctx.invoke("here", here)
+        await ctx.start("two", sell, {"name": "milk"})
+        await ctx.invoke("attached", sell, {"name": "jam"}, run_id="before")
+        await ctx.try_invoke("refused", sell, {"nam": "jam"})
+        await ctx.run("check", check)
+
+    def check() -> None:
+        if not calls[3:]:
+            calls.append("checked")
+            raise LookupError("not yet")
+
+    shop.client.workflows.invoke("sell", input={"name": "jam"}, run_id="before")
+    with serving(home, main, here) as office:
+        handle = office.client.workflows.invoke("main", run_id="same")
+        with pytest.raises(RunFailed, match="not yet"):
+            handle.result(60)
+        until(lambda: len(shop.client.runs.list(status="completed")) == 3)
+        steps = {step.id: step.child_run_id for step in handle.steps}
+        expected = (steps["one"], steps["here"], steps["two"])
+        assert handle.run.children == expected
+        mine = shop.client.runs.list(parent="same")
+        assert [run.run_id for run in mine] == [steps["two"], steps["one"]]
+        again = handle.rerun(from_step="check")
+        again.result(60)
+        assert again.run.children == ()
+
+
+def test_a_child_is_known_while_nobody_serves_its_app(home, serve):
+    serve().close()
+    with serving(home) as office:
+        handle = start(office, "sell", input={"name": "tea"})
+        until(lambda: any(step.child_run_id for step in handle.steps))
+        child = handle.steps["buy"].child_run_id
+        assert handle.run.children == (child,)
+
+
 def test_large_values_come_along(shop, office):
     value = start(office, "big").result(30)
     assert (value == np.arange(100_000)).all()
@@ -361,6 +405,24 @@ def test_a_wrong_input_is_refused_also_for_a_run_that_exists(shop, office):
     with pytest.raises(RunFailed, match="'nam'") as caught:
         start(office, "sell", input={"nam": 1}, run_id="once").result(30)
     assert caught.value.error.type == "InvalidInput"
+
+
+@pytest.mark.parametrize("call", ["invoke", "start", "map"])
+def test_a_wrong_input_is_refused_although_nobody_serves_the_app(home, serve, call):
+    @workflow(app="office")
+    async def main(ctx: Context) -> Any:
+        sell = reference("sell", app="shop")
+        if call == "map":
+            return await ctx.map("buy", sell, [{"nam": "tea"}])
+        return await getattr(ctx, call)("buy", sell, {"nam": "tea"})
+
+    serve().close()
+    with serving(home, main) as office:
+        handle = office.client.workflows.invoke("main")
+        with pytest.raises(RunFailed, match="'sell'.*'nam' is unknown") as caught:
+            handle.result(60)
+    assert ("InvalidInput" in str(caught.value)) or call == "map"
+    assert serve().client.runs.list() == []
 
 
 @pytest.mark.parametrize(

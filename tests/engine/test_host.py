@@ -119,6 +119,7 @@ def test_the_switch_interval_is_short_until_no_engine_is_active(
     monkeypatch.delenv("NBFLOW_SWITCH_INTERVAL", raising=False)
     before = sys.getswitchinterval()
     first, second = threading.Event(), threading.Event()
+    is_entered = threading.Event()
 
     @workflow
     async def wait_first(ctx: Context) -> None:
@@ -126,6 +127,7 @@ def test_the_switch_interval_is_short_until_no_engine_is_active(
 
     @workflow
     async def wait_second(ctx: Context) -> None:
+        is_entered.set()
         await ctx.run(second.wait, 60)
 
     def engine(served: object) -> Engine:
@@ -137,7 +139,7 @@ def test_the_switch_interval_is_short_until_no_engine_is_active(
             one_run = one.client.workflows.invoke("wait_first")
             until(lambda: sys.getswitchinterval() < FORMER)
             other_run = other.client.workflows.invoke("wait_second")
-            until(lambda: other_run.status == "running")
+            assert is_entered.wait(60)
             first.set()
             one_run.result(60)
             assert one._host is not None

@@ -1,9 +1,11 @@
 """Steps with `process=True`: values, errors, output, time-outs and deaths."""
 
+import asyncio
 import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,12 @@ def die(folder: str) -> str:
 
 def hang() -> None:
     time.sleep(600)
+
+
+def wait_for(file: str) -> int:
+    while not os.path.exists(file):
+        time.sleep(0.01)
+    return 1
 
 
 def stream(n: int) -> Iterator[int]:
@@ -93,6 +101,37 @@ async def test_a_time_out_kills_the_process(home) -> None:
     engine = nbflow.Engine(home, "kills", [main])
     with engine, pytest.raises(RunFailed, match=r"its timeout of 0\.5 s"):
         engine.client.workflows.invoke("main").result(30)
+
+
+async def test_a_timeout_does_not_count_the_wait_for_a_process(
+    lab: TestEngine, tmp_path: Path
+) -> None:
+    @workflow
+    async def main(ctx: Context) -> list[int]:
+        async def second() -> int:
+            return await ctx.run("second", abs, -7, process=True, timeout="5s")
+
+        first = ctx.run("first", wait_for, str(tmp_path / "go"), process=True)
+        return await asyncio.gather(first, second())
+
+    lab._engine._host.core.processes._limit = 1
+    handle = lab.start(main)
+    for event in handle.stream():
+        if event.type == "step.started" and event.step.endswith("second"):
+            break
+    lab.clock.advance("1h")
+    (tmp_path / "go").touch()
+    assert await handle == [1, 7]
+    assert [len(step.attempts) for step in handle.steps] == [1, 1]
+
+
+async def test_a_process_is_not_even_asked_for_without_time(lab: TestEngine) -> None:
+    @workflow
+    async def main(ctx: Context) -> None:
+        await ctx.run("fit", fit, 3, process=True, timeout=0, retries=0)
+
+    with pytest.raises(RunFailed, match="its timeout of 0 s"):
+        await lab.run(main)
 
 
 async def test_a_generator_streams_from_its_process(lab: TestEngine) -> None:

@@ -306,3 +306,76 @@ async def test_a_canceled_tree_is_resumed_with_its_children(lab: TestEngine) -> 
     is_patient[0] = True
     assert await handle.resume() == "done"
     assert len(lab.client.runs.list(workflow="child")) == 1
+
+
+@pytest.mark.parametrize("run_id", [None, "one"])
+async def test_a_refreshed_invoke_has_a_new_child(
+    lab: TestEngine, run_id: str | None
+) -> None:
+    rates = iter([7, 8])
+    checks: list[object] = []
+
+    @workflow
+    async def rate(ctx: Context, day: str) -> int:
+        return await ctx.run("ask", lambda: next(rates))
+
+    @workflow
+    async def main(ctx: Context) -> int:
+        today = await ctx.invoke("rate", rate, {"day": "monday"}, run_id=run_id)
+        await ctx.run("check", check)
+        return today
+
+    def check() -> None:
+        checks.append(None)
+        if len(checks) == 1:
+            raise NotImplementedError("not yet")
+
+    handle = lab.start(main)
+    with pytest.raises(nbflow.RunFailed, match="not yet"):
+        await handle
+    first = handle.steps["rate"].child_run_id
+    assert "rate" in handle.resume(plan=True, refresh="rate").to_run
+    said = await handle.resume(refresh="rate"), handle.steps["rate"].child_run_id
+    log = [event for event in handle.events() if event.type == "log"]
+    if run_id is None:
+        assert said == (8, lab.client.runs.list(workflow="rate")[0].run_id)
+        assert said[1] != first
+        assert not log
+    else:  # a run id stands for one run, which is completed
+        assert said == (7, "one")
+        assert ["run_id='one'" in event.data["message"] for event in log] == [True]
+
+
+async def test_a_refreshed_start_has_a_new_child_also_after_a_crash(
+    lab: TestEngine,
+) -> None:
+    made: list[str] = []
+
+    @workflow
+    async def rate(ctx: Context) -> str:
+        return ctx.run_id
+
+    @workflow
+    async def main(ctx: Context) -> list[str]:
+        started = await ctx.start("rate", rate)
+        made.append(started.run_id)
+        value = await started
+        await ctx.run("check", check)
+        return [started.run_id, value]
+
+    def check() -> None:
+        if len(made) == 1:
+            raise NotImplementedError("not yet")
+
+    handle = lab.start(main)
+    with pytest.raises(nbflow.RunFailed, match="not yet"):
+        await handle
+    handle.resume(refresh="rate")
+    for event in handle.stream():
+        if event.type == "step.completed" and event.data.get("kind") != "start":
+            break
+    lab.crash()
+    value = await lab.client.runs.handle(handle.run_id)
+    assert value == [made[-1], made[-1]]
+    assert len(set(made)) == 2
+    assert len(lab.client.runs.list(workflow="rate")) == 2

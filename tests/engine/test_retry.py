@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbflow import errors
-from nbflow._engine.retry import Failure, GiveUp, Retry, RetryRules, decide
+from nbflow._engine.retry import Failure, GiveUp, Retry, RetryRules, decide, warning
 from nbflow.policy import Backoff
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -204,11 +204,24 @@ def test_retry_after_error_is_retried_whatever_retry_on_says():
     assert after(errors.RetryAfterError("later", 1), rules=rules) == Retry(1, 1)
 
 
-@pytest.mark.parametrize("wanted", ["later", -1, None, datetime(2026, 1, 1)])
-def test_a_retry_after_that_makes_no_sense_gives_the_usual_delay(wanted):
-    decision = after(errors.RetryAfterError("later", wanted))
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [
+        ("later", "'later'"),
+        (-1, "-1"),
+        (float("nan"), "nan"),
+        (None, "None"),
+        (datetime(2026, 1, 1), "<datetime>"),
+    ],
+)
+def test_a_retry_after_that_makes_no_sense_gives_the_usual_delay(wanted, shown):
+    error = errors.RetryAfterError("later", wanted)
+    decision = after(error)
     assert isinstance(decision, Retry)
     assert decision.hold is None
+    for each in (error, ExceptionGroup("some", [OSError(), error])):
+        assert f"retry_after={shown} is no time" in warning(Failure.of(each))
+    assert warning(Failure.of(errors.RetryAfterError("later", 1))) is None
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,27 @@ async def test_retry_after_sets_the_next_delay(lab: TestEngine) -> None:
     assert lab.clock.now() - START == timedelta(seconds=90)
 
 
+async def test_a_retry_after_that_says_no_time_is_told(lab: TestEngine) -> None:
+    @workflow(retry_delay=7)
+    async def main(ctx: Context) -> str:
+        done = await ctx.run("s", str)
+        if ctx.attempt == 1:
+            raise nbflow.RetryAfterError("busy", -5)
+        return done
+
+    lab.stub("s", [nbflow.RetryAfterError("busy", "soon"), "ok"])
+    handle = lab.start(main)
+    assert await handle == "ok"
+    assert lab.clock.now() - START == timedelta(seconds=14)
+    logs = [event for event in handle.events() if event.type == "log"]
+    assert [(event.step, event.data["level"]) for event in logs] == [
+        ("s", "warning"),
+        (None, "warning"),
+    ]
+    assert "retry_after='soon' is no time" in logs[0].data["message"]
+    assert "retry_after=-5 is no time" in logs[1].data["message"]
+
+
 async def test_a_timeout_is_per_attempt_and_retried(lab: TestEngine) -> None:
     calls = []
 
