@@ -201,13 +201,16 @@ class _Stream:
         frame = sys._getframe().f_back  # None: the interpreter prints an error
         if frame is not None and _is_tqdm(frame):
             bar = _bar(frame)
-            # tqdm's monitor thread redraws bars of steps from outside their context.
-            if sink is None and bar is not None and bar in _bars:
+            # A bar is of the step that has begun it: threads of the step, and tqdm's
+            # monitor thread, which has no context, draw it as well.
+            if bar is not None and bar in _bars:
                 sink = _bars[bar]()
             if sink is not None and bar is not None:
                 try:
-                    _drive(sink, bar)
+                    _drive(getattr(sink, "speaks_for", sink), bar)
                 except BaseException:  # the attempt is over
+                    if hasattr(current_sink.get(), "speaks_for"):
+                        return len(text)  # a thread of it goes on
                     _release_bars(frame)
                     raise
                 return len(text)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nbflow import codecs
-from nbflow._engine import branches, capture, failure, history
+from nbflow._engine import branches, capture, failure, history, offspring
 from nbflow._engine.apps import Apps
 from nbflow._engine.clock import Clock
 from nbflow._engine.commits import Commits, say
@@ -552,6 +552,7 @@ class Core:
         if not self._is_capturing:
             self._is_capturing = True
             capture.install()
+            offspring.install()
             if self.on_activity is not None:
                 self.on_activity(True)
 
@@ -559,6 +560,7 @@ class Core:
         if self._is_capturing:
             self._is_capturing = False
             capture.uninstall()
+            offspring.uninstall()
             if self.on_activity is not None:
                 self.on_activity(False)
 

@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
-from nbflow._engine import capture, carry, failure, streams, wire
+from nbflow._engine import capture, carry, failure, offspring, streams, wire
 from nbflow.context import Context, RunFacts, StepInfo, current_context
 from nbflow.definition.source import unwrap
 from nbflow.errors import NestedStep, NotSerializable
@@ -105,6 +105,7 @@ class Worker:
         sink = Sink(self)
         context = current_context.set(Context(scope)) if scope.is_step else None
         capture.install()
+        offspring.install()
         with capture.capturing(sink):
             kind, stream, buffers = _perform(call, scope.name)
         _flush()

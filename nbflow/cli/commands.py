@@ -50,6 +50,10 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         from nbflow.cli import monitor
 
         return monitor.monitor
+    if name == "export":
+        from nbflow.cli import export
+
+        return export.export
     if name == "doctor":
         from nbflow.cli import doctor
 

@@ -77,6 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
             "list flow-control keys, or pause, resume, set or reset one",
             _add_flow,
         ),
+        ("export", "make a module out of a workflow of a notebook", _add_export),
         ("tui", "watch and steer all runs in the terminal", _add_tui),
         ("doctor", "check the stores of this home", _add_doctor),
     ):
@@ -288,6 +289,20 @@ def _add_flow(parser: argparse.ArgumentParser) -> None:
         "--parallelism", metavar="N", type=int, help="set: executions at once"
     )
     _add_json(parser, "a JSON array of the keys")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "target",
+        metavar="NOTEBOOK[::WORKFLOW]",
+        help="no cell is executed; without a workflow it is the one `nbflow run` runs",
+    )
+    parser.add_argument(
+        "file", metavar="FILE.py", help="the module to write (- prints it)"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace the file if it is there"
+    )
 
 
 def _add_tui(parser: argparse.ArgumentParser) -> None:

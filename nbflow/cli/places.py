@@ -35,6 +35,8 @@ def find_run(options: argparse.Namespace, prefix: str) -> tuple[Client, str]:
     Raises:
         RunNotFound, AmbiguousRunId: naming what was looked through, or what fits.
     """
+    if not prefix.strip():
+        raise failures.Usage("name a run: its id, or the beginning of it")
     found: list[tuple[Client, str]] = []
     several: list[str] = []
     unread: list[str] = []

@@ -66,6 +66,12 @@ def left_behind(client: Client, workflow: str) -> list[Run]:
     ]
 
 
+def is_held_elsewhere(client: Client) -> bool:
+    """Whether an engine of another process has the app, or is only just letting go."""
+    access = client._access
+    return access.host() is None and access.holder() is not None
+
+
 def refresh_names(given: list[str]) -> list[str] | str | None:
     """What `--refresh` asks for: names of steps, the word "stale", or nothing.
 

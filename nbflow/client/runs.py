@@ -48,6 +48,8 @@ class Runs:
         Raises:
             RunNotFound, AmbiguousRunId: none does, or several.
         """
+        if not isinstance(prefix, str):
+            raise TypeError(f"{prefix!r} is no run: give its id, or its beginning")
         return operations.find_run_id(self._access, prefix)
 
     def handle(self, run_id: str) -> RunHandle[Any]:

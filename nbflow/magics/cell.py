@@ -37,7 +37,7 @@ def run_cell(session: Session, line: str, body: str) -> Any:
         RunFailed, RunCanceled, RunSkipped: the run that was waited for ended so.
     """
     head = parse_head(line)
-    place = Cell(session.cell_number, session.raw_cell(line, body))
+    place = session.place(line, body)
     value = None
     if is_function_cell(head, body):
         defined, value = _define_functions(session, head, body, place)
@@ -98,11 +98,10 @@ def follow(
             session.names["_run"] = handle
             if options.variable:
                 session.names[options.variable] = handle
+            if is_live or not waits:
+                display.show_run(handle, view)
         if not waits:
-            display.show_run(handle, view)
             return None
-        if is_live:
-            display.show_run(handle, view)
         value = handle.result()
     except KeyboardInterrupt as error:
         # Also one that came before the wait, which cancels its run itself.
@@ -202,8 +201,11 @@ def _define_functions(
     try:
         file, value = run_functions(session.shell, body, place)
     except CellSyntaxError as error:
-        if not head.name or "outside function" not in str(error):
+        if "outside function" not in str(error):
             raise
+        if not head.name:
+            # Not a usage error: the line it stands in is shown.
+            raise CellSyntaxError(_about_functions(error.syntax_error)) from None
         # `return` and `await` of a body that has a function of the workflow's name.
         raise NotebookError(
             f"the cell defines {head.function!r}, so that function is taken for the "
@@ -235,6 +237,16 @@ def _define_functions(
             "function's name, as in %%workflow fetch"
         )
     return wanted, value
+
+
+def _about_functions(error: SyntaxError) -> SyntaxError:
+    """The error, with what to do in a cell that holds functions."""
+    error.msg += (
+        ": leave the %%workflow line out, functions with @workflow do without it"
+        if error.msg.startswith("'await'")
+        else ": name the workflow whose body this is, as in %%workflow nightly"
+    )
+    return error
 
 
 def _evaluate(session: Session, source: str, what: str) -> Any:

@@ -18,13 +18,22 @@ from nbflow.magics.tracebacks import CellSyntaxError
 from nbflow.notebook.magic import Head, function_text, lines_in_strings
 
 _SHELL = re.compile(r"\s*[!%]|.*=\s*[!%]")
+_WORDS = re.compile(r"\s*([^\W\d]\w*)[ \t]+[^\s=(.,]")  # as "pip install x"
 
 
 class Cell(NamedTuple):
-    """The cell that is executed: its number, and its whole text."""
+    """The cell that is executed: its number, its whole text, and the lines of it that
+    stand above the magic's.
+    """
 
     number: int
     raw: str
+    above: tuple[str, ...] = ()
+
+    @property
+    def head(self) -> str:
+        """What keeps the lines below it where they stand in the cell."""
+        return "".join(f"# {line}".rstrip() + "\n" for line in self.above)
 
 
 def compile_body(
@@ -42,11 +51,12 @@ def compile_body(
         CellSyntaxError: with the line of the cell.
         Exception: what a default value or an annotation raised.
     """
-    text = function_text(head, body)
+    text = cell.head + function_text(head, body)
     if not _parses(text):
-        text = function_text(head, _without_shell_syntax(shell, body))
+        plain = _without_shell_syntax(shell, body)
+        text = cell.head + function_text(head, plain)
     file = _remember(shell, text, cell)
-    tree = _parse(text, file)
+    tree = _parse(text, file, shell)
     namespace: dict[str, Any] = {}
     # Not bound in the notebook yet: a body that cannot be a workflow leaves no trace.
     exec(_compile(tree, file, "exec", shell), shell.user_ns, namespace)
@@ -66,11 +76,12 @@ def run_functions(shell: InteractiveShell, body: str, cell: Cell) -> tuple[str, 
         CellSyntaxError: with the line of the cell.
         Exception: what the cell raised.
     """
-    text = "\n" + body
+    head = cell.head + "\n"
+    text = head + body
     if not _parses(text):
-        text = "\n" + _without_shell_syntax(shell, body)
+        text = head + _without_shell_syntax(shell, body)
     file = _remember(shell, text, cell)
-    tree = _parse(text, file)
+    tree = _parse(text, file, shell)
     last = (
         tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     )
@@ -92,13 +103,22 @@ def _parses(text: str) -> bool:
     return True
 
 
-def _parse(text: str, file: str) -> ast.Module:
+def _parse(text: str, file: str, shell: InteractiveShell) -> ast.Module:
     try:
         return parse(text, file)
     except SyntaxError as error:
+        _hint_at_magic(error, shell)
         raise CellSyntaxError(error) from None
     except ValueError as error:  # null bytes
         raise NotebookError(f"the cell is no Python: {error}") from None
+
+
+def _hint_at_magic(error: SyntaxError, shell: InteractiveShell) -> None:
+    """Say of `pip install x` how it is written where it is not alone in its cell."""
+    found = _WORDS.match(error.text or "")
+    if found and shell.find_line_magic(found[1]) is not None:
+        line = (error.text or "").strip()
+        error.msg = f"{error.msg}. Did you mean %{line}?"
 
 
 def _compile(tree: ast.AST, file: str, mode: str, shell: InteractiveShell) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 from IPython.display import display
 
-from nbflow.client import RunHandle
+from nbflow.client import Client, RunHandle
 from nbflow.errors import NbflowError
 from nbflow.view import Board, Line, Look, paint, run_line, run_rows
 from nbflow.widgets import outputs
@@ -33,6 +33,13 @@ def show_run(handle: RunHandle[Any], view: str) -> None:
         show(handle, "static" if view == "static" else "live")
     else:
         display({"text/plain": run_text(handle)}, raw=True)
+
+
+def show_monitor(client: Client) -> None:
+    """Show all of an app in the output of the cell, as widgets that stay up to date."""
+    from nbflow.widgets import Monitor
+
+    display(Monitor(client))
 
 
 def run_text(handle: RunHandle[Any]) -> str:

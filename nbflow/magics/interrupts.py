@@ -63,6 +63,17 @@ class Interrupts:
             signal.signal(signal.SIGINT, self._former)
         self._former = self._note = None
 
+    def shown(self, error: KeyboardInterrupt) -> None:
+        """The cell is about to show its interrupt: say what becomes of its runs.
+
+        IPython's terminal stops the loop in which a cell awaits, and no wait is told.
+        """
+        watches = list(self._open.values())
+        self._open.clear()
+        texts = [self._cancel(watch.access, watch.run_id) for watch in watches]
+        if texts and self._settings.short_errors:
+            tracebacks.show_as(error, lambda: texts)
+
     def interrupted(self, handle: RunHandle[Any], error: KeyboardInterrupt) -> None:
         """Cancel the run that a magic waits for."""
         self._interrupted(handle._access, handle.run_id, error)
@@ -71,7 +82,8 @@ class Interrupts:
     def held(self) -> Iterator[None]:
         """An interrupt that comes in the block is dealt with at its end.
 
-        So nothing is begun whose name nobody got.
+        So nothing is begun whose name nobody got, and no library that is at work in
+        the block swallows it. A second one does not wait.
         """
         former = signal.getsignal(signal.SIGINT)
         is_main = threading.current_thread() is threading.main_thread()
@@ -79,12 +91,22 @@ class Interrupts:
             yield
             return
         came: list[tuple[int, FrameType | None]] = []
-        signal.signal(signal.SIGINT, lambda *each: came.append(each))
+
+        def note(number: int, frame: FrameType | None) -> None:
+            came.append((number, frame))
+            if len(came) > 1:
+                former(number, frame)
+
+        is_raised = False
+        signal.signal(signal.SIGINT, note)
         try:
             yield
+        except KeyboardInterrupt:
+            is_raised = True
+            raise
         finally:
             signal.signal(signal.SIGINT, former)
-            if came:
+            if came and not is_raised:
                 former(*came[0])
 
     def _noting(self, handler: Callable[..., Any]) -> Callable[..., None]:

@@ -12,6 +12,7 @@ from nbflow.engine import process_host
 from nbflow.errors import EngineBusy
 from nbflow.magics import tracebacks
 from nbflow.magics.capture import Displays
+from nbflow.magics.compile import Cell
 from nbflow.magics.interrupts import Interrupts
 from nbflow.magics.settings import NBFlow
 from nbflow.widgets import outputs
@@ -25,6 +26,8 @@ class Session:
         settings: `%config NBFlow`.
         interrupts: watches what the cells wait for.
         told: ids of unfinished runs that the user has been told of.
+        undecided: workflows whose unfinished runs another process may have, and how
+            often to look again.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -33,7 +36,9 @@ class Session:
         self.interrupts = Interrupts(self.settings)
         self._displays = Displays(shell)
         self.told: set[str] = set()
+        self.undecided: dict[WorkflowSpec, int] = {}
         self._cell = ""
+        self._depth = 0  # of cells that cells execute, as %%capture does
         self._known: dict[tuple[str, str], WorkflowSpec] = {}
 
     @property
@@ -71,11 +76,15 @@ class Session:
         except EngineBusy:
             return
 
-    def raw_cell(self, line: str, body: str) -> str:
-        """The whole text of the cell that a magic is called from."""
-        if self._cell.endswith(body) or self._cell.endswith(body.rstrip("\n")):
-            return self._cell
-        return f"%%workflow{line}\n{body}"
+    def place(self, line: str, body: str) -> Cell:
+        """The cell that a cell magic is called from, and where its line stands."""
+        number, below = self.cell_number, body.rstrip("\n")
+        whole = self._cell.rstrip("\n")
+        if not whole.endswith(below):  # code has called the magic
+            return Cell(number, f"%%workflow{line}\n{body}")
+        # Above it may stand magics that time or capture it, and empty lines.
+        above = whole[: len(whole) - len(below)].split("\n")[:-2]
+        return Cell(number, self._cell, tuple(above))
 
     @property
     def cell_number(self) -> int:
@@ -101,12 +110,21 @@ class Session:
     # Hooks of the shell
 
     def _cell_begins(self, info: Any) -> None:
+        if self._depth and not info.store_history:
+            self._depth += 1
+            return
+        self._depth = 1
+        self._displays.teach()
         self._cell = info.raw_cell or ""
         self.interrupts.cell_begins()
 
     def _cell_ends(self, result: Any) -> None:
         from nbflow.magics.unfinished import tell_unfinished
 
+        self._depth = max(self._depth - 1, 0)
+        if self._depth:
+            return
+        self._displays.teach()
         self.interrupts.cell_ends(getattr(result, "error_in_exec", None))
         tell_unfinished(self)
 
@@ -126,7 +144,9 @@ class Session:
         shell.events.register("pre_run_cell", self._cell_begins)
         shell.events.register("post_run_cell", self._cell_ends)
         self.interrupts.install()
-        tracebacks.install(lambda: bool(self.settings.short_errors))
+        tracebacks.install(
+            shell, lambda: bool(self.settings.short_errors), self.interrupts.shown
+        )
         self._displays.install()
         self._completions = Completions(self)
         self._completions.install()
@@ -145,7 +165,7 @@ class Session:
         shell.events.unregister("post_run_cell", self._cell_ends)
         self.interrupts.uninstall()
         self._displays.uninstall()
-        tracebacks.uninstall()
+        tracebacks.uninstall(shell)
         self._completions.uninstall()
         self.settings.app = ""
 

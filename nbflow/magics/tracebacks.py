@@ -4,15 +4,18 @@ IPython asks an exception for `_render_traceback_`; errors of nbflow get one whi
 extension is loaded, others where they pass through a magic.
 """
 
+import os
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeGuard
 
 from IPython.core.getipython import get_ipython
 
+import nbflow
 from nbflow._frames import hidden_paths
 from nbflow.errors import (
     InvokedRunFailed,
@@ -25,6 +28,7 @@ from nbflow.model import ErrorInfo, safe_text
 
 _FRAME = re.compile(r'(?m)^([\s|]*)File "([^"]+)", line (\d+)')
 _HOOK = "_render_traceback_"
+_OWN = os.path.join(os.path.dirname(nbflow.__file__), "")
 
 
 class CellSyntaxError(NotebookError):
@@ -41,19 +45,53 @@ class CellSyntaxError(NotebookError):
         return lines
 
 
-def install(short: Callable[[], bool]) -> None:
-    """Have IPython show errors of nbflow without its frames, while `short()`."""
+def install(
+    shell: Any,
+    short: Callable[[], bool],
+    interrupted: Callable[[KeyboardInterrupt], None],
+) -> None:
+    """Have IPython show errors of nbflow without its frames, while `short()`.
+
+    Args:
+        shell: the shell.
+        short: asked for each error.
+        interrupted: told of an interrupt before it is shown.
+    """
 
     def render(self: NbflowError) -> list[str]:
         return user_view(self) if short() else whole_view(self)
 
+    show = shell.showtraceback
+
+    def showtraceback(exc_tuple: Any = None, *more: Any, **options: Any) -> Any:
+        error = (exc_tuple or sys.exc_info())[1]
+        if isinstance(error, KeyboardInterrupt):
+            interrupted(error)
+        if short() and _is_misuse(error):
+            show_as(error, lambda: user_view(error))
+        return show(exc_tuple, *more, **options)
+
     setattr(NbflowError, _HOOK, render)
+    shell.showtraceback = showtraceback
+    shell.showtraceback.of_nbflow = True
 
 
-def uninstall() -> None:
+def uninstall(shell: Any) -> None:
     """Undo `install`."""
     if _HOOK in vars(NbflowError):
         delattr(NbflowError, _HOOK)
+    if hasattr(vars(shell).get("showtraceback"), "of_nbflow"):
+        del shell.showtraceback
+
+
+def _is_misuse(error: BaseException | None) -> TypeGuard[TypeError | ValueError]:
+    """Whether nbflow itself has refused a call that is wrong in Python's own terms."""
+    if not isinstance(error, TypeError | ValueError) or isinstance(error, NbflowError):
+        return False
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and last.tb_frame.f_code.co_filename.startswith(_OWN)
 
 
 def show_as(error: BaseException, render: Callable[[], list[str]]) -> None:

@@ -6,12 +6,15 @@ What they have done is kept until the user says what to do with them.
 from typing import Any
 
 from nbflow.client import Client
-from nbflow.client.asked import left_behind
+from nbflow.client.asked import is_held_elsewhere, left_behind
 from nbflow.errors import NbflowError
 from nbflow.magics import display
 from nbflow.magics.session import Session
 from nbflow.model import Run, StepStatus, safe_text
 from nbflow.view import plan_line, plural
+
+_LINES = 5
+_LOOKS = 5
 
 
 def tell_unfinished(session: Session, apart: str | None = None) -> None:
@@ -21,11 +24,17 @@ def tell_unfinished(session: Session, apart: str | None = None) -> None:
         session: the shell.
         apart: the id of a run that is being taken up anyway.
     """
-    for spec in session.new_definitions():
+    looks = dict.fromkeys(session.new_definitions(), _LOOKS)
+    for spec, left_looks in {**session.undecided, **looks}.items():
+        session.undecided.pop(spec, None)
         client = Client(app=spec.app)
         try:
             left = left_behind(client, spec.name)
         except NbflowError:  # a store that cannot be read is told of when it is used
+            continue
+        if not left and left_looks > 1 and is_held_elsewhere(client):
+            # A killed kernel may need a moment to end: look again after a cell.
+            session.undecided[spec] = left_looks - 1
             continue
         new = [run for run in left if run.run_id not in {*session.told, apart}]
         session.told.update(run.run_id for run in new)
@@ -38,28 +47,37 @@ def tell_unfinished(session: Session, apart: str | None = None) -> None:
 
 
 def _tell(session: Session, client: Client, runs: list[Run]) -> None:
-    text, first = _line(client, runs), runs[0]
+    shown, more = runs[:_LINES], runs[_LINES:]
+    lines = [_line(client, run) for run in shown]
     if not (session.is_interactive and display.is_kernel()):
-        print(text)
+        listed = f"%workflow runs --workflow {runs[0].workflow}"
+        left = [f"and {plural(len(more), 'more run')}: `{listed}`"] if more else []
+        print("\n".join([*lines, *left]))
         return
-    from nbflow.widgets.unfinished import Unfinished
+    from nbflow.widgets.unfinished import AllUnfinished, Unfinished
 
     def engage() -> None:
-        session.engage(first.app)
+        session.engage(client.app)
 
-    Unfinished(client, first.run_id, text, engage).display()
-
-
-def _line(client: Client, runs: list[Run]) -> str:
-    first = runs[0]
-    kept = _kept(client, first)
-    more = ""
+    rows = [
+        Unfinished(client, run.run_id, line, engage)
+        for run, line in zip(shown, lines, strict=True)
+    ]
     if len(runs) > 1:
-        more = f" ({len(runs) - 1} more: `%workflow runs --workflow {first.workflow}`)"
+        text = f"{len(runs)} runs of {runs[0].workflow!r} are unfinished"
+        text += f"; the newest {len(shown)}:" if more else ":"
+        ids = [run.run_id for run in more]
+        AllUnfinished(client, rows, ids, safe_text(text), engage).display()
+    for row in rows:
+        row.display()
+
+
+def _line(client: Client, run: Run) -> str:
+    kept = _kept(client, run)
     return safe_text(
-        f"unfinished: run {first.run_id} of {first.workflow!r} waits with "
-        f"{plural(kept, 'finished step')}: `%workflow resume {first.run_id}` goes on, "
-        f"`%workflow cancel {first.run_id}` discards it{more}"
+        f"unfinished: run {run.run_id} of {run.workflow!r} waits with "
+        f"{plural(kept, 'finished step')}: `%workflow resume {run.run_id}` goes on, "
+        f"`%workflow cancel {run.run_id}` discards it"
     )
 
 

@@ -5,15 +5,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from traitlets import TraitError
+
 import nbflow
 from nbflow.client import Client
 from nbflow.client.asked import newest, refresh_names
 from nbflow.client.checks import check_home
 from nbflow.definition import registry
 from nbflow.errors import NotebookError
-from nbflow.magics import cell, display, exporting
+from nbflow.magics import cell, display, history
 from nbflow.magics.session import Session
 from nbflow.model import Run, RunStatus, safe_text
+from nbflow.notebook import exporting
 from nbflow.notebook.options import (
     OPTIONS,
     LineParser,
@@ -48,7 +51,7 @@ Work with the workflows and runs of this notebook.
     %workflow cancel RUN
     %workflow resume RUN [--plan] [--refresh STEPS|stale] [--wait]
     %workflow export NAME FILE.py [--force]    a module with all that NAME needs
-    %workflow monitor                          what goes on, and the newest runs
+    %workflow monitor                          runs, forms to start them, queues
     %workflow doctor                           check the stores
     %workflow help
 
@@ -86,7 +89,10 @@ def nbflow_line(session: Session, text: str) -> None:
     elif words[0] != "app" or len(words) > 2:
         raise NotebookError(f"{text!r} is not understood. Example: %nbflow app NAME")
     else:
-        session.settings.app = words[1]
+        try:
+            session.settings.app = words[1]
+        except TraitError as error:
+            raise NotebookError(str(error)) from None
         print(f"workflows defined from here on are of app {session.app!r}")
 
 
@@ -202,12 +208,24 @@ def _export(session: Session, text: str) -> None:
         raise NotebookError(
             "give a workflow and a file. Example: %workflow export nightly nightly.py"
         )
-    print(safe_text(exporting.export(session, words[0], words[1], force=force)))
+    name, file = words
+    if cell.find(session, name) is None:
+        known = [info.name for info in session.client().workflows.list()]
+        raise NotebookError(str(cell.unknown(session, name, known)))
+    path = exporting.check_file(file, name, force=force)
+    cells = history.executed_cells(session)
+    exported = exporting.export_cells(cells, history.PLACE, name)
+    print(safe_text(exporting.write(path, exported)))
+    for warning in exported.warnings:
+        print(safe_text(f"warning: {warning}"))
 
 
 def _monitor(session: Session, text: str) -> None:
     _no_more(text, "monitor")
     client = session.client()
+    if session.is_interactive and display.is_kernel():
+        display.show_monitor(client)
+        return
     going_on = [run for run in client.runs.list() if not run.is_ended]
     found, _ = newest(client.runs, limit=_MONITOR)
     known = {run.run_id for run in found}
@@ -260,8 +278,9 @@ def _words(text: str) -> list[str]:
 def _first(text: str, what: str, example: str) -> tuple[str, str]:
     """The first word of a line, and the rest."""
     for start, end in split(text):
-        if not text[start:end].startswith("-"):
-            return unquoted(text[start:end]), text[end:]
+        word = unquoted(text[start:end])
+        if word.strip() and not word.startswith("-"):
+            return word, text[end:]
         break
     raise NotebookError(f"name {what} first. Example: {example}")
 

@@ -147,8 +147,9 @@ def _without_cell_magic(source: str, where: str) -> str:
         body = "".join(lines[first + 1 :])
         return "\n" * first + magic.as_function(lines[first].strip(), body, where)
     if word in _PYTHON_CELLS:
-        lines[first] = "\n"
-        return "".join(lines)
+        lines[:first] = ["\n"] * first
+        below = _without_cell_magic("".join(lines[first + 1 :]), where)
+        return "\n" * (first + 1) + below  # which may be another magic's
     return "".join(f"# {line}" for line in lines)  # another language
 
 

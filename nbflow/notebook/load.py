@@ -98,10 +98,10 @@ def load_target(
         NotebookError: nothing is there, it cannot be executed, or it holds no such
             workflow; the message says where and what to do.
     """
-    place, name = _split(target)
+    place, name = split_target(target)
     suffix = Path(place).suffix
     if suffix == ".ipynb":
-        path = _existing(place, directory)
+        path = existing_file(place, directory)
         return _load_notebook(target, path, name, parameters or {}, every=every)
     if parameters:
         raise NotebookError(
@@ -109,7 +109,7 @@ def load_target(
             "Pass values as the workflow's input."
         )
     if suffix == ".py":
-        module = modules.import_file(_existing(place, directory))
+        module = modules.import_file(existing_file(place, directory))
     elif modules.is_dotted(place):
         module = modules.import_named(place, directory or Path.cwd())
     else:
@@ -125,7 +125,7 @@ def with_workflow(target: str, workflow: str, *, instead: bool = False) -> str:
         workflow: the workflow's name.
         instead: whether it takes the place of the one that is named already.
     """
-    place, name = _split(target)
+    place, name = split_target(target)
     if name is not None and not instead:
         return target
     mark = "::" if Path(place).suffix in (".ipynb", ".py") else ":"
@@ -188,7 +188,12 @@ def _loaded_module(target: str, module: ModuleType, name: str | None) -> Loaded:
     return Loaded(target, stem, path, module, workflow, found, warnings=tuple(warnings))
 
 
-def _split(target: str) -> tuple[str, str | None]:
+def split_target(target: str) -> tuple[str, str | None]:
+    """A target's file or module, and its workflow if it names one.
+
+    Raises:
+        NotebookError: it has none of the forms.
+    """
     place, mark, name = target.partition("::")
     if not mark:
         head, colon, tail = target.rpartition(":")
@@ -200,7 +205,12 @@ def _split(target: str) -> tuple[str, str | None]:
     return place, name or None
 
 
-def _existing(place: str, directory: Path | None) -> Path:
+def existing_file(place: str, directory: Path | None) -> Path:
+    """The file of a target, as an absolute path.
+
+    Raises:
+        NotebookError: it is not there; names those that are.
+    """
     path = (directory or Path.cwd()) / Path(place).expanduser()
     if path.is_file():
         return path.resolve()

@@ -15,10 +15,17 @@ from dataclasses import dataclass, field
 
 from nbflow.definition.syntax import parse
 from nbflow.errors import NotebookError
-from nbflow.notebook.options import Options, check_start, read_options, split
+from nbflow.notebook.options import (
+    Options,
+    check_start,
+    read_options,
+    split,
+    unquoted,
+)
 
 _MAGIC = "%%workflow"
-_NAME = re.compile(r"\s*(?![-(])([^\s(]+)\s*")
+_NAME = re.compile(r"\s*(?![-(\"'])([^\s(]+)\s*")
+_QUOTED = re.compile(r"\s*((?P<quote>[\"'])(?:(?!(?P=quote))[^\\])*(?P=quote))\s*")
 INDENT = "    "
 
 
@@ -49,7 +56,7 @@ class Head:
     @property
     def signature(self) -> str:
         """The header of the function."""
-        parameters = f", *, {self.parameters}" if self.parameters else ""
+        parameters = f", {_by_name(self.parameters)}" if self.parameters else ""
         returns = f" -> {self.returns}" if self.returns else ""
         return f"async def {self.function}(ctx{parameters}){returns}:"
 
@@ -145,7 +152,7 @@ def indented(body: str) -> str:
 
 
 def _read(rest: str) -> Head:
-    found = _NAME.match(rest)
+    found = _QUOTED.match(rest) or _NAME.match(rest)
     if found is None:
         options = read_options(rest)
         check_start(options)
@@ -156,11 +163,12 @@ def _read(rest: str) -> Head:
                 f"{option} …; functions with @workflow take it there"
             )
         return Head(given=options)
-    name, rest = found[1], rest[found.end() :]
+    name, rest = unquoted(found[1]), rest[found.end() :]
     parameters = returns = ""
     if rest.startswith("("):
         end = _closing(rest)
         parameters, rest = rest[1:end].strip().rstrip(","), rest[end + 1 :].lstrip()
+        _check_parameters(name, parameters)
     if rest.startswith("->"):
         returns, rest = _up_to_options(rest[2:])
         if not returns:
@@ -168,6 +176,47 @@ def _read(rest: str) -> Head:
     options = read_options(rest)
     check_start(options)
     return Head(name, parameters, returns, options)
+
+
+def _check_parameters(name: str, parameters: str) -> None:
+    """Refuse parameters that Python allows and an input cannot have."""
+    read = _read_parameters(parameters)
+    if read is None:  # no Python: whoever compiles it shows where
+        return
+    found = read[1]
+    if found.vararg is not None:
+        raise NotebookError(
+            f"*{found.vararg.arg}: fields of an input need names. Take a list: "
+            f"{name}({found.vararg.arg}: list)"
+        )
+    if found.posonlyargs:
+        raise NotebookError(
+            f"{name}({parameters}): the fields of an input are given by name; leave "
+            "the / out"
+        )
+    if any(each.arg == "ctx" for each in (*found.args, *found.kwonlyargs)):
+        raise NotebookError(
+            f"{name}({parameters}): ctx is there without being named; leave it out"
+        )
+
+
+def _by_name(parameters: str) -> str:
+    """The parameters as they stand after `ctx`: all of them by name."""
+    read = _read_parameters(parameters)
+    return f"*, {parameters}" if read is None else read[0]
+
+
+def _read_parameters(parameters: str) -> tuple[str, ast.arguments] | None:
+    """How the parameters are written after `ctx`; None where they are no Python."""
+    # With a star of their own, or only `**more`, they take no other.
+    for text in (f"*, {parameters}", parameters):
+        try:
+            (node,) = parse(f"def f({text}): ...").body
+        except (SyntaxError, ValueError):
+            continue
+        if isinstance(node, ast.FunctionDef):
+            return text, node.args
+    return None
 
 
 def _up_to_options(text: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from nbflow.errors import NotebookError
 
 _FIELD = re.compile(r"([^\W\d]\w*)\s*=(?!=)(.*)", re.DOTALL)
 _OPENING, _CLOSING = "([{", ")]}"
+_SHOWN = 20
 
 
 class Option(NamedTuple):
@@ -215,7 +216,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """ "did you mean 'x'?", else the known ones."""
     names = list(known)
     near = get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+    if near:
+        return f"did you mean {near[0]}?"
+    shown, more = names[:_SHOWN], len(names) - _SHOWN
+    return f"known: {', '.join(shown)}" + (f" and {more:,} more" if more > 0 else "")
 
 
 class LineParser(argparse.ArgumentParser):
@@ -249,10 +253,15 @@ class LineParser(argparse.ArgumentParser):
         word = rest[0]
         if word.startswith("-") and flags:
             name = word.partition("=")[0]
+            if name in ("-h", "--help"):
+                raise NotebookError(
+                    f"the options are {', '.join(flags)}; `%%workflow?` and "
+                    f"`%workflow help` explain them. Example: {self._example}"
+                )
             raise NotebookError(f"there is no option {name}: {nearest(name, flags)}")
         raise NotebookError(
-            f"{word!r} is not understood here; values have no blanks outside of "
-            f"brackets and quotes. Example: {self._example}"
+            f"{word!r} is not understood here: names and values with blanks stand in "
+            f"quotes or brackets. Example: {self._example}"
         )
 
 

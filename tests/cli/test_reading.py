@@ -56,6 +56,12 @@ def test_show_folds_many_steps_and_tells_of_errors(cli: Cli) -> None:
     assert f"nbflow resume {cli.newest()}" in shown.stderr
 
 
+def test_a_run_must_be_named(cli: Cli) -> None:
+    for command in ("show", "events", "cancel"):
+        told = cli(command, "", code=2).stderr
+        assert told == "nbflow: name a run: its id, or the beginning of it\n"
+
+
 def test_an_ambiguous_beginning_lists_the_candidates(cli: Cli) -> None:
     for name in ("same-1", "same-2", "other"):
         cli("run", "flows.py", "--run-id", name)

@@ -26,6 +26,29 @@ def test_a_name_that_python_spells_otherwise(shell: Shell) -> None:
     assert shell.ok("\u00b5_test.name").result == repr("\u00b5-test")
 
 
+def test_a_name_with_blanks_stands_in_quotes(shell: Shell) -> None:
+    assert shell.ok("%%workflow 'my flow'(n: int = 2) -w\nreturn n").result == "2"
+    assert shell.ok('%workflow invoke "my flow" -w -i n=3').result == "3"
+    assert shell.ok("my_flow.name").result == "'my flow'"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "given", "result"),
+    [
+        ("**more", "-i a=1 -i b=2", "{'a': 1, 'b': 2}"),
+        ("*, a, b=2", "-i a=1", "(1, 2)"),
+        ("a=1, *, b=2", "", "(1, 2)"),
+        ("a=1, *, b", "-i b=2", "(1, 2)"),
+    ],
+)
+def test_parameters_with_a_star_of_their_own(
+    shell: Shell, parameters: str, given: str, result: str
+) -> None:
+    value = "more" if "more" in parameters else "(a, b)"
+    done = shell.ok(f"%%workflow starred({parameters}) -w {given}\nreturn {value}")
+    assert done.result == result
+
+
 def test_a_cell_that_waits_has_the_result_as_its_value(shell: Shell) -> None:
     done = shell.ok(BODY.replace("\n", " -w\n"))
     assert done.result == "4"
@@ -198,6 +221,12 @@ def nbflow_client(shell: Shell) -> Any:
         ("a --label it's -r", "a quote is never closed: 's"),
         ("a --view full", "choose from 'live', 'static', 'none'"),
         ("a -r --as 1x", "--as 1x: give a Python name"),
+        ('"a b', 'a quote is never closed: "a b'),
+        ("a b -w", "'b' is not understood here: names and values with blanks stand in"),
+        ("a(*rest)", "*rest: fields of an input need names. Take a list: a(rest: list"),
+        ("a(b, /)", "a(b, /): the fields of an input are given by name"),
+        ("a(ctx)", "ctx is there without being named"),
+        ("a --help", "the options are --invoke, --wait, --input"),
         ("a -r -i nope", "-i nope: NameError: name 'nope' is not defined"),
     ],
 )
@@ -208,6 +237,30 @@ def test_what_is_typed_wrong_is_told_in_one_line(
     assert done.status == "error"
     assert told in done.text
     assert len(done.text.strip().splitlines()) == 1
+
+
+def test_pip_without_a_percent_sign_is_told_how(shell: Shell) -> None:
+    done = shell.run("%%workflow a\npip install what\nreturn 1")
+    assert done.error is not None
+    assert done.error["evalue"] == (
+        "invalid syntax. Did you mean %pip install what? (line 2)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("await f.invoke()", "leave the %%workflow line out"),
+        ("return 1", "name the workflow whose body this is"),
+    ],
+)
+def test_what_stands_outside_of_functions_is_told_where_to_go(
+    shell: Shell, line: str, told: str
+) -> None:
+    done = shell.run(f"%%workflow\ndef f(ctx): ...\n{line}")
+    assert done.error is not None
+    assert told in done.error["evalue"]
+    assert "line 3" in done.traceback
 
 
 def test_a_yield_is_refused_with_what_to_do(shell: Shell) -> None:

@@ -1,5 +1,6 @@
 """The magics in real kernels: waiting, interrupts, prints, restarts, two kernels."""
 
+import json
 import re
 import time
 from pathlib import Path
@@ -14,9 +15,17 @@ WAIT = "await ctx.wait_for_event('w', 'never')"
 STRIKE = """
 import signal, sys
 from nbflow._engine.host import Host
+from nbflow.widgets.run_view import RunView
+from nbflow.widgets.showing import Showing
+
+CODES = {
+    "post": Host.post.__code__,
+    "make": RunView.__init__.__code__,
+    "show": Showing.display.__code__,
+}
 
 def strike(frame, event, argument):
-    if event == "return" and frame.f_code is Host.post.__code__:
+    if event == "return" and frame.f_code is CODES["PLACE"]:
         sys.setprofile(None)
         signal.raise_signal(signal.SIGINT)
 
@@ -88,16 +97,28 @@ class TestInterrupts:
         assert len(shown.splitlines()) == 1
         assert status(kernel, "i-1") == "canceled"
 
+    @pytest.mark.parametrize("place", ["post", "make", "show"])
     def test_between_the_start_and_the_wait_cancels_the_run(
+        self, kernel: Kernel, place: str
+    ) -> None:
+        kernel.ok("%%workflow held\n" + WAIT)
+        kernel.ok(STRIKE.replace("PLACE", place))
+        done = kernel.run(f"%workflow invoke held -w --run-id i-{place}")
+        assert done.error is not None
+        assert done.error["ename"] == "KeyboardInterrupt"
+        assert f"run i-{place} is canceled" in done.traceback
+        assert status(kernel, f"i-{place}") == "canceled"
+
+    def test_while_a_run_is_shown_that_nobody_waits_for_touches_no_run(
         self, kernel: Kernel
     ) -> None:
         kernel.ok("%%workflow held\n" + WAIT)
-        kernel.ok(STRIKE)
-        done = kernel.run("%workflow invoke held -w --run-id i-9")
+        kernel.ok(STRIKE.replace("PLACE", "show"))
+        done = kernel.run("%workflow invoke held -r --run-id i-10")
         assert done.error is not None
         assert done.error["ename"] == "KeyboardInterrupt"
-        assert "run i-9 is canceled" in done.traceback
-        assert status(kernel, "i-9") == "canceled"
+        assert status(kernel, "i-10") == "running"
+        kernel.ok("%workflow cancel i-10")
 
     def test_of_a_waiting_result_cancels_its_run(self, kernel: Kernel) -> None:
         kernel.ok(f"%%workflow held -r --as run --run-id i-2\n{WAIT}")
@@ -182,19 +203,53 @@ class TestPrints:
             "from a process",
         ]
 
-    def test_bars_and_consoles_in_steps_break_nothing(self, kernel: Kernel) -> None:
+    def test_bars_drive_the_progress_and_draw_into_no_cell(
+        self, kernel: Kernel
+    ) -> None:
         kernel.ok(
             "from tqdm.auto import tqdm\nfrom rich.console import Console\n"
             "from rich.progress import track\n"
             "def bars():\n"
             "    Console().print('[bold]rich[/]')\n"
-            "    bar = track(range(5), auto_refresh=False)\n"
-            "    return sum(tqdm(range(5))) + sum(bar)"
+            "    bar = track(range(5), '[red]five[/red]', refresh_per_second=1000)\n"
+            "    return sum(tqdm(range(7), desc='seven')) + sum(bar)"
         )
         done = kernel.ok("%%workflow pretty -w --quiet\nreturn await ctx.run(bars)")
-        assert (done.result, done.text) == ("20", "")
-        asked = "print([e.data['message'] for e in _run.events() if e.type == 'log'])"
-        assert "rich" in eval(kernel.ok(asked).text)
+        assert (done.result, done.text) == ("31", "")
+        asked = (
+            "import json\nprint(json.dumps([[e.type.value, e.data] for e in "
+            "_run.events() if e.type in ('log', 'progress')]))"
+        )
+        said = json.loads(kernel.ok(asked).text)
+        progress = [each for kind, each in said if kind == "progress"]
+        assert {"done": 7, "total": 7, "message": "seven"} in progress
+        assert {"done": 5, "total": 5, "message": "five"} in progress
+        lines = [each["message"] for kind, each in said if kind == "log"]
+        assert lines[0] == "rich"
+        assert [line.split()[0] for line in lines[1:]] == ["five"]  # drawn once
+
+    def test_bars_in_cells_are_the_notebooks(self, kernel: Kernel) -> None:
+        kernel.ok("from tqdm.auto import tqdm\nfrom rich.console import Console")
+        asked = "type(tqdm(range(1)).container).__name__, Console().is_jupyter"
+        assert kernel.ok(asked).result == "('TqdmHBox', True)"
+
+    def test_of_threads_that_a_step_starts_are_the_steps(self, kernel: Kernel) -> None:
+        kernel.ok(
+            "import threading\nfrom concurrent.futures import ThreadPoolExecutor\n"
+            "def several():\n"
+            "    one = threading.Thread(target=print, args=('a thread',))\n"
+            "    one.start()\n    one.join()\n"
+            "    with ThreadPoolExecutor() as pool:\n"
+            "        pool.submit(print, 'a pool').result()"
+        )
+        kernel.ok("%%workflow many -w --quiet\nawait ctx.run(several)")
+        asked = (
+            "[(e.step, e.data['message']) for e in _run.events() if e.type == 'log']"
+        )
+        assert eval(str(kernel.ok(asked).result)) == [
+            ("several", "a thread"),
+            ("several", "a pool"),
+        ]
 
 
 class TestHeadless:
@@ -219,6 +274,14 @@ class TestHeadless:
         kernel.ok("_ = run.cancel()")
 
 
+def told_of_unfinished(kernel: Kernel, cell: str) -> str:
+    """What a definition tells; the killed kernel may be just ending."""
+    told = ""
+    while "unfinished" not in told:
+        told = kernel.ok(cell).text
+    return told
+
+
 def test_unfinished_runs_wait_for_a_word(tmp_path: Path) -> None:
     cell = (
         "%%workflow long\nfirst = await ctx.run(count)\n"
@@ -236,7 +299,7 @@ def test_unfinished_runs_wait_for_a_word(tmp_path: Path) -> None:
         kernel.restart()
         kernel.ok("%load_ext nbflow\nimport nbflow")
         kernel.ok(count)
-        told = kernel.ok(cell).text
+        told = told_of_unfinished(kernel, cell)
         assert "unfinished: run r-1 of 'long' waits with 1 finished step" in told
         assert "`%workflow resume r-1` goes on" in told
         assert "`%workflow cancel r-1` discards it" in told
@@ -245,6 +308,33 @@ def test_unfinished_runs_wait_for_a_word(tmp_path: Path) -> None:
         kernel.ok("nbflow.Client().events.send('go', run='r-1')")
         assert kernel.ok("_run.result(60)").result == "42"
         assert (tmp_path / "calls").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("button", "status"), [("Resume", "running"), ("Discard", "canceled")]
+)
+def test_several_unfinished_runs_are_dealt_with_at_once(
+    tmp_path: Path, button: str, status: str
+) -> None:
+    cell = f"%%workflow long\n{WAIT}"
+    with kernel_in(tmp_path) as kernel:
+        kernel.ok(cell)
+        kernel.ok("for n in range(7): long.options(run_id=f'r-{n}').invoke()")
+        kernel.restart()
+        kernel.ok("%load_ext nbflow\nimport nbflow, ipywidgets")
+        told = told_of_unfinished(kernel, cell).splitlines()
+        assert told[0] == "7 runs of 'long' are unfinished; the newest 5:"
+        assert [line.split()[2] for line in told[1:6]] == [
+            f"r-{n}" for n in (6, 5, 4, 3, 2)
+        ]
+        kernel.ok(
+            "from ipywidgets.widgets.widget import _instances\n"
+            "(found,) = [each for each in list(_instances.values())\n"
+            f"    if getattr(each, 'description', '') == '{button} all']\n"
+            "found.click()\n"
+            "runs = nbflow.Client().runs\n"
+            f"while {{r.status.value for r in runs.list()}} != {{'{status}'}}: pass"
+        )
 
 
 def test_unfinished_runs_are_resumed_where_that_is_set(tmp_path: Path) -> None:
@@ -277,8 +367,19 @@ def test_discarding_an_unfinished_run(tmp_path: Path) -> None:
         kernel.ok(cell.replace("\n", " -r --run-id r-1\n", 1))
         kernel.restart()
         kernel.ok("%load_ext nbflow\nimport nbflow")
-        assert "unfinished: run r-1" in kernel.ok(cell).text
+        assert "unfinished: run r-1" in told_of_unfinished(kernel, cell)
         assert kernel.ok("%workflow cancel r-1").text == "run r-1 is canceled\n"
+
+
+def test_monitor_is_a_widget_where_somebody_looks(kernel: Kernel) -> None:
+    kernel.ok("%%workflow seen -w\nreturn 1")
+    shown = kernel.ok("%workflow monitor").text
+    assert shown.startswith("<Monitor of app 'demo': ")
+    made = "[w for w in _instances.values() if type(w).__name__ == 'Monitor']"
+    kernel.ok("from ipywidgets.widgets.widget import _instances")
+    assert kernel.ok(f"len({made})").result == "1"
+    alone = kernel.ok("%workflow monitor", interactive=False).text
+    assert "✓ completed  seen" in alone
 
 
 def test_a_second_kernel_of_one_app_is_a_client(tmp_path: Path) -> None:

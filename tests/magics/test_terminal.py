@@ -75,6 +75,8 @@ class TestSession:
         )
         assert done.error is not None
         assert done.error["ename"] == "KeyboardInterrupt"
+        assert done.text.startswith("Interrupted: run r-")
+        assert len(done.text.splitlines()) == 1
         assert terminal.names["run"].status is RunStatus.CANCELED
 
 

@@ -147,6 +147,61 @@ class TestSyntax:
         assert frames(done) == [(3, 3)]
 
 
+class TestBelowOtherMagics:
+    @pytest.mark.parametrize("above", ["%%time\n", "%%capture out\n", "\n \n"])
+    def test_lines_are_those_of_the_cell(self, shell: Shell, above: str) -> None:
+        shell.ok("def inverse(x):\n    return 1 / x")  # cell 3
+        done = shell.run(f"{above}%%workflow a\n\nawait ctx.run(inverse, 0)")  # cell 4
+        assert done.status == "ok"
+        line = 3 + above.count("\n")
+        assert frames(shell.run("%workflow invoke a -w")) == [(4, line), (3, 2)]
+
+    def test_lines_of_cells_of_functions(self, shell: Shell) -> None:
+        shell.ok(
+            "%%time\n%%workflow\nfrom nbflow import workflow\n"
+            "@workflow\nasync def late(ctx):\n    1 / 0"
+        )
+        assert frames(shell.run("%workflow invoke late -w")) == [(3, 6)]
+
+    def test_lines_of_mistakes(self, shell: Shell) -> None:
+        done = shell.run("%%time\n%%workflow wrong\nx = 1\ny = = 2")
+        assert frames(done) == [(3, 4)]
+
+    def test_the_cells_after_a_captured_one_have_their_numbers(
+        self, shell: Shell
+    ) -> None:
+        shell.ok("%%capture out\n%%workflow one\nreturn 1")  # cell 3
+        done = shell.run("%%workflow bad -w\n1 / 0")  # cell 4
+        assert frames(done) == [(4, 2)]
+
+
+class TestWrongCalls:
+    """Errors of Python's own kinds that nbflow raises where it is called wrongly."""
+
+    @pytest.mark.parametrize(
+        ("code", "told"),
+        [
+            ("one(3)", "workflow 'one' was called like a function: use one.invoke"),
+            ("RunsView(foo=1)", "RunsView() has no filter 'foo'"),
+            ("WorkflowForm(3)", "WorkflowForm(3): give a workflow"),
+            ("RunView(3)", "3 is no run: give its id"),
+        ],
+    )
+    def test_show_the_users_line_only(self, shell: Shell, code: str, told: str) -> None:
+        shell.ok("%%workflow one\nreturn 1")
+        shell.ok("from nbflow.widgets import RunView, RunsView, WorkflowForm")
+        done = shell.run(f"1 + 1\n{code}")  # cell 5
+        assert done.error is not None
+        assert done.error["ename"] == "TypeError"
+        assert told in done.error["evalue"]
+        assert frames(done) == [(5, 2)]
+        assert no_machinery(done)
+
+    def test_others_are_shown_whole(self, shell: Shell) -> None:
+        done = shell.run("import json\njson.loads(3)")
+        assert "json/__init__.py" in done.traceback
+
+
 def test_code_of_the_cell_that_raises_when_it_defines(shell: Shell) -> None:
     done = shell.run("%%workflow typed(a: Missing)\nreturn 1")
     assert done.error is not None

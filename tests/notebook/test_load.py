@@ -462,6 +462,13 @@ class TestErrors:
         assert numbers(loaded) == [1, 2, 4, 5]
         assert loaded.namespace["y"] == 1
 
+    @pytest.mark.parametrize("above", ["%%time\n", "%%capture out\n%%time\n", "\n"])
+    def test_a_workflow_below_other_cell_magics(self, write: Any, above: str) -> None:
+        path = write(f"{above}%%workflow nightly(n: int = 2)\nreturn n")
+        made = load(path).workflow
+        assert made.name == "nightly"
+        assert made.fn.__code__.co_firstlineno == above.count("\n") + 1
+
     def test_starting_a_run_for_what_is_needed(self, write: Any) -> None:
         path = write(
             IMPORT,

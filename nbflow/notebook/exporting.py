@@ -1,56 +1,60 @@
-"""`%workflow export NAME FILE.py`: a module with a workflow and all that it needs.
+"""A module with a workflow and all that it needs, made of a notebook's cells.
 
-The slice is the one that `nbflow run notebook.ipynb::NAME` executes, made of what this
-kernel has executed so far.
+The slice is the one that `nbflow run notebook.ipynb::NAME` executes. `nbflow export`
+takes the cells of a file, `%workflow export` those that the kernel has executed.
 """
 
 import ast
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from nbflow.errors import NotebookError
-from nbflow.magics import cell as cells_of
-from nbflow.magics.session import Session
-from nbflow.notebook.cells import Cell, read_cell
+from nbflow.notebook.cells import Cell, read_cells
+from nbflow.notebook.load import existing_file, split_target
 from nbflow.notebook.selection import select
 from nbflow.notebook.statements import Statement
 
-_PLACE = "this notebook"
+
+class Exported(NamedTuple):
+    """A module that was made: its workflow, its text, and what may be missing."""
+
+    name: str
+    text: str
+    warnings: tuple[str, ...]
 
 
-def export(session: Session, name: str, file: str, *, force: bool = False) -> str:
-    """Write the module; what to say of it.
+def export_target(target: str) -> Exported:
+    """The module for `notebook.ipynb[::workflow]`; no cell is executed.
 
-    Args:
-        session: the shell.
-        name: the workflow.
-        file: the file, ending in `.py`.
-        force: replace a file that is there.
+    Without a workflow it is the one that `nbflow run` would run.
 
     Raises:
-        NotebookError: no such workflow, a needed line is IPython's, or the file is
-            there already.
+        NotebookError: no such notebook or workflow, or it needs what only IPython has.
     """
-    if cells_of.find(session, name) is None:
-        raise NotebookError(str(cells_of.unknown(session, name, _names(session))))
-    path = Path(file).expanduser()
-    if path.suffix != ".py":
-        raise NotebookError(f"{file}: give a file that ends in .py, as in {name}.py")
-    if path.exists() and not force:
-        raise NotebookError(f"{path} is there already: --force replaces it")
-    text, warnings = module_text(_history(session), name)
-    path.write_text(text, encoding="utf-8")
-    told = "".join(f"\nwarning: {each}" for each in warnings)
-    return f"{name} is in {path}: nbflow run {path}::{name}{told}"
+    place, name = split_target(target)
+    if Path(place).suffix != ".ipynb":
+        raise NotebookError(
+            f"{target} is no notebook: give notebook.ipynb[::workflow]. Workflows of "
+            "files and modules are plain Python already."
+        )
+    path = existing_file(place, None)
+    return export_cells(read_cells(path), path.name, name)
 
 
-def module_text(cells: list[Cell], name: str) -> tuple[str, list[str]]:
-    """The module's text, and warnings.
+def export_cells(cells: Sequence[Cell], place: str, name: str | None) -> Exported:
+    """The module for a workflow of these cells.
+
+    Args:
+        cells: in the order in which they are executed.
+        place: how messages name the notebook.
+        name: the workflow; the one that `nbflow run` would run if None.
 
     Raises:
         NotebookError: the workflow is not in the cells, or needs what only IPython has.
     """
-    selection = select(cells, _PLACE, name, every=False)
+    selection = select(cells, place, name, every=False)
     imports: list[str] = []
     parts: list[str] = []
     for _, group in selection.by_cell():
@@ -65,32 +69,38 @@ def module_text(cells: list[Cell], name: str) -> tuple[str, list[str]]:
     if any(part.startswith("@nbflow.workflow") for part in parts):
         imports = [each for each in imports if each != "import nbflow"]
         imports.insert(_after_future(imports), "import nbflow")
-    head = f'"""Workflow {name!r}, exported from a notebook."""'
-    return "\n\n".join([head, "\n".join(imports), *_spaced(parts)]) + "\n", list(
-        selection.warnings
-    )
+    wanted = name or selection.wanted or ""
+    head = f'"""Workflow {wanted!r}, exported from a notebook."""'
+    made = "\n\n".join([head, "\n".join(imports), *_spaced(parts)]) + "\n"
+    return Exported(wanted, made, tuple(selection.warnings))
 
 
-def _history(session: Session) -> list[Cell]:
-    """The cells that were executed, in that order, without those that are no Python."""
-    found = []
-    for number, source in enumerate(_inputs(session)):
-        if not source.strip():
-            continue
-        try:
-            found.append(read_cell(number, source, f"cell {number} of {_PLACE}"))
-        except NotebookError:
-            continue
-    return found
+def check_file(file: str, name: str, *, force: bool) -> Path:
+    """The file that a module may be written to.
+
+    Raises:
+        NotebookError: it is no `.py`, or there already and not to be replaced.
+    """
+    path = Path(file).expanduser()
+    if path.suffix != ".py":
+        raise NotebookError(f"{file}: give a file that ends in .py, as in {name}.py")
+    if path.exists() and not force:
+        raise NotebookError(f"{path} is there already: --force replaces it")
+    return path
 
 
-def _inputs(session: Session) -> list[str]:
-    history = session.shell.history_manager
-    return [] if history is None else list(history.input_hist_raw)
+def write(path: Path, exported: Exported) -> str:
+    """Write the module; what to say of it.
 
-
-def _names(session: Session) -> list[str]:
-    return [info.name for info in session.client().workflows.list()]
+    Raises:
+        NotebookError: the file cannot be written.
+    """
+    try:
+        path.write_text(exported.text, encoding="utf-8")
+    except OSError as error:
+        raise NotebookError(f"{path} cannot be written: {error.strerror}") from None
+    command = shlex.join(["nbflow", "run", f"{path}::{exported.name}"])
+    return f"{exported.name} is in {path}: {command}"
 
 
 def _without_makers(
