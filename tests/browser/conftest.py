@@ -43,15 +43,15 @@ def lab(
 def opened(
     lab: "Lab", request: pytest.FixtureRequest, in_browser: Callable[..., Any]
 ) -> Iterator[Callable[..., "Tab"]]:
-    """Writes a notebook of these cells into a folder of its own and opens it.
+    """Writes a notebook, or one of these cells, into the test's folder and opens it.
 
     At the end the page must have had nothing to complain of.
     """
     tabs: list[Tab] = []
 
-    def make(*cells: str, name: str = "work.ipynb") -> "Tab":
+    def make(*cells: str, name: str = "work.ipynb", notebook: Any = None) -> "Tab":
         folder = "".join(c if c.isalnum() else "-" for c in request.node.name)[:60]
-        lab.write(f"{folder}/{name}", cells)
+        lab.write(f"{folder}/{name}", cells if notebook is None else notebook)
         tabs.append(lab.open(f"{folder}/{name}"))
         return tabs[-1]
 

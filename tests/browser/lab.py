@@ -37,8 +37,9 @@ _STATE = """() => {
   for (let i = 0; cells && i < cells.length; i++) {
     const cell = cells.get(i);
     if (cell.type === "code")
-      found.push({state: cell.executionState ?? null, outputs: cell.outputs.toJSON()});
-    else found.push({state: null, outputs: []});
+      found.push({state: cell.executionState ?? null, count: cell.executionCount,
+        outputs: cell.outputs.toJSON()});
+    else found.push({state: null, count: null, outputs: []});
   }
   return {ready: !!context?.isReady, kernel: kernel?.status ?? null, cells: found};
 }"""

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable
 
+import nbformat
 import pytest
 from playwright.sync_api import Locator
 
-from tests.browser.lab import Tab
+from tests.browser.lab import Lab, Tab
+from tests.browser.views import button, frozen, view
 
 LOAD = "%load_ext nbflow"
 WAITS = """%%workflow held(n: int = 3) --invoke --run-id held
@@ -15,53 +17,56 @@ for k in range(n):
 await ctx.wait_for_event("paid", "payment")
 return n"""
 
+BLOCKS = """import pathlib, time
+while not pathlib.Path("go").exists():
+    time.sleep(0.05)"""
+SEND = "import nbflow\nnbflow.Client().events.send('payment', 1)"
+
 Opened = Callable[..., Tab]
 
 
-def view(tab: Tab, cell: int, status: str | None = None) -> Locator:
-    """The live view below a cell, once it is there and says that status."""
-    shown = tab.show(cell).locator(".nbf-run")
-    shown.wait_for()
-    if status is not None:
-        shown.locator(".nbf-badge", has_text=status).wait_for()
-    return shown
-
-
-def button(place: Locator, name: str) -> Locator:
-    return place.get_by_role("button", name=name)
-
-
-def test_a_run_is_shown_live_and_as_html_when_it_has_ended(opened: Opened) -> None:
+def test_a_run_is_shown_live_and_as_html_when_it_has_ended(
+    opened: Opened, lab: Lab
+) -> None:
     tab = opened(LOAD, WAITS)
     tab.execute(0)
     tab.run(1)
     shown = view(tab, 1, "running")
     shown.get_by_text("step 2").wait_for()
-    button(view(tab, 1), "Cancel").click()
-    tab.page.mouse.move(0, 0)  # a view that is looked at stays
-    tab.until(lambda: "text/html" in tab.outputs(1)[-1].get("data", {}), "it freezes")
+    button(shown, "Cancel").click()
+    frozen(tab, 1)
     assert "canceled" in tab.text(1)
     tab.save()
-    tab.reload()
-    assert "canceled" in tab.text(1)
-    assert "step 2" in tab.text(1)
+    lab.close_tab(tab)
+
+    saved = nbformat.read(lab.root / tab.name, as_version=4)
+    again = opened(notebook=saved)  # its kernel has executed nothing
+    assert "canceled" in again.text(1)
+    assert "step 2" in again.text(1)
+    # Changed elsewhere it is not trusted: style and attributes are taken away.
+    saved.cells.append(nbformat.v4.new_code_cell("1"))
+    stranger = opened(notebook=saved, name="stranger.ipynb")
+    assert "canceled" in stranger.text(1)
+    assert "step 2" in stranger.text(1)
+    assert stranger.show(1).locator("style").count() == 0
 
 
-def test_cancel_is_heard_while_a_cell_blocks(opened: Opened) -> None:
-    tab = opened(LOAD, WAITS, "import time; time.sleep(8)\nprint('slept')")
+def test_cancel_is_heard_while_a_cell_blocks(opened: Opened, lab: Lab) -> None:
+    tab = opened(LOAD, WAITS, BLOCKS)
     tab.execute(0)
     tab.run(1)
     view(tab, 1, "running")
     tab.run(2)
+    tab.until(lambda: tab.state()["cells"][2]["state"] == "running", "it blocks")
     button(view(tab, 1), "Cancel").click()
     view(tab, 1, "canceled")
-    assert "slept" not in str(tab.outputs(2))
+    assert tab.state()["cells"][2]["state"] == "running"
+    (lab.root / tab.name).with_name("go").touch()
     tab.wait_idle()
 
 
 def test_a_reloaded_page_shows_the_run_as_it_is_now(opened: Opened) -> None:
-    send = "import nbflow\nnbflow.Client().events.send('payment', 1)"
-    tab = opened(LOAD, WAITS, send)
+    tab = opened(LOAD, WAITS, SEND)
     tab.execute(0)
     tab.run(1)
     view(tab, 1, "running").get_by_text("paid", exact=True).wait_for()
@@ -72,23 +77,90 @@ def test_a_reloaded_page_shows_the_run_as_it_is_now(opened: Opened) -> None:
     view(tab, 1, "completed")
 
 
-def test_after_a_restart_the_unfinished_run_is_offered_and_goes_on(
+def test_after_a_restart_unfinished_runs_are_resumed_or_discarded(
     opened: Opened,
 ) -> None:
-    define = WAITS.replace(" --invoke --run-id held", "")
-    tab = opened(LOAD, WAITS, define, "import nbflow")
+    held = WAITS.replace(" --run-id held", "")
+    tab = opened(LOAD, held, held.replace("held(", "other("))
     tab.execute(0)
-    tab.run(1)
-    view(tab, 1, "running").get_by_text("paid", exact=True).wait_for()
+    for cell in (1, 2):
+        tab.run(cell)
+        view(tab, cell, "running").get_by_text("paid", exact=True).wait_for()
     tab.restart()
-    view(tab, 1).get_by_text(re.compile("disconnected")).wait_for()
-    tab.execute(0, 2)
-    told = tab.show(2)
+    gone = view(tab, 1)
+    gone.get_by_text(re.compile("disconnected")).wait_for()
+    assert button(gone, "Cancel").is_disabled()
+
+    tab.execute(0, 1, 2)
+    told = tab.show(1)
     told.get_by_text("3 finished steps").wait_for()
     button(told, "Resume").click()
-    view(tab, 2, "running").get_by_text("paid", exact=True).wait_for()
-    button(view(tab, 2), "Cancel").click()
-    view(tab, 2, "canceled")
+    told.locator(".nbf-run").nth(1).wait_for()  # beside the run that was started now
+    for shown in told.locator(".nbf-run").all():
+        shown.get_by_text("paid", exact=True).wait_for()
+        button(shown, "Cancel").click()
+        shown.locator(".nbf-badge", has_text="canceled").wait_for()
+    told = tab.show(2)
+    button(told, "Discard").click()
+    told.get_by_text("is discarded: it is canceled").wait_for()
+
+
+def test_an_interrupt_cancels_the_run_that_a_cell_waits_for(opened: Opened) -> None:
+    shown = "run = held.invoke()\ndisplay(run)\n"
+    waits = WAITS.replace("--invoke --run-id held", "--wait")
+    tab = opened(LOAD, waits, f"{shown}await run", f"{shown}run.result()")
+    tab.execute(0)
+    for cell in (1, 2, 3):
+        tab.run(cell)
+        view(tab, cell, "running").get_by_text("paid", exact=True).wait_for()
+        tab.interrupt()
+        view(tab, cell, "canceled")
+        tab.wait_idle()
+        assert tab.outputs(cell)[-1]["output_type"] == "error"
+
+
+def test_twenty_runs_are_followed_at_once_one_of_them_twice(opened: Opened) -> None:
+    tab = opened(
+        LOAD,
+        WAITS.replace(" --invoke --run-id held", ""),
+        "runs = [held.invoke(n=k) for k in range(20)]\ndisplay(*runs)",
+        "runs[0]",
+        SEND,
+    )
+    tab.execute(0, 1, 2, 3)
+    first = view(tab, 3, "running")
+    shown = tab.show(2).locator(".nbf-run")
+    shown.nth(19).get_by_text("step 18", exact=True).wait_for()
+    assert shown.count() == 20
+    tab.run(4)
+    for each in shown.all():
+        each.locator(".nbf-badge", has_text="completed").wait_for()
+    first.locator(".nbf-badge", has_text="completed").wait_for()
+
+
+def test_a_run_of_another_notebook_is_followed_in_the_one_that_invoked_it(
+    opened: Opened,
+) -> None:
+    one = opened(LOAD, WAITS, SEND, name="one.ipynb")
+    one.execute(0)
+    one.run(1)
+    view(one, 1, "running")
+    call = (
+        "%%workflow calls --invoke --run-id held\n"
+        "from nbflow import reference\n"
+        "return await ctx.invoke('held', reference('held', app='one'), {'n': 2})"
+    )
+    other = opened(LOAD, call, name="other.ipynb")  # with a run of the same id
+    other.execute(0)
+    other.run(1)
+    shown = view(other, 1, "running")
+    shown.locator(".nbf-row .nbf-twisty").first.click()
+    shown.get_by_text("paid", exact=True).wait_for()
+    assert shown.get_by_text("step 1", exact=True).count() == 1
+    assert shown.get_by_text("step 2", exact=True).count() == 0
+    one.run(2)
+    view(one, 1, "completed")
+    view(other, 1, "completed").get_by_text("result 2").wait_for()
 
 
 def test_a_failure_is_looked_at_corrected_and_resumed(opened: Opened) -> None:
@@ -131,19 +203,30 @@ def test_hostile_names_and_values_are_text(opened: Opened) -> None:
     evil = "<img src=x onerror=document.title=1> <script>1</script> \u202ex \x1b]0;x"
     tab = opened(
         LOAD,
-        f"bad = {evil!r}",
+        f"bad = {evil!r}\nhuge = bad * 100_000  # 5 MB\nimport sys",
         "%%workflow hostile --invoke\n"
-        "await ctx.run('<b>bold</b>', str, bad)\nctx.log(bad)\nprint(bad)\n"
+        "await ctx.run('<b>bold</b>', str, bad)\nawait ctx.run('huge', str, huge)\n"
+        "ctx.log(bad)\nprint(bad)\nprint(huge)\nctx.progress(1, 2, huge)\n"
         "await ctx.wait_for_event('w', 'x')",
     )
     tab.execute(0, 1)
     tab.run(2)
     shown = view(tab, 2, "running")
-    shown.get_by_text("<b>bold</b>").click()
-    shown.get_by_text("<script>1</script>").first.wait_for()
-    assert shown.locator("img, script").count() == 0
+    for name in ("huge", "<b>bold</b>"):
+        shown.get_by_text(name, exact=True).click()
+        shown.locator(".nbf-details h3", has_text=name).wait_for()
+        shown.locator(".nbf-details").get_by_text("<script>1</script>").first.wait_for()
+    assert_plain(shown)
+    button(shown, "Cancel").click()
+    assert_plain(frozen(tab, 2))
     assert tab.page.title() != "1"
-    button(view(tab, 2), "Cancel").click()
-    tab.page.mouse.move(0, 0)
-    tab.until(lambda: "text/html" in tab.outputs(2)[-1].get("data", {}), "it freezes")
-    assert tab.show(2).locator("img, script").count() == 0
+    assert len(str(tab.outputs(2))) < 50_000
+
+
+def assert_plain(shown: Locator) -> None:
+    """It holds no elements out of values, and no signs that rule the text around."""
+    assert shown.locator("img, script").count() == 0
+    text = shown.inner_text()
+    assert "<script>1</script>" in text
+    assert not set("\u202e\x1b") & set(text)
+    assert len(shown.inner_html()) < 200_000
