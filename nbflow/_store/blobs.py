@@ -1,8 +1,11 @@
 """Out-of-line values: files named by the sha256 of what they hold."""
 
+import fcntl
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -34,15 +37,41 @@ class Blobs:
             return
         path = self._path(digest)
         try:
-            if _content(path) != data:
-                self._write(path, data)
-            # Whoever renamed it may not have come to this yet.
-            sync_folder(self._folder)
+            make_folder(self._folder)
+            with _locked(self._folder, fcntl.LOCK_SH) as folder:
+                if _content(path) != data:
+                    self._write(path, data)
+                else:
+                    os.utime(path)  # somebody is about to name it
+                # Whoever renamed it may not have come to this yet.
+                os.fsync(folder)
+                if len(self._kept) >= REMEMBERED:
+                    self._kept.clear()
+                self._kept.add(digest)
         except OSError as error:
             raise from_os(error, path, needed=len(data)) from error
-        if len(self._kept) >= REMEMBERED:
-            self._kept.clear()
-        self._kept.add(digest)
+
+    def remove(self, digest: str, before: float) -> bool:
+        """Remove a blob that nothing names; whether that was done.
+
+        One that was put since `before` (a time as files have it), by whatever process,
+        or by this object, stays: a commit is going to name it.
+        """
+        path = self._path(digest)
+        with _locked(self._folder, fcntl.LOCK_EX):
+            if digest in self._kept or path.lstat().st_mtime >= before:
+                return False
+            path.unlink()
+        return True
+
+    def all(self) -> list[str]:
+        """The digests that are there."""
+        try:
+            return [
+                name for name in os.listdir(self._folder) if _DIGEST.fullmatch(name)
+            ]
+        except FileNotFoundError:
+            return []
 
     def get(self, digest: str) -> bytes:
         """The value of that digest. Raises StoreDamaged when it is gone or changed."""
@@ -69,7 +98,6 @@ class Blobs:
         return self._folder / digest
 
     def _write(self, path: Path, data: bytes) -> None:
-        make_folder(self._folder)
         temporary = self._folder / f".new-{secrets.token_hex(8)}"
         try:
             write_synced(temporary, data)
@@ -90,6 +118,17 @@ def write_synced(path: Path, data: bytes) -> None:
         while view:
             view = view[file.write(view) :]
         os.fsync(fd)
+
+
+@contextmanager
+def _locked(folder: Path, kind: int) -> Iterator[int]:
+    """A folder's descriptor, locked against removals or all else, for moments."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, kind)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def sync_folder(folder: Path) -> None:
