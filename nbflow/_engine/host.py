@@ -44,6 +44,8 @@ _POLL = 0.03
 """Seconds between two looks into the inbox: a listing costs some 50 microseconds."""
 _HOUSEKEEPING = 2.0
 """Seconds between two moments of house-keeping while nothing runs."""
+_SWEEP = 600.0
+"""Seconds between two looks for what deleted runs have left."""
 
 
 class Host:
@@ -101,6 +103,7 @@ class Host:
         self._started: Future[None] = Future()
         self._tickets: set[Ticket] = set()
         self._watchers = 0
+        self._next_sweep = 0.0
         self.face: Any = None  # what clients keep of this engine
         self._thread = threading.Thread(
             target=self._main, name=f"nbflow-engine-{app}", daemon=True
@@ -396,10 +399,25 @@ class Host:
             try:
                 self.store.maintain(self.clock.micros())
                 self._mark()
+                self._sweep()
             except NbflowError as exc:
                 self.core.stop(exc)
                 return
         self.loop.call_later(_HOUSEKEEPING, self._keep_house)
+
+    def _sweep(self) -> None:
+        """Now and then, remove what deleted runs have left, in a thread beside."""
+        now = self.clock.monotonic()
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + _SWEEP
+
+        def work() -> None:
+            # Whatever is in its way: nothing is lost, and there is a next time.
+            with suppress(NbflowError, OSError):
+                self.store.sweep()
+
+        threading.Thread(target=work, name="nbflow-sweep", daemon=True).start()
 
     def _drain(self) -> None:
         self._is_armed = False

@@ -319,6 +319,12 @@ class WriterStore(RunQueries, Protocol):
     def maintain(self, now: int | None = None) -> None:
         """House-keeping for idle moments: checkpoints; with `now`, old commands go."""
 
+    def sweep(self) -> int:
+        """Remove the out-of-line values of deleted runs; how many. Any thread.
+
+        Raises StoreError or OSError when something cannot be read; nothing is lost.
+        """
+
     def release_ballast(self) -> bool:
         """On a full disk: give back the reserved space. False when it was gone."""
 

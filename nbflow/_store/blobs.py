@@ -1,8 +1,12 @@
 """Out-of-line values: files named by the sha256 of what they hold."""
 
+import fcntl
 import os
 import re
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,6 +17,9 @@ from nbflow.errors import StoreDamaged
 
 REMEMBERED = 10_000
 """Digests known to be on the disk, which a repeated put need not look at."""
+FRESH = 1800.0
+"""Seconds for which it need not: a sweep by whatever process may remove what was put
+longer ago than twice that and is named by nothing."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -22,7 +29,7 @@ class Blobs:
     def __init__(self, folder: Path, faults: Faults | None = None) -> None:
         self._folder = folder
         self._faults = faults
-        self._kept: set[str] = set()
+        self._kept: dict[str, float] = {}  # when they were put, as files have it
 
     def put(self, digest: str, data: bytes) -> None:
         """Keep `data` under its digest; durable when this returns.
@@ -30,19 +37,46 @@ class Blobs:
         A blob that is there already is left alone when it is whole and written anew
         when it is not. Raises StoreFull, StoreReadOnly, StoreError.
         """
-        if digest in self._kept:
+        if self._is_fresh(digest):
             return
         path = self._path(digest)
+        now = time.time()
         try:
-            if _content(path) != data:
-                self._write(path, data)
-            # Whoever renamed it may not have come to this yet.
-            sync_folder(self._folder)
+            make_folder(self._folder)
+            with _locked(self._folder, fcntl.LOCK_SH) as folder:
+                if _content(path) != data:
+                    self._write(path, data)
+                else:
+                    os.utime(path)  # somebody is about to name it
+                # Whoever renamed it may not have come to this yet.
+                os.fsync(folder)
+                if len(self._kept) >= REMEMBERED:
+                    self._kept.clear()
+                self._kept[digest] = now
         except OSError as error:
             raise from_os(error, path, needed=len(data)) from error
-        if len(self._kept) >= REMEMBERED:
-            self._kept.clear()
-        self._kept.add(digest)
+
+    def remove(self, digest: str, before: float) -> bool:
+        """Remove a blob that nothing names; whether that was done.
+
+        One that was put since `before` (a time as files have it), by whatever process,
+        or by this object, stays: a commit is going to name it.
+        """
+        path = self._path(digest)
+        with _locked(self._folder, fcntl.LOCK_EX):
+            if self._is_fresh(digest) or path.lstat().st_mtime >= before:
+                return False
+            path.unlink()
+        return True
+
+    def all(self) -> list[str]:
+        """The digests that are there."""
+        try:
+            return [
+                name for name in os.listdir(self._folder) if _DIGEST.fullmatch(name)
+            ]
+        except FileNotFoundError:
+            return []
 
     def get(self, digest: str) -> bytes:
         """The value of that digest. Raises StoreDamaged when it is gone or changed."""
@@ -63,13 +97,16 @@ class Blobs:
             )
         return data
 
+    def _is_fresh(self, digest: str) -> bool:
+        put = self._kept.get(digest)
+        return put is not None and abs(time.time() - put) < FRESH
+
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
             raise StoreDamaged(f"{digest[:80]!r}: is no digest of a stored value")
         return self._folder / digest
 
     def _write(self, path: Path, data: bytes) -> None:
-        make_folder(self._folder)
         temporary = self._folder / f".new-{secrets.token_hex(8)}"
         try:
             write_synced(temporary, data)
@@ -90,6 +127,17 @@ def write_synced(path: Path, data: bytes) -> None:
         while view:
             view = view[file.write(view) :]
         os.fsync(fd)
+
+
+@contextmanager
+def _locked(folder: Path, kind: int) -> Iterator[int]:
+    """A folder's descriptor, locked against removals or all else, for moments."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, kind)
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def sync_folder(folder: Path) -> None:

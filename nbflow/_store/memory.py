@@ -135,6 +135,10 @@ class MemoryStore(_InMemory):
         if now is not None:
             self._all(OLD_COMMANDS, (now - COMMAND_LIFE,))
 
+    def sweep(self) -> int:
+        """Memory is given back with the store."""
+        return 0
+
     def release_ballast(self) -> bool:
         """Memory has none."""
         return False

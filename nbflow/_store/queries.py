@@ -1,6 +1,6 @@
 """The questions that every store answers, in SQL over one `_all`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +36,7 @@ WITH RECURSIVE tree(n) AS (
 CACHED = f"""{EVENTS} WHERE (run, idx) = (SELECT run, idx FROM cache WHERE key = ?)"""
 
 PAGE_LIMIT = 1000
+_PAGE = 2000
 _VARIABLES = 500
 _Row = TypeVar("_Row")
 
@@ -164,6 +165,29 @@ class Queries:
             (beginning, beginning + "\U0010ffff"),
         )
         return list(map(CommandRow._make, rows))
+
+    def payloads(self) -> Iterator[bytes]:
+        """Every stored text that may name an out-of-line value, in pages."""
+        after = (0, 0)
+        while True:
+            rows = self._all(
+                "SELECT run, idx, data FROM event WHERE (run, idx) > (?, ?)"
+                " ORDER BY run, idx LIMIT ?",
+                (*after, _PAGE),
+            )
+            yield from (row[2] for row in rows if row[2] is not None)
+            if len(rows) < _PAGE:
+                break
+            after = rows[-1][:2]
+        for column, table in (
+            ("input", "run"),
+            ("outcome", "run"),
+            ("match", "wait"),
+            ("data", "message"),
+            ("outcome", "command"),
+        ):
+            sql = f'SELECT "{column}" FROM {table} WHERE length("{column}") >= 64'
+            yield from (row[0] for row in self._all(sql))
 
     def counts(self) -> dict[str, int]:
         """How many runs there are of each status."""

@@ -46,6 +46,7 @@ from nbflow._store.statements import (
     write_last,
     write_rest,
 )
+from nbflow._store.sweep import note_deleted, sweep
 from nbflow._store.watch import Watch
 from nbflow.errors import (
     EngineClosed,
@@ -156,6 +157,9 @@ class SqliteWriter(Queries):
         """
         if self._dead is not None:
             raise self._death()
+        if batch.deletes:
+            with suppress(OSError):  # what is left behind then is found later
+                note_deleted(self.path)
         try:
             self._write(batch)
         except BaseException as error:
@@ -176,6 +180,14 @@ class SqliteWriter(Queries):
     def get_blob(self, digest: str) -> bytes:
         """An out-of-line value, checked against its digest. Any thread."""
         return self._blobs.get(digest)
+
+    def sweep(self) -> int:
+        """Remove the out-of-line values of deleted runs; how many. Any thread.
+
+        Raises:
+            StoreError, OSError: something could not be read; nothing is lost.
+        """
+        return sweep(self.path, self._blobs)
 
     def maintain(self, now: int | None = None) -> None:
         """House-keeping for idle moments: checkpoints; with `now`, old commands go."""

@@ -608,8 +608,42 @@ async def test_what_partials_and_callable_objects_hold_tells_cached_outcomes_apa
     assert sources == [False, True, False]
 
 
+def _closing_over(n: int) -> Callable[[int], int]:
+    return lambda x: x * n
+
+
+def _with_default(n: int) -> Callable[[int], int]:
+    def scale(x: int, factor: int = n) -> int:
+        return x * factor
+
+    return scale
+
+
 @pytest.mark.parametrize(
-    "make", [_Client, lambda n: partial(_Client.__call__, _Client(n))]
+    "make", [_closing_over, _with_default, lambda n: Scale(n).__call__]
+)
+async def test_what_a_function_takes_from_around_it_tells_cached_outcomes_apart(
+    lab: TestEngine, make: Callable[[int], Callable[[int], int]]
+) -> None:
+    @workflow
+    async def main(ctx: Context, factor: int) -> int:
+        return await ctx.run("scale", make(factor), 10, cache=True)
+
+    handles = [lab.start(main, factor) for factor in (2,)]
+    assert await handles[0] == 20
+    handles += [lab.start(main, factor) for factor in (2, 3)]
+    assert [await each for each in handles] == [20, 20, 30]
+    cached = [each.steps["scale"].cached_from for each in handles]
+    assert cached == [None, handles[0].run_id, None]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _Client,
+        lambda n: _Client(n).__call__,
+        lambda n: partial(_Client.__call__, _Client(n)),
+    ],
 )
 async def test_a_callable_without_a_fingerprint_is_not_cached(
     lab: TestEngine, make: Callable[[int], Callable[[int], int]]
