@@ -67,6 +67,7 @@ def head(**changes: Any) -> dict[str, Any]:
         "error": None,
         "text": None,
         "waiting": [],
+        "problem": None,
         "can": ["cancel"],
         "questions": [],
         "engine": "live",

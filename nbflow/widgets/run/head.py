@@ -40,6 +40,7 @@ def head_of(
     *,
     waiting: Iterable[str] = (),
     engine: str = "live",
+    problem: str | None = None,
     questions: Iterable[Question] = (),
 ) -> Head:
     """The header of a run.
@@ -49,6 +50,7 @@ def head_of(
         app: the app's name.
         waiting: why it does not go on.
         engine: "live", or "left" where no engine goes on with it.
+        problem: why it cannot be followed any more.
         questions: of it and of the child runs in view.
     """
     due = board.retry_at
@@ -62,7 +64,7 @@ def head_of(
         "app": app,
         "workflow": line(board.workflow, NAME),
         "label": maybe(board.label, NAME),
-        "status": board.status.value,
+        "status": "unknown" if problem and not board.is_known else board.status.value,
         "attempt": board.attempt,
         "queued": millis(board.queued),
         "started": millis(board.started),
@@ -73,7 +75,8 @@ def head_of(
         "error": maybe(board.error, ERROR),
         "text": maybe(text, LINE),
         "waiting": [line(each, ERROR) for each in waiting][:_REASONS],
-        "can": _can(board),
+        "problem": maybe(problem, ERROR),
+        "can": [] if problem else _can(board),
         "questions": _some(questions),
         "engine": "ended" if board.is_ended else engine,
     }

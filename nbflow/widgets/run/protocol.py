@@ -57,7 +57,7 @@ class Head(TypedDict):
     app: str
     workflow: str
     label: str | None
-    status: str  # word of a RunStatus
+    status: str  # word of a RunStatus; "unknown": nothing is recorded of it
     attempt: int
     queued: int | None
     started: int | None  # of the present life
@@ -68,6 +68,7 @@ class Head(TypedDict):
     error: str | None  # one line
     text: str | None  # preview of the result, reason of a cancel or skip
     waiting: list[str]  # why it does not go on, one line each
+    problem: str | None  # why nothing more will come of it: its records are gone
     can: list[str]  # of "cancel resume rerun"
     questions: list[Question]
     # "live"; "ended"; "left": no engine is alive that would go on with it

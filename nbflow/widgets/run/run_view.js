@@ -212,9 +212,9 @@ class Store {
 		this.#load(model.get("snapshot"));
 	}
 
-	/** The kernel's time; of a silent one, when it was last heard. */
+	/** The kernel's time; where nothing more will come, when it was last heard. */
 	get now() {
-		return this.isDeaf ? this.#lastHeard : Date.now() - this.#offset;
+		return this.isDeaf || this.head?.problem ? this.#lastHeard : Date.now() - this.#offset;
 	}
 
 	attach(view) {
@@ -637,13 +637,13 @@ function makeHeader(store) {
 		set(bar, { "aria-valuemax": total, "aria-valuenow": done, "aria-valuetext": counts.textContent });
 	}
 
-	function drawLines({ status, error, text, waiting, engine }) {
-		if (!areOtherLines(JSON.stringify([status, error, text, waiting, engine]))) return;
+	function drawLines({ status, error, text, waiting, engine, problem }) {
+		if (!areOtherLines(JSON.stringify([status, error, text, waiting, engine, problem]))) return;
 		const line = (tone, ...parts) => h("p.line", { "data-tone": tone }, parts);
 		fill(lines,
 			error && line("bad", error), text && line(null, status === "completed" && h("span.soft", "result "), text),
 			...waiting.map((each) => line("warn", each)),
-			engine === "left" && line("warn", "no engine is alive that goes on with it"));
+			problem ? line("warn", problem) : engine === "left" && line("warn", "no engine is alive that goes on with it"));
 	}
 
 	function draw() {

@@ -419,6 +419,18 @@ def test_a_restarted_kernel_leaves_a_view_that_says_so(view: RunPage) -> None:
     assert len(view.page.evaluate("model.sent")) == before
 
 
+def test_a_run_whose_records_are_gone_says_so_and_offers_nothing(
+    view: RunPage,
+) -> None:
+    gone = "its records are gone: the run was deleted"
+    view.show([], status="unknown", started=None, queued=None, problem=gone, can=[])
+    header = view.page.locator(".nbf-header")
+    expect(header.locator(".nbf-badge")).to_have_text("unknown")
+    expect(header).to_contain_text(gone)
+    for name in ("Cancel", "Resume…", "Rerun"):
+        expect(view.button(name)).to_have_count(0)
+
+
 def test_hostile_texts_stay_texts(view: RunPage) -> None:
     evil = "<img src=x onerror='window.hit = 1'><script>window.hit = 1</script>"
     turned = "safe\u202etxt.exe\x1b[31m\x07"
