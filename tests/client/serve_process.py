@@ -2,6 +2,8 @@
 
 import sys
 
+from pydantic import BaseModel, Field, field_validator
+
 from nbflow import Context, Engine, workflow
 
 
@@ -21,7 +23,28 @@ async def size(ctx: Context, data: bytes) -> int:
     return await ctx.run(len, data)
 
 
+class Order(BaseModel):
+    """What `buy` asks for."""
+
+    count: int = Field(ge=1)
+    code: str
+
+    @field_validator("code")
+    @classmethod
+    def _is_ours(cls, code: str) -> str:
+        if not code.startswith("n-"):
+            raise ValueError("is none of ours")
+        return code
+
+
+@workflow(retries=0)
+async def buy(ctx: Context) -> int:
+    order = await ctx.ask("order", "What?", Order)
+    assert order is not None
+    return order.count
+
+
 if __name__ == "__main__":
-    with Engine(sys.argv[1], "t", [nap, fail, size], "process"):
+    with Engine(sys.argv[1], "t", [nap, fail, size, buy], "process"):
         print("ready", flush=True)
         sys.stdin.read()

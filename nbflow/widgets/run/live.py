@@ -6,8 +6,9 @@ Any thread may ask for the snapshot; the sender thread does all the rest.
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from nbflow.client import Client
 from nbflow.errors import NbflowError
@@ -205,6 +206,12 @@ class Live:
         name = node.label if not node.is_step or node.facts is None else node.facts.name
         return self._clients.get(run_id, self.client), run_id, name
 
+    def schema_of(self, row: int) -> Mapping[str, Any] | None:
+        """The schema of the answer that a row asks for."""
+        found = self._rows.node(row)
+        facts = None if found is None else found[0].facts
+        return None if facts is None else facts.schema
+
     def holder_of(self, row: int) -> tuple[Node, str] | None:
         """The node of a row that holds others, and its status; None for steps."""
         found = self._rows.node(row)
@@ -272,5 +279,6 @@ class Live:
             waiting=self._waiting,
             engine=self._engine,
             problem=self.problem,
+            unbegun=self._rows.main.tree.unbegun,
             questions=questions_of(asking) if asking else (),
         )
