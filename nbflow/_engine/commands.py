@@ -80,7 +80,7 @@ def apply(core: Core, command: Mapping[str, Any]) -> dict[str, Any]:
             kind = command.get("kind")
             return _problem("InvalidOption", f"command kind {kind!r} is unknown here")
         return {"ok": handler(core, command)}
-    except InvalidInput as exc:
+    except (InvalidInput, InvalidOption) as exc:
         return _problem(type(exc).__name__, str(exc), exc.problems)
     except NbflowError as exc:
         return _problem(type(exc).__name__, str(exc))

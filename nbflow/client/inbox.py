@@ -124,6 +124,6 @@ def _result(outcome: bytes) -> Any:
     if not (isinstance(kind, type) and issubclass(kind, NbflowError)):
         kind = StoreError
     message = str(error.get("message"))
-    if kind is errors.InvalidInput:
-        raise errors.InvalidInput(message, problems=error.get("problems"))
+    if kind is errors.InvalidInput or kind is errors.InvalidOption:
+        raise kind(message, problems=error.get("problems"))
     raise kind(message)

@@ -152,6 +152,11 @@ class Board:
         self._homes: dict[str, Family] = {}
 
     @property
+    def is_known(self) -> bool:
+        """Whether anything is recorded of the run."""
+        return bool(self.workflow)
+
+    @property
     def is_ended(self) -> bool:
         """Whether the present life of the run is over."""
         return self.ended is not None

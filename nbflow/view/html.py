@@ -55,8 +55,16 @@ background:none;white-space:nowrap;max-width:none}
 _CLASSES = {"again": "warn", "rest": "busy", "strong": "", "": ""}
 
 
-def run_sentence(board: Board, now: dt.datetime) -> str:
-    """A run in one honest line: "nbflow run r-1 nightly: completed, 20/20 steps"."""
+def run_sentence(board: Board, now: dt.datetime, note: str | None = None) -> str:
+    """A run in one honest line: "nbflow run r-1 nightly: completed, 20/20 steps".
+
+    Args:
+        board: the run.
+        now: the present time.
+        note: why it cannot be followed any more.
+    """
+    if note and not board.is_known:
+        return safe_text(f"nbflow run {board.run_id}: {cut(safe_text(note), _ERROR)}")
     facts = [mark(board.status).word]
     total = sum(board.counts.values())
     if total:
@@ -66,14 +74,19 @@ def run_sentence(board: Board, now: dt.datetime) -> str:
     elif board.started is not None:
         facts.append(f"for {passed(board.started, now)}")
     text = f"nbflow run {board.run_id} {board.workflow}: {', '.join(facts)}"
-    detail = board.error or board.reason
-    if detail and board.status is not RunStatus.COMPLETED:
+    detail = note or board.error or board.reason
+    if detail and (note or board.status is not RunStatus.COMPLETED):
         text += f": {cut(safe_text(detail), _ERROR)}"
     return safe_text(text)
 
 
 def run_html(
-    board: Board, now: dt.datetime, *, rows: int = ROWS, cells: Cells = no_cells
+    board: Board,
+    now: dt.datetime,
+    *,
+    rows: int = ROWS,
+    cells: Cells = no_cells,
+    note: str | None = None,
 ) -> str:
     """A run with its steps as HTML.
 
@@ -82,19 +95,24 @@ def run_html(
         now: the present time.
         rows: of steps; what is left out is counted, and said where to be found.
         cells: names the cells of a traceback's frames.
+        note: a line above the steps, such as why there is no more of them.
     """
     room = _Room(rows, BYTES)
     status = mark(board.status)
+    sign = _span(status.sign, status.role)
     facts = [_span(status.word, status.role)]
+    if note and not board.is_known:
+        sign, facts = "", ["unknown"]
     facts += [_span(text, role) for text, role in run_words(board, now)]
     if board.label:
         facts.append(f"[{_text(board.label, _NAME)}]")
     parts = [
-        f'<div class="nbflow-run">{_STYLE}<p>{_span(status.sign, status.role)} ',
+        f'<div class="nbflow-run">{_STYLE}<p>{sign} ',
         f"<b>{_text(board.workflow or 'run', _NAME)}</b> ",
         f"<code>{_text(short_id(board.run_id, 128), 128)}</code> ",
         " · ".join(facts),
         "</p>",
+        f'<p class="n-warn">{_text(note, 4 * _ERROR)}</p>' if note else "",
         _bar(board),
         _error(board, cells),
         _result(board),

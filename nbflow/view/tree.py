@@ -108,6 +108,12 @@ class Tree:
         touched, self._touched = self._touched, {}
         return list(touched.values())
 
+    @property
+    def unbegun(self) -> int:
+        """How many items of maps have not begun, where the maps tell how many."""
+        known = ((node.total or 0) - sum(node.counts.values()) for node in self._maps)
+        return sum(max(each, 0) for each in known)
+
     def walk(self, node: Node | None = None) -> Iterator[Node]:
         """All nodes below one (the root), each after the one that holds it."""
         for member in list((node or self.root).members.values()):

@@ -6,8 +6,7 @@ from nbflow.client import Client, RunHandle
 from nbflow.errors import InvalidOption
 from nbflow.widgets import outputs
 from nbflow.widgets.run.hub import hub
-from nbflow.widgets.run.live import Live
-from nbflow.widgets.run.run_view import RunView, handle_of
+from nbflow.widgets.run.run_view import RunView, handle_of, live_of
 from nbflow.widgets.run.showing import Showing
 
 View = Literal["live", "static", "none"]
@@ -46,15 +45,14 @@ def show(
     _ = handle.status  # raises for a run that was refused
     shell = outputs.kernel_shell()
     if shell is None:
-        print(Live(Client.of(handle), handle.run_id).sentence())
+        print(live_of(handle).sentence())
         return
     outputs.watch_cells(shell)
     is_interactive = outputs.is_interactive(shell)
     if view == "live" and is_interactive:
         showing = RunView(handle)._showing
     else:
-        live = Live(Client.of(handle), handle.run_id)
-        showing = Showing(live, hub, None, shell, is_interactive)
+        showing = Showing(live_of(handle), hub, None, shell, is_interactive)
         hub.add(showing)
     _replace(shell, showing)
     showing.display()

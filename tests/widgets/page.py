@@ -63,10 +63,12 @@ def head(**changes: Any) -> dict[str, Any]:
         "ended": None,
         "due": None,
         "counts": {},
+        "total": 0,
         "progress": None,
         "error": None,
         "text": None,
         "waiting": [],
+        "problem": None,
         "can": ["cancel"],
         "questions": [],
         "engine": "live",
@@ -116,11 +118,16 @@ def snapshot(
     for each in rows:
         if each[2] not in ("map", "group"):
             counts[each[4]] = counts.get(each[4], 0) + 1
+    total = sum(counts.values())
+    for kind, held in ((each[2], each[13]) for each in rows):
+        if kind == "map" and held[4]:
+            total += held[4] - sum(held[:4])
+    of_head = {"counts": counts, "total": total} | of_head
     return {
         "v": 1,
         "seq": seq,
         "now": START + now,
-        "head": head(**({"counts": counts} | of_head)),
+        "head": head(**of_head),
         "rows": rows,
         "log": log or [],
     }

@@ -3,12 +3,16 @@
 `perform` runs in a thread of its own and returns the answer to send.
 """
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from nbflow.errors import InvalidOption, NbflowError
 from nbflow.model import StepStatus
 from nbflow.view import plain, plan_line
+from nbflow.view.schema import Problem, fields
+from nbflow.view.schema import problems as schema_problems
 from nbflow.widgets.outputs import cell_name
 from nbflow.widgets.run.details import holder_detail, run_detail, step_detail
 from nbflow.widgets.run.live import Live
@@ -81,8 +85,52 @@ def _answer(live: Live, message: Mapping[str, Any]) -> str:
         return "the question is gone"
     client, run_id, step = found
     assert step is not None
-    client.runs.answer(run_id, step, message.get("value"))
+    value = message.get("value")
+    schema = live.schema_of(row) or {}
+    problems = _problems_of(value, schema)
+    if problems and not client.is_served():
+        # Nobody would refuse it before an engine comes.
+        raise _misfit(problems, schema)
+    try:
+        client.runs.answer(run_id, step, value)
+    except InvalidOption as error:
+        if not problems:
+            problems = [Problem(*each) for each in error.problems.items()]
+        if not problems:
+            raise
+        raise _misfit(problems, schema) from None
     return "answered"
+
+
+def _problems_of(value: Any, schema: Mapping[str, Any]) -> list[Problem]:
+    found = schema_problems(value, schema)
+    if found and isinstance(value, str):
+        with suppress(ValueError, RecursionError):  # text may be the answer as JSON
+            if not schema_problems(json.loads(value), schema):
+                return []
+    return found
+
+
+def _misfit(problems: Iterable[Problem], schema: Mapping[str, Any]) -> InvalidOption:
+    """What is wrong with an answer, by the fields of its form: first comes first."""
+    names = [name for name, _, _ in fields(schema)] or [""]
+    told: dict[str, str] = {}
+    others: list[str] = []
+    for problem in problems:
+        field = next((name for name in names if _is_of(problem.path, name)), None)
+        if field is None:
+            others.append(str(problem))
+        else:
+            inside = problem.path[len(field) :].removeprefix(".")
+            told.setdefault(field, str(Problem(inside, problem.text)))
+    text = "; ".join(others) or "the answer does not fit: correct what is marked"
+    return InvalidOption(text, option="answer", problems=told)
+
+
+def _is_of(path: str, field: str) -> bool:
+    """Whether a place is that of a field, or inside of it."""
+    # A form without names is one field.
+    return not field or path == field or path.startswith((f"{field}.", f"{field}["))
 
 
 _ACTS: Mapping[Any, Callable[[Live, Mapping[str, Any]], str]] = {

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from nbflow.client import Client, Stream
-from nbflow.errors import NbflowError, RunNotFound
+from nbflow.errors import NbflowError, RunNotFound, StoreReplaced
 from nbflow.model import RunEvent
 
 FASTEST = 0.02
@@ -20,14 +20,23 @@ class Feed:
     Args:
         client: a client of the run's app.
         run_id: the run; its record may still be on its way.
+        check: raises why the record will not come; None: there is no telling.
         now: a clock of seconds, for tests.
+
+    Attributes:
+        problem: why nothing more comes, in words; None as long as something may.
     """
 
     def __init__(
-        self, client: Client, run_id: str, now: Callable[[], float] = time.monotonic
+        self,
+        client: Client,
+        run_id: str,
+        check: Callable[[], object] | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client = client
         self.run_id = run_id
+        self._check = check
         self.problem: str | None = None
         self.delay = FASTEST
         self._now = now
@@ -56,7 +65,7 @@ class Feed:
         try:
             events = self._read()
         except NbflowError as error:
-            self.problem = f"{type(error).__name__}: {error}"
+            self.problem = self._words(error)
             return []
         if events:
             self.delay = FASTEST
@@ -79,6 +88,8 @@ class Feed:
             except RunNotFound:
                 if self._was_there:
                     raise  # it was deleted
+                if self._check is not None:
+                    self._check()
                 self._not_before = self._now() + SLOWEST
                 return []
             self._was_there = True
@@ -88,3 +99,12 @@ class Feed:
         if stream.ended:
             self._not_before = self._now() + _AGAIN
         return events
+
+    def _words(self, error: NbflowError) -> str:
+        if isinstance(error, RunNotFound):
+            app = self.client.app
+            return f"its records are gone: the run or its app {app!r} was deleted"
+        if isinstance(error, StoreReplaced):
+            app = self.client.app
+            return f"its records are gone: app {app!r} was deleted and made anew"
+        return f"{type(error).__name__}: {error}"

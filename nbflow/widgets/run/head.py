@@ -40,6 +40,8 @@ def head_of(
     *,
     waiting: Iterable[str] = (),
     engine: str = "live",
+    problem: str | None = None,
+    unbegun: int = 0,
     questions: Iterable[Question] = (),
 ) -> Head:
     """The header of a run.
@@ -49,6 +51,8 @@ def head_of(
         app: the app's name.
         waiting: why it does not go on.
         engine: "live", or "left" where no engine goes on with it.
+        problem: why it cannot be followed any more.
+        unbegun: items of its maps that have not begun.
         questions: of it and of the child runs in view.
     """
     due = board.retry_at
@@ -62,18 +66,20 @@ def head_of(
         "app": app,
         "workflow": line(board.workflow, NAME),
         "label": maybe(board.label, NAME),
-        "status": board.status.value,
+        "status": "unknown" if problem and not board.is_known else board.status.value,
         "attempt": board.attempt,
         "queued": millis(board.queued),
         "started": millis(board.started),
         "ended": millis(board.ended),
         "due": millis(due),
         "counts": {key.value: n for key, n in board.counts.items() if n},
+        "total": sum(board.counts.values()) + unbegun,
         "progress": _progress(board.progress),
         "error": maybe(board.error, ERROR),
         "text": maybe(text, LINE),
         "waiting": [line(each, ERROR) for each in waiting][:_REASONS],
-        "can": _can(board),
+        "problem": maybe(problem, ERROR),
+        "can": [] if problem else _can(board),
         "questions": _some(questions),
         "engine": "ended" if board.is_ended else engine,
     }
@@ -138,7 +144,7 @@ def log_line(event: RunEvent, row: int) -> list[Any]:
 
 
 def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON schema that stands for itself: references replaced by what they name."""
+    """A JSON schema that stands for itself, in the few words of `Question`."""
     names = schema.get("$defs")
     known = names if isinstance(names, Mapping) else {}
     made = _resolved({k: v for k, v in schema.items() if k != "$defs"}, known, 8)
@@ -158,11 +164,18 @@ def _resolved(value: Any, known: Mapping[str, Any], depth: int) -> Any:
         return line(value, ERROR) if isinstance(value, str) else value
     reference = value.get("$ref")
     if isinstance(reference, str):
-        named = known.get(reference.removeprefix("#/$defs/"), {})
+        found = known.get(reference.removeprefix("#/$defs/"), {})
+        # Its title is the name of a class; that of a field is what users know.
+        named = {k: v for k, v in found.items() if k != "title"}
         return _resolved({**named, **_others(value)}, known, depth - 1)
     parts = value.get("allOf")
     if isinstance(parts, list) and len(parts) == 1 and isinstance(parts[0], Mapping):
         return _resolved({**parts[0], **_others(value)}, known, depth - 1)
+    union = value.get("anyOf")
+    if isinstance(union, list) and {"type": "null"} in union and len(union) == 2:
+        real: Any = next((each for each in union if each != {"type": "null"}), {})
+        inner = {k: v for k, v in value.items() if k != "anyOf"}
+        return _resolved({**real, **inner, "nullable": True}, known, depth - 1)
     made = {str(key): _resolved(part, known, depth - 1) for key, part in value.items()}
     if "const" in made:
         made["enum"] = [made.pop("const")]
@@ -194,11 +207,14 @@ def _question(facts: Facts, row: int) -> Question:
     }
 
 
-def _progress(facts: Facts | None) -> list[Any] | None:
+def _progress(facts: Facts | None) -> str | None:
     if facts is None:
         return None
-    total = plain_number(facts.total)
-    return [plain_number(facts.done), total, maybe(facts.note, LINE)]
+    done, total = plain_number(facts.done), plain_number(facts.total)
+    share = None if done is None else f"{done:,}"
+    if done is not None and total:
+        share = f"{round(100 * done / total)} %"
+    return " · ".join(filter(None, (share, maybe(facts.note, LINE)))) or None
 
 
 def _can(board: Board) -> list[str]:

@@ -6,8 +6,9 @@ Any thread may ask for the snapshot; the sender thread does all the rest.
 import datetime as dt
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from nbflow.client import Client
 from nbflow.errors import NbflowError
@@ -45,18 +46,24 @@ class Live:
     Args:
         client: a client of its app.
         run_id: the run.
+        check: raises why there will be no such run, as a handle's `status` does.
 
     Raises:
         StoreError: the store cannot be read.
     """
 
-    def __init__(self, client: Client, run_id: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        run_id: str,
+        check: Callable[[], object] | None = None,
+    ) -> None:
         self.client = client
         self.run_id = run_id
         self.app = client.app
         self.seq = 0
         self._lock = threading.RLock()
-        self._feeds = {run_id: Feed(client, run_id)}
+        self._feeds = {run_id: Feed(client, run_id, check)}
         self._clients = {run_id: client}
         record = None
         with suppress(NbflowError):  # it is on its way
@@ -199,6 +206,12 @@ class Live:
         name = node.label if not node.is_step or node.facts is None else node.facts.name
         return self._clients.get(run_id, self.client), run_id, name
 
+    def schema_of(self, row: int) -> Mapping[str, Any] | None:
+        """The schema of the answer that a row asks for."""
+        found = self._rows.node(row)
+        facts = None if found is None else found[0].facts
+        return None if facts is None else facts.schema
+
     def holder_of(self, row: int) -> tuple[Node, str] | None:
         """The node of a row that holds others, and its status; None for steps."""
         found = self._rows.node(row)
@@ -233,11 +246,13 @@ class Live:
     def html(self, rows: int = 200) -> str:
         """The run as static HTML."""
         with self._lock:
-            return run_html(self.board, now_utc(), rows=rows, cells=cell_name)
+            return run_html(
+                self.board, now_utc(), rows=rows, cells=cell_name, note=self.problem
+            )
 
     def sentence(self) -> str:
         """The run in one line."""
-        return run_sentence(self.board, now_utc())
+        return run_sentence(self.board, now_utc(), self.problem)
 
     def close(self) -> None:
         """Read no more."""
@@ -263,5 +278,7 @@ class Live:
             self.app,
             waiting=self._waiting,
             engine=self._engine,
+            problem=self.problem,
+            unbegun=self._rows.main.tree.unbegun,
             questions=questions_of(asking) if asking else (),
         )

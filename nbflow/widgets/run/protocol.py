@@ -45,7 +45,8 @@ class Question(TypedDict):
     step: str
     text: str
     # A JSON schema: boolean, {"enum": […]}, string, number, integer, or an object
-    # with properties, which becomes a form.
+    # with properties, which becomes a form. Without references; of a union with null
+    # the other branch, and `nullable: true`.
     schema: dict[str, Any]
     until: int | None
 
@@ -57,17 +58,19 @@ class Head(TypedDict):
     app: str
     workflow: str
     label: str | None
-    status: str  # word of a RunStatus
+    status: str  # word of a RunStatus; "unknown": nothing is recorded of it
     attempt: int
     queued: int | None
     started: int | None  # of the present life
     ended: int | None
     due: int | None  # the body is entered again then (retry, not_before)
     counts: dict[str, int]  # steps by StepStatus, absent: none
-    progress: list[Any] | None  # [done, total or null, message or null] of the body
+    total: int  # of steps, with items of maps that have not begun
+    progress: str | None  # of the body: "30 % · epoch 3"
     error: str | None  # one line
     text: str | None  # preview of the result, reason of a cancel or skip
     waiting: list[str]  # why it does not go on, one line each
+    problem: str | None  # why nothing more will come of it: its records are gone
     can: list[str]  # of "cancel resume rerun"
     questions: list[Question]
     # "live"; "ended"; "left": no engine is alive that would go on with it

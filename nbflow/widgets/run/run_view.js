@@ -41,7 +41,7 @@ const OVER = [...BAD, "completed", "canceled", "skipped"];
 const BUSY = ["running", "retrying", "sleeping", "waiting", "invoking"];
 const isFailed = (status) => BAD.includes(status);
 const isOver = (status) => OVER.includes(status);
-const FILTERS = { all: [], running: BUSY, failed: BAD };
+const FILTERS = { all: null, running: BUSY, failed: BAD };
 
 const count = (number) => number.toLocaleString("en-US");
 const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
@@ -171,6 +171,7 @@ class Store {
 
 	folds = new Map(); // what the user did: open, some (the failed ones), closed
 	filter = "all";
+	search = ""; // part of a name
 	selected = 0; // key of an item
 	mustReveal = false; // it is to be brought into sight
 	scrollTop = 0;
@@ -212,9 +213,9 @@ class Store {
 		this.#load(model.get("snapshot"));
 	}
 
-	/** The kernel's time; of a silent one, when it was last heard. */
+	/** The kernel's time; where nothing more will come, when it was last heard. */
 	get now() {
-		return this.isDeaf ? this.#lastHeard : Date.now() - this.#offset;
+		return this.isDeaf || this.head?.problem ? this.#lastHeard : Date.now() - this.#offset;
 	}
 
 	attach(view) {
@@ -444,8 +445,8 @@ class Store {
 		if (row !== null) this.send({ t: "detail", row });
 	}
 
-	setFilter(filter) {
-		Object.assign(this, { filter, scrollTop: 0 });
+	setFilter(filter, search = this.search) {
+		Object.assign(this, { filter, search, scrollTop: 0 });
 		this.#list = null;
 		this.draw();
 	}
@@ -475,7 +476,7 @@ class Store {
 	}
 
 	#flatten() {
-		const wanted = this.filter === "all" ? null : this.#withAbove(this.#matching());
+		const wanted = this.search || this.filter !== "all" ? this.#withAbove(this.#matching()) : null;
 		const troubled = this.#withAbove(this.failed);
 		const items = [];
 		const add = (id, depth) => {
@@ -508,11 +509,21 @@ class Store {
 		return items;
 	}
 
-  *#matching() {
+	*#matching() {
+		const [statuses, part] = [FILTERS[this.filter], this.search.toLowerCase()];
 		for (const row of this.rows.values()) {
 			// What holds others is found through them.
-			if (FILTERS[this.filter].includes(row.status) && !(holdsOthers(row) && this.heldBy(row.id).length)) yield row.id;
+			const isHolder = holdsOthers(row) && this.heldBy(row.id).length;
+			if (statuses && (isHolder || !statuses.includes(row.status))) continue;
+			if (this.#nameOf(row).includes(part)) yield row.id;
 		}
+	}
+
+	/** The whole name, as users write it: with those of the rows above. */
+	#nameOf({ name, parent }) {
+		const above = this.rows.get(parent);
+		const before = above ? this.#nameOf(above) + (above.kind === "map" ? "" : "/") : "";
+		return before + name.toLowerCase();
 	}
 
 	#withAbove(ids) {
@@ -523,12 +534,8 @@ class Store {
 
 	/** Steps of the run: how many are over and how, and how many are known of. */
 	progress() {
-		const { counts } = this.head;
+		const { counts, total } = this.head;
 		const of = (names) => sum(names.map((name) => counts[name]));
-		let total = sum(Object.values(counts));
-		for (const { kind, counts: held } of this.rows.values()) {
-			if (kind === "map" && held?.[4]) total += Math.max(held[4] - sum(held.slice(0, 4)), 0);
-		}
 		return { ...counts, bad: of(BAD), done: of(OVER), busy: of(BUSY), total };
 	}
 }
@@ -555,8 +562,9 @@ function h(what, ...parts) {
 const fill = (element, ...children) => element.replaceChildren(...children.filter(Boolean));
 
 /** Change only what differs: selections and screen readers stay calm. */
-function say(element, text) {
-	if (element.textContent !== text) element.textContent = text;
+function say(element, text, limit) {
+	const shown = plain(text, limit);
+	if (element.textContent !== shown) element.textContent = shown;
 }
 
 function set(element, attributes) {
@@ -588,13 +596,13 @@ function setIcon(svg, status) {
 }
 
 /** A button that puts a text on the clipboard; browsers want https or localhost for it. */
-function copyButton(text, what, label = "copy") {
+function copyButton(text, what) {
 	const onclick = async () => {
 		await navigator.clipboard.writeText(text);
 		say(made, "copied");
-		setTimeout(() => say(made, label), 1200);
+		setTimeout(() => say(made, "copy"), 1200);
 	};
-	const made = button(label, onclick, ".quiet", { "aria-label": `Copy ${what}`, hidden: !navigator.clipboard });
+	const made = button("copy", onclick, ".quiet", { "aria-label": `Copy ${what}`, hidden: !navigator.clipboard });
 	return made;
 }
 
@@ -614,7 +622,6 @@ function makeHeader(store) {
 	const [counts, lines, notice, plan] = [h("div.soft"), h("div"), h("div.line", { role: "status" }), makePlan(store)];
 	const actions = h("span.actions", buttons.map((each) => each[3]));
 	const el = h("header.header", h("div.title", badge, name, label, time, id, actions), bar, counts, lines, notice, plan.el);
-	const isOtherId = watch();
 	const areOtherLines = watch();
 
 	function timeWords(head) {
@@ -627,23 +634,21 @@ function makeHeader(store) {
 		const { bad, busy, done, total, ...counted } = store.progress();
 		const parts = [done - bad, bad, busy];
 		parts.forEach((part, index) => set(shares[index], { style: `width:${(100 * part) / (total || 1)}%`, hidden: !part }));
-		const [said, of, message] = progress ?? [];
 		const live = isOver(status) ? [] : [...BUSY, "queued"].filter((name) => counted[name]);
 		say(counts, listed(
 			done === total ? plural(total, "step") : `${count(done)} of ${plural(total, "step")}`,
 			bad && `${count(bad)} failed`,
-			...live.map((name) => `${count(counted[name])} ${name}`),
-			progress && (of ? `${Math.round((100 * said) / of)} %` : String(said ?? "")), plain(message)));
+			...live.map((name) => `${count(counted[name])} ${name}`), progress));
 		set(bar, { "aria-valuemax": total, "aria-valuenow": done, "aria-valuetext": counts.textContent });
 	}
 
-	function drawLines({ status, error, text, waiting, engine }) {
-		if (!areOtherLines(JSON.stringify([status, error, text, waiting, engine]))) return;
-		const line = (tone, ...parts) => h("p.line", { "data-tone": tone }, parts);
-		fill(lines,
-			error && line("bad", error), text && line(null, status === "completed" && h("span.soft", "result "), text),
-			...waiting.map((each) => line("warn", each)),
-			engine === "left" && line("warn", "no engine is alive that goes on with it"));
+	function drawLines({ status, error, text, waiting, engine, problem }) {
+		const warnings = [...waiting, problem ?? (engine === "left" && "no engine is alive that goes on with it")];
+		const said = [
+			["bad", error], [null, text && status === "completed" ? `result ${text}` : text],
+			...warnings.map((each) => ["warn", each]),
+		].filter(([, each]) => each);
+		if (areOtherLines(JSON.stringify(said))) fill(lines, ...said.map(([tone, each]) => h("p.line", { "data-tone": tone }, each)));
 	}
 
 	function draw() {
@@ -651,10 +656,10 @@ function makeHeader(store) {
 		setIcon(sign, head.status);
 		say(word, mark(head.status)[0]);
 		set(badge, { "data-tone": mark(head.status)[1] });
-		say(name, plain(head.workflow));
-		say(label, plain(head.label));
+		say(name, head.workflow);
+		say(label, head.label);
 		say(time, timeWords(head));
-		if (isOtherId(head.run_id)) fill(id, h("code", head.run_id), copyButton(head.run_id, "the run's id"));
+		if (!id.firstChild) fill(id, h("code", head.run_id), copyButton(head.run_id, "the run's id"));
 		for (const [command, idle, busy, element] of buttons) {
 			const isUnderWay = store.isUnderWay(command);
 			set(element, { hidden: !head.can.includes(command), disabled: isUnderWay || store.isDeaf });
@@ -664,7 +669,7 @@ function makeHeader(store) {
 		drawLines(head);
 		plan.draw();
 		set(notice, { hidden: !news, "data-tone": news?.tone });
-		say(notice, plain(news?.text));
+		say(notice, news?.text);
 	}
 	return { el, draw };
 }
@@ -685,7 +690,7 @@ function makePlan(store) {
 		}, kind);
 		const start = resume("Resume", false, ".main");
 		fill(el, h("p", h("b", "Resume"), ` ${plan.text}`),
-			plan.to_run.length > 0 && h("p.soft", plain(`to run: ${plan.to_run.join(", ")}`)),
+			plan.to_run.length > 0 && h("p.soft", `to run: ${plan.to_run.join(", ")}`),
 			h("p.actions", start, stale > 0 && resume(`Resume, ${count(stale)} stale afresh`, true), button("Not now", () => store.setPlan(null))));
 		start.focus({ preventScroll: true });
 	}
@@ -710,10 +715,9 @@ function makeQuestions(store) {
 }
 
 /** Buttons for a choice, a form for the rest. */
-function makeQuestion(store, { row, step, text, schema: root, until: end }) {
-	const schema = resolveSchema(root, root);
+function makeQuestion(store, { row, step, text, schema, until: end }) {
 	const choices = choicesOf(schema);
-	const properties = schema.type === "object" && schema.properties;
+	const { properties } = schema;
 	const [id, left, problem] = [newId(), h("span.left.soft"), h("p.problem", { role: "alert" })];
 	const isOtherRefusal = watch();
 	let [fields, controls] = [[], []];
@@ -729,22 +733,16 @@ function makeQuestion(store, { row, step, text, schema: root, until: end }) {
 	}
 
 	function makeForm() {
-		fields = Object.entries(properties || { "": schema }).map(([name, each]) => {
-			const isRequired = !properties || schema.required?.includes(name);
-			return makeField(name, { ...resolveSchema(each, root), title: each.title }, isRequired, id);
-		});
+		const form = properties ? schema : { properties: { "": schema }, required: [""] };
+		fields = Object.entries(form.properties).map(([name, each]) => makeField(name, each, form.required?.includes(name), id));
 		controls = [h("button.button.main", { type: "submit" }, "Send")];
 		return h("form.form", { onsubmit }, fields.map((field) => field.el), h("p.actions", controls));
 	}
 
 	function onsubmit(event) {
 		event.preventDefault();
-		const given = fields.map((field) => ({ field, ...field.read() }));
-		for (const each of given) each.field.show(each.problem);
-		const wrong = given.find((each) => each.problem);
-		const filled = given.filter((each) => "value" in each).map(({ field, value }) => [field.name, value]);
-		if (wrong) wrong.field.input.focus();
-		else answer(properties ? Object.fromEntries(filled) : given[0].value);
+		const given = fields.map(({ name, read }) => [name, read()]).filter(([, value]) => value !== undefined);
+		answer(properties ? Object.fromEntries(given) : given[0]?.[1] ?? null);
 	}
 
 	function draw() {
@@ -755,8 +753,9 @@ function makeQuestion(store, { row, step, text, schema: root, until: end }) {
 		const refusal = store.refusals.get(row);
 		problem.hidden = !refusal;
 		if (!isOtherRefusal(refusal)) return;
-		say(problem, plain(refusal?.text));
+		say(problem, refusal?.text);
 		for (const field of fields) field.show(refusal?.problems[field.name]);
+		fields.find(({ name }) => refusal?.problems[name])?.input.focus();
 	}
 	const body = choices?.length <= BUTTONS_MOST ? makeChoice() : makeForm();
 	const el = h("section.card.question", { role: "group", "aria-labelledby": id, "data-tone": "warn" },
@@ -764,31 +763,18 @@ function makeQuestion(store, { row, step, text, schema: root, until: end }) {
 	return { el, draw };
 }
 
-/** Follow `$ref`, and `anyOf` of a type and null. */
-function resolveSchema(schema, root, depth = 0) {
-	if (depth > 20 || typeof schema !== "object" || schema === null) return {};
-	const { $ref, anyOf, ...rest } = schema;
-	const real = anyOf?.filter(({ type }) => type !== "null");
-	let inner;
-	if ($ref) inner = $ref.split("/").slice(1).reduce((at, part) => at?.[part], root);
-	else if (real?.length === 1) [inner, rest.isOptional] = [real[0], anyOf.length > 1];
-	else return schema;
-	return { ...resolveSchema(inner, root, depth + 1), ...rest };
-}
-
 /** `[value, word]` of each choice; null: the schema leaves more than a choice. */
 function choicesOf(schema) {
 	const word = (value) => [value, typeof value === "string" ? value : JSON.stringify(value)];
-	if ("const" in schema) return [word(schema.const)];
 	return schema.type === "boolean" ? [[true, "Yes"], [false, "No"]] : schema.enum?.map(word) ?? null;
 }
 
 /** One field of a form: a control by its schema, and what is wrong with it. */
 function makeField(name, schema, isNeeded, questionId) {
-	const { type, title, format, isOptional, description, default: start } = schema;
+	const { type, title, format, nullable, description, default: start } = schema;
 	const isTicked = type === "boolean";
 	const isNumber = ["number", "integer"].includes(type);
-	const isRequired = isNeeded && !isOptional;
+	const isRequired = isNeeded && !nullable;
 	const choices = isTicked ? null : choicesOf(schema);
 	const id = newId();
 	const problem = h("span.problem", { id: `${id}-p`, hidden: true });
@@ -809,27 +795,23 @@ function makeField(name, schema, isNeeded, questionId) {
 		return h("input.input", { ...common, type: isTicked ? "checkbox" : "text", inputmode: isNumber && "decimal", placeholder: format });
 	}
 
-	/** What was filled in: `{value}`, `{problem}`, or `{}` for nothing. */
+	/** What was filled in, as far as it can be read: the kernel says what is wrong with it. */
 	function read() {
-		if (isTicked) return { value: input.checked };
+		if (isTicked) return input.checked;
 		const text = input.value.trim();
-		if (!text) return isRequired ? { problem: "is needed" } : isOptional ? { value: null } : {};
-		if (choices) return { value: choices[text][0] };
-		if (type === "string") return { value: input.value };
-		if (isNumber) {
-			const [isRight, what] = type === "integer" ? [Number.isSafeInteger, "whole number"] : [Number.isFinite, "number"];
-			return isRight(Number(text)) ? { value: Number(text) } : { problem: `is to be a ${what}` };
-		}
+		if (!text) return nullable ? null : undefined;
+		if (choices) return choices[text][0];
+		if (type === "string") return input.value;
 		try {
-			return { value: JSON.parse(text) };
+			return JSON.parse(text);
 		} catch {
-			return { problem: "is to be JSON" };
+			return text;
 		}
 	}
 
 	function show(wrong) {
 		problem.hidden = !wrong;
-		say(problem, plain(wrong));
+		say(problem, wrong);
 		set(input, { "aria-invalid": Boolean(wrong) });
 	}
 	return { el, name, input, read, show };
@@ -840,7 +822,11 @@ function makeTree(store) {
 	const id = newId();
 	const lines = [];
 	const filters = Object.keys(FILTERS).map((name) => [name, button("", () => store.setFilter(name), ".filter")]);
-	const tools = h("div.tools", { role: "group", "aria-label": "Filter" }, filters.map(([, each]) => each));
+	const search = h("input.input.search", {
+		type: "search", placeholder: "find a step  /", "aria-label": "Find a step by its name",
+		oninput: () => store.setFilter(store.filter, search.value.trim()), onkeydown: onsearch,
+	});
+	const tools = h("div.tools", { role: "group", "aria-label": "Filter" }, filters.map(([, each]) => each), search);
 	const column = (name, kind = "") => h(`span${kind}`, { role: "columnheader" }, name);
 	const axisHead = h("span.axis", { role: "columnheader", "aria-label": "Timeline" });
 	const columns = h("div.columns", { role: "row", "aria-rowindex": 1 }, column("Step"), column("Status"), column("Time", ".time"), axisHead);
@@ -851,7 +837,7 @@ function makeTree(store) {
 	const table = h("div.tree", { role: "treegrid", tabindex: 0, onkeydown, onclick }, columns, viewport, empty);
 	const part = { el: h("div", tools, table), table, draw, measure, onenter: null };
 	const isOtherAxis = watch();
-	let [height, length, axisWidth, pause] = [0, 0, 300, 0];
+	let [height, length, axisWidth, pause, typed, typedAt] = [0, 0, 300, 0, "", 0];
 
 	/** The size has changed, or the view is on the page again. */
 	function measure() {
@@ -882,7 +868,7 @@ function makeTree(store) {
 			length = list.length;
 		}
 		empty.hidden = length > 0;
-		say(empty, store.rows.size ? "no step matches the filter" : "no steps yet");
+		say(empty, store.rows.size ? `no step ${store.search ? "in this view has such a name" : "matches the filter"}` : "no steps yet");
 		const place = store.mustReveal ? list.findIndex(({ key }) => key === store.selected) : -1;
 		if (place >= 0) {
 			const top = place * ROW_HEIGHT;
@@ -900,6 +886,7 @@ function makeTree(store) {
 			say(element, words[index]);
 			set(element, { "aria-pressed": String(store.filter === name) });
 		});
+		if (search.value.trim() !== store.search) search.value = store.search; // of another display
 		tools.hidden = store.rows.size < 2;
 	}
 
@@ -949,12 +936,32 @@ function makeTree(store) {
 		const [page, last] = [ROWS_IN_SIGHT - 1, list.length - 1];
 		const moves = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: last };
 		if (event.key in moves) move(Math.max(Math.min(moves[event.key], last), 0));
-		else if (event.key === "/") filters[0][1].focus();
+		else if (event.key === "/") search.focus();
 		else if (event.key === "Escape" && store.detailRow !== null) store.showDetail(null);
 		else if (event.key === "Escape") (table.closest(".jp-Cell") ?? table).focus();
 		else if (at >= 0 && ["ArrowLeft", "ArrowRight", "Enter", " "].includes(event.key)) act(event.key, list[at], at);
+		else if (event.key.length === 1) seek(event, list, at);
 		else return;
 		event.preventDefault();
+	}
+
+	function onsearch(event) {
+		if (event.key === "Escape" && search.value) store.setFilter(store.filter, search.value = "");
+		else if (["Escape", "Enter", "ArrowDown"].includes(event.key)) {
+			table.focus();
+			if (event.key !== "Escape") move(0);
+		} else return;
+		event.preventDefault();
+	}
+
+	/** Go on to the next row whose name begins with what was typed. */
+	function seek({ key, timeStamp }, list, at) {
+		typed = (timeStamp - typedAt < 800 ? typed : "") + key.toLowerCase();
+		typedAt = timeStamp;
+		const from = typed.length > 1 ? Math.max(at, 0) : at + 1;
+		const isIt = ({ row, more }) => !more && row.name.toLowerCase().startsWith(typed);
+		const after = list.slice(from).findIndex(isIt);
+		move(after < 0 ? list.findIndex(isIt) : from + after);
 	}
 
 	function move(place) {
@@ -1012,12 +1019,12 @@ function makeLine() {
 	function drawRow(row, { start, length }, now) {
 		const { attempt, counts, kind, flags } = row;
 		setIcon(sign, row.status);
-		say(name, plain(row.name, 200));
+		say(name, row.name, 200);
 		const words = [kind !== "run" && kind, attempt > 1 && `attempt ${attempt}`, flags.includes("s") && "stale"].filter(Boolean);
 		if (words.join("") !== tags.textContent) fill(tags, ...words.map((word) => h("span.tag", word)));
 		say(status, statusWords(row, now));
 		say(time, timeOf(row, now));
-		say(text, listed(counts && drawMeter(counts), plain(row.text)));
+		say(text, listed(counts && drawMeter(counts), row.text));
 		el.title = `${name.textContent}\n${text.textContent}`;
 		for (const element of [status, text, meter]) set(element, { "data-tone": mark(row.status)[1] });
 		const found = barsOf(row, now);
@@ -1031,9 +1038,10 @@ function makeLine() {
 	}
 
 	/** The bar of what counts; returns it in words. */
-	function drawMeter([good, bad, running, waiting, total]) {
-		const done = sum([good, bad]);
-		const known = total || sum([done, running, waiting]);
+	function drawMeter(counts) {
+		const bad = counts[1];
+		const done = counts[0] + bad;
+		const known = counts[4] || sum(counts);
 		share.style.width = `${Math.min((100 * done) / (known || 1), 100)}%`;
 		return listed(done === known ? count(done) : `${count(done)}/${count(known)}`, bad && `${count(bad)} failed`);
 	}
@@ -1058,14 +1066,14 @@ function makeDetails(store) {
 		else if (isSame) return;
 		if (id === null) return;
 		const known = detail ?? store.rows.get(id) ?? head;
-		say(title, plain(known.title ?? known.name ?? head.workflow, 500));
+		say(title, known.title ?? known.name ?? head.workflow, 500);
 		setIcon(sign, known.status);
 		fill(body, ...(detail ? sections(detail) : [h("p.soft", "loading…")]));
 	}
 	return part;
 }
 
-function sections({ title, status, facts, run_id: started, error, result, input, attempts, log, snippet }) {
+function sections({ status, facts, run_id: started, error, result, input, attempts, log, snippet }) {
 	return [
 		h("dl.facts", [["status", mark(status)[0]], ...facts].flatMap(([name, text]) => [h("dt", name), h("dd", text)])),
 		started && h("p.soft", "started run ", h("code", started), copyButton(started, "the run's id")),
@@ -1075,7 +1083,6 @@ function sections({ title, status, facts, run_id: started, error, result, input,
 		attempts.length > 1 && section("Attempts", null, h("ol.attempts", attempts.map(attemptLine))),
 		log.length > 0 && section("Log", null, logLines(log)),
 		snippet && section("In Python", copyButton(snippet, "the code"), code(snippet, "Code")),
-		h("p", copyButton(title, "the name", "copy name")),
 	];
 }
 
@@ -1098,7 +1105,7 @@ function valueSection(title, { text, table, image, more }) {
 
 function tableOf(title, { columns, types, rows, more }) {
 	const heads = columns.map((column, index) => h("th", { scope: "col" }, column, types[index] && h("small", types[index])));
-	const body = rows.map((cells) => h("tr", cells.map((cell) => h("td", plain(cell, 500)))));
+	const body = rows.map((cells) => h("tr", cells.map((cell) => h("td", cell))));
 	return h("div.table", { tabindex: 0, role: "region", "aria-label": `${title} as a table` },
 		h("table", h("thead", h("tr", heads)), h("tbody", body)), more && h("p.soft", more));
 }
@@ -1110,7 +1117,7 @@ function attemptLine({ number, status, started, ended, error }) {
 
 /** Log lines: `[time, level, text, row, source]`. */
 const logLines = (lines) => h("ol.log-lines", { tabindex: 0, "aria-label": "Log lines" }, lines.map(([time, level, text]) =>
-	h("li", { "data-level": level }, h("time", clock(time)), h("b", level), h("span", plain(text, 500)))));
+	h("li", { "data-level": level }, h("time", clock(time)), h("b", level), h("span", text))));
 
 /** The last line of the log; all of it is in the details of the run. */
 function makeLog(store) {
@@ -1123,7 +1130,7 @@ function makeLog(store) {
 		el.hidden = !said;
 		set(el, { "data-level": word });
 		say(level, word ? `Log ${word} ` : "");
-		say(text, time ? `${clock(time)}  ${plain(said, 200)}` : "");
+		say(text, time ? `${clock(time)}  ${said}` : "", 200);
 	}
 	return { el, draw };
 }

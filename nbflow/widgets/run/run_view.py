@@ -39,8 +39,7 @@ class RunView(anywidget.AnyWidget):
     def __init__(
         self, run: RunHandle[Any] | str, *, client: Client | None = None
     ) -> None:
-        handle = handle_of(run, client)
-        self._live = Live(Client.of(handle), handle.run_id)
+        self._live = live_of(handle_of(run, client))
         shell = outputs.kernel_shell()
         self._showing = Showing(
             self._live,
@@ -102,6 +101,11 @@ class RunView(anywidget.AnyWidget):
 
     def _take(self, widget: Any, content: Any, buffers: Any) -> None:
         self._showing.receive(content)
+
+
+def live_of(handle: RunHandle[Any]) -> Live:
+    """What is known of a handle's run; of one that was never started, why."""
+    return Live(Client.of(handle), handle.run_id, lambda: handle.status)
 
 
 def handle_of(run: RunHandle[Any] | str, client: Client | None = None) -> Any:

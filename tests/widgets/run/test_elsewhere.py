@@ -63,3 +63,29 @@ def test_a_run_whose_engine_is_gone_is_left(
     head = live.snapshot()["head"]
     assert head["engine"] == "left"
     assert any("nobody executes it" in each for each in head["waiting"])
+
+
+def answered(live: Live, row: int, **value: object) -> dict[str, object]:
+    said: dict[str, object] = perform(
+        live, {"t": "answer", "cmd": 1, "row": row, "value": value}
+    )
+    return said
+
+
+def test_what_is_wrong_with_an_answer_is_told_by_field(
+    home: Path, served: subprocess.Popen[str]
+) -> None:
+    live = Live(Client(home, "t"), Client(home, "t").workflows.invoke("buy").run_id)
+    while not live.snapshot()["head"]["questions"]:
+        live.read()
+    (question,) = live.snapshot()["head"]["questions"]
+    said = answered(live, question["row"], count=0)
+    assert said["problems"] == {"count": "0 is not at least 1", "code": "is missing"}
+    assert said["text"] == "the answer does not fit: correct what is marked"
+    # What no schema tells is told by the engine itself.
+    said = answered(live, question["row"], count=2, code="x-1")
+    assert said["problems"] == {"code": "Value error, is none of ours"}
+    served.kill()
+    served.wait()
+    said = answered(live, question["row"], count="two", code="n-1")
+    assert said["problems"] == {"count": "'two' is not a whole number"}

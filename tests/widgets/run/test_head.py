@@ -1,7 +1,7 @@
 """The header of a run's view, its questions and its log."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel, TypeAdapter
@@ -52,7 +52,7 @@ def test_counts_progress_and_result_are_told() -> None:
     story.tell("run.completed", preview="'x'", duration=1)
     told = head(story)
     assert told["counts"] == {"completed": 1, "failed": 1}
-    assert told["progress"] == [1, None, "half"]
+    assert told["progress"] == "1 · half"
     assert told["text"] == "'x'"
     json.dumps(told, allow_nan=False)
 
@@ -71,6 +71,8 @@ class Order(BaseModel):
     [
         (bool, {"type": "boolean"}),
         (int, {"type": "integer"}),
+        (int | None, {"type": "integer", "nullable": True}),
+        (Literal["a"], {"enum": ["a"], "type": "string"}),
     ],
 )
 def test_schemas_of_plain_types_stay(type: Any, schema: Any) -> None:
@@ -80,6 +82,7 @@ def test_schemas_of_plain_types_stay(type: Any, schema: Any) -> None:
 def test_schemas_of_models_hold_no_references() -> None:
     made = plain_schema(Order.model_json_schema())
     assert made["properties"]["to"]["properties"]["city"]["type"] == "string"
+    assert "title" not in made["properties"]["to"]  # that would be the name of a class
     assert "$" not in json.dumps(made)
 
 

@@ -1,5 +1,6 @@
 """Views over a real engine, and browsers that hear what their comms send."""
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import comm
 import pytest
 from comm.base_comm import BaseComm
 
-from nbflow import Context, Engine, RunHandle, workflow
+from nbflow import Client, Context, Engine, RunHandle, workflow
 from nbflow.errors import InvalidOption
 from nbflow.widgets import RunView, show
 from nbflow.widgets.run.feed import Feed
@@ -243,8 +244,53 @@ def test_a_deleted_run_says_so(engine: Engine) -> None:
     engine.client.runs.delete(run.run_id)
     live.look_again()
     live.read()
+    gone = "its records are gone: the run or its app 't' was deleted"
+    assert live.problem == gone
+    head = live.snapshot()["head"]
+    assert (head["status"], head["problem"], head["can"]) == ("completed", gone, [])
+    assert live.sentence().endswith(f": {gone}")
+    assert gone in live.html().replace("&#x27;", "'")
+
+
+def test_a_run_of_an_app_that_was_deleted_is_not_said_to_be_queued(
+    tmp_path: Path,
+) -> None:
+    with Engine(tmp_path / ".nbflow", "t", [inner], "process"):
+        run = inner.invoke()
+        run.result()
+    shutil.rmtree(tmp_path / ".nbflow" / "t")
+    view = RunView(run)
+    assert repr(view) == (
+        f"nbflow run {run.run_id}: "
+        "its records are gone: the run or its app 't' was deleted"
+    )
+    head = view.get_state()["snapshot"]["head"]
+    assert (head["status"], head["can"]) == ("unknown", [])
+    view.close()
+
+
+def test_a_view_whose_app_is_deleted_meanwhile_says_so(tmp_path: Path) -> None:
+    with Engine(tmp_path / ".nbflow", "t", [inner], "process") as engine:
+        run = inner.invoke()
+        run.result()
+        live = Live(engine.client, run.run_id)
+    shutil.rmtree(tmp_path / ".nbflow" / "t")
+    live.look_again()
+    live.read()
     assert live.problem is not None
-    assert "RunNotFound" in live.problem
+    assert "inner: completed" in live.sentence()
+
+
+def test_a_run_that_is_still_to_be_started_is_queued(tmp_path: Path) -> None:
+    home = tmp_path / ".nbflow"
+    with Engine(home, "t", [inner], "process"):
+        pass
+    with pytest.warns(UserWarning, match="takes effect when one starts"):
+        handle = Client(home, "t").workflows.invoke("inner")
+    view = RunView(handle)
+    head = view.get_state()["snapshot"]["head"]
+    assert (head["status"], head["problem"]) == ("queued", None)
+    view.close()
 
 
 def test_outside_of_a_kernel_a_run_is_one_line(

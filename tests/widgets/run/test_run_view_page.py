@@ -69,7 +69,7 @@ def test_rows_are_drawn_with_name_status_time_and_text(view: RunPage) -> None:
 
 
 def test_the_header_says_what_the_run_is_at(view: RunPage) -> None:
-    view.show(PIPELINE, label="of May", progress=[3, 10, "epoch 3"])
+    view.show(PIPELINE, label="of May", progress="30 % · epoch 3")
     header = view.page.locator(".nbf-header")
     assert "running" in header.inner_text()
     assert "of May" in header.inner_text()
@@ -175,6 +175,54 @@ def test_filters_show_what_matches_and_what_holds_it(view: RunPage) -> None:
     assert len(view.names()) == 6
 
 
+def test_steps_are_found_by_parts_of_their_names(view: RunPage) -> None:
+    items = [row(i, f"[{i - 2}]", parent=1) for i in range(2, 60)]
+    group = [row(70, "Load", kind="group"), row(71, "fetch", "failed", parent=70)]
+    view.show([row(1, "train", kind="map", counts=[58, 0, 0, 0, 58]), *items, *group])
+    view.page.get_by_role("treegrid").focus()
+    view.press("/")
+    find = view.page.get_by_role("searchbox", name="Find a step by its name")
+    expect(find).to_be_focused()
+    find.fill("train[5")
+    view.settle()
+    assert view.names() == ["train", "[5]", *(f"[{n}]" for n in range(50, 58))]
+    find.fill("LOAD/f")
+    view.settle()
+    assert view.names() == ["Load", "fetch"]
+    view.button("Running 0").click()
+    view.settle()
+    assert view.names() == []
+    view.button("Failed 1").click()
+    find.fill("fetch")
+    view.press("ArrowDown", "ArrowDown", "Enter")
+    assert view.sent("detail")[-1]["row"] == 71
+    find.fill("nothing")
+    expect(view.page.locator(".nbf-empty")).to_have_text(
+        "no step in this view has such a name"
+    )
+    find.press("Escape")
+    expect(find).to_have_value("")
+    view.settle()
+    assert view.names() == ["Load", "fetch"]
+    find.press("Escape")
+    expect(view.page.get_by_role("treegrid")).to_be_focused()
+
+
+def test_typing_goes_on_to_the_next_row_of_that_name(view: RunPage) -> None:
+    view.show([row(n, name) for n, name in enumerate(("a", "build", "bind", "c"), 1)])
+    tree = view.page.get_by_role("treegrid")
+    tree.focus()
+
+    def chosen() -> str:
+        found = view.page.locator(f"#{tree.get_attribute('aria-activedescendant')}")
+        return found.locator(".nbf-name").inner_text()
+
+    view.press("b")
+    assert chosen() == "build"
+    view.press("i")
+    assert chosen() == "bind"
+
+
 def test_the_keyboard_moves_folds_opens_and_leaves(view: RunPage) -> None:
     view.show(PIPELINE)
     heard = "() => { window.heard = []; document.onkeydown = (e) => heard.push(e.key) }"
@@ -195,7 +243,7 @@ def test_the_keyboard_moves_folds_opens_and_leaves(view: RunPage) -> None:
     view.press("Escape")
     expect(view.page.locator(".nbf-details")).to_be_hidden()
     view.press("End", "Home", "PageDown", "/")
-    expect(view.button("All")).to_be_focused()
+    expect(view.page.get_by_role("searchbox")).to_be_focused()
     view.press("b", "d")
     # A notebook would take them for commands.
     assert view.page.evaluate("heard") == []
@@ -291,26 +339,30 @@ def test_a_form_is_checked_sent_and_shows_what_the_kernel_refuses(
     schema = {
         "type": "object",
         "properties": {
-            "model": {"$ref": "#/$defs/Model"},
+            "model": {"enum": ["small", "large"]},
             "depth": {"type": "integer", "default": 2},
-            "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+            "note": {"type": "string", "nullable": True},
             "dry": {"type": "boolean", "default": True},
         },
         "required": ["model", "depth"],
-        "$defs": {"Model": {"enum": ["small", "large"]}},
     }
     view.show(many(1), questions=[question(schema)])
     page = view.page
     page.get_by_label("depth").fill("two")
     view.button("Send").click()
-    assert view.sent("answer") == []
-    expect(page.get_by_text("is needed")).to_be_visible()
-    expect(page.get_by_text("is to be a whole number")).to_be_visible()
+    (sent,) = view.sent("answer")
+    # What cannot be read goes as it is: the kernel knows what is wrong with it.
+    assert sent["value"] == {"depth": "two", "note": None, "dry": True}
+    wrong = {"model": "is missing", "depth": "'two' is not a whole number"}
+    refusal = {"t": "ack", "ok": False, "text": "it does not fit", "problems": wrong}
+    view.tell({"cmd": sent["cmd"], **refusal})
+    for text in wrong.values():
+        expect(page.get_by_text(text)).to_be_visible()
     expect(page.get_by_label("model")).to_be_focused()
     page.get_by_label("model").select_option("large")
     page.get_by_label("depth").fill("9")
     view.button("Send").click()
-    (sent,) = view.sent("answer")
+    sent = view.sent("answer")[-1]
     assert sent["value"] == {"model": "large", "depth": 9, "note": None, "dry": True}
     refused = {"depth": "is to be at most 5"}
     view.tell(
@@ -417,6 +469,18 @@ def test_a_restarted_kernel_leaves_a_view_that_says_so(view: RunPage) -> None:
     before = len(view.page.evaluate("model.sent"))
     view.line("step 1").click()
     assert len(view.page.evaluate("model.sent")) == before
+
+
+def test_a_run_whose_records_are_gone_says_so_and_offers_nothing(
+    view: RunPage,
+) -> None:
+    gone = "its records are gone: the run was deleted"
+    view.show([], status="unknown", started=None, queued=None, problem=gone, can=[])
+    header = view.page.locator(".nbf-header")
+    expect(header.locator(".nbf-badge")).to_have_text("unknown")
+    expect(header).to_contain_text(gone)
+    for name in ("Cancel", "Resume…", "Rerun"):
+        expect(view.button(name)).to_have_count(0)
 
 
 def test_hostile_texts_stay_texts(view: RunPage) -> None:
