@@ -13,15 +13,12 @@ from nbflow.view.axis import Scale
 from nbflow.view.bars import Piece, bar_cells
 from nbflow.view.timeline import (
     Columns,
-    Life,
-    Track,
     extent,
-    opens_by_itself,
     scale_of,
     timeline_lines,
     track_line,
-    tracks,
 )
+from nbflow.view.tracks import Life, Track, opens_by_itself, tracks
 from nbflow.view.tree import Tree
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

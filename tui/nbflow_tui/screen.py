@@ -20,7 +20,7 @@ from textual.worker import get_current_worker
 from nbflow.errors import NbflowError
 from nbflow.view import Filter, FilterError, Line, Look, Span, line, parse_filter
 from nbflow.view.listing import Entry, RunKey
-from nbflow.view.timeline import Track
+from nbflow.view.tracks import Track
 from nbflow_tui import heads
 from nbflow_tui.bars import KeyBar, LineBar
 from nbflow_tui.events import EventList

@@ -9,15 +9,8 @@ from textual.message import Message
 
 from nbflow.view import Line, Look
 from nbflow.view.axis import Scale
-from nbflow.view.timeline import (
-    Columns,
-    Key,
-    Life,
-    Track,
-    ruler_line,
-    scale_of,
-    track_line,
-)
+from nbflow.view.timeline import Columns, ruler_line, scale_of, track_line
+from nbflow.view.tracks import Key, Life, Track
 from nbflow_tui.lines import LineList
 
 _NOBODY = Life(None, None, None)
