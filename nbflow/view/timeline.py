@@ -26,6 +26,7 @@ from nbflow.view.words import Look, badge, passed, took, until
 NO_BARS = 46
 """Columns below which there are no bars, but what they would say as text."""
 _LEAST_NOTE = 8
+_LEAST_ZOOM = 0.01
 
 
 def extent(
@@ -53,12 +54,60 @@ def quiet(
     return idle(busy, start, min(end, now))
 
 
+class Zoom(NamedTuple):
+    """A part of a run's axis that is looked at.
+
+    `shift` is how far its right edge lies before the right edge of all; with 0 it goes
+    with what goes on.
+    """
+
+    seconds: float
+    shift: float = 0.0
+
+    def within(
+        self, start: dt.datetime, end: dt.datetime
+    ) -> tuple[dt.datetime, dt.datetime]:
+        """Its edges, on an axis from `start` to `end`."""
+        whole = (end - start).total_seconds()
+        seconds = min(self.seconds, whole)
+        shift = min(max(self.shift, 0.0), whole - seconds)
+        right = end - dt.timedelta(seconds=shift)
+        return right - dt.timedelta(seconds=seconds), right
+
+
+def zoomed(
+    zoom: Zoom | None,
+    start: dt.datetime,
+    end: dt.datetime,
+    by: float,
+    about: dt.datetime | None = None,
+) -> Zoom | None:
+    """A zoom that shows `by` times the time; None where that is all of the axis.
+
+    Args:
+        zoom: the present one, if any.
+        start: of the whole axis.
+        end: of the whole axis.
+        by: 0.5 shows half of the time.
+        about: the moment that comes to the middle; without it the middle stays.
+    """
+    left, right = (start, end) if zoom is None else zoom.within(start, end)
+    whole = (end - start).total_seconds()
+    seconds = max((right - left).total_seconds() * by, _LEAST_ZOOM)
+    if seconds >= whole:
+        return None
+    middle = left + (right - left) / 2 if about is None else about
+    shift = (end - middle).total_seconds() - seconds / 2
+    return Zoom(seconds, min(max(shift, 0.0), whole - seconds))
+
+
 def scale_of(
     rows: Sequence[Track],
     life: Life,
     width: int,
     now: dt.datetime,
     is_compact: bool | None = None,
+    zoom: Zoom | None = None,
 ) -> Scale:
     """The axis of a run.
 
@@ -68,8 +117,11 @@ def scale_of(
         width: cells.
         now: the time.
         is_compact: fold idle stretches; None: where they are the most of it.
+        zoom: the part of it that is looked at, to scale.
     """
     start, end = extent(rows, life, now)
+    if zoom is not None:
+        return Scale(*zoom.within(start, end), width, origin=start)
     folds = [] if is_compact is False else quiet(rows, start, end, now)
     if is_compact is None:
         folded = sum((f.end - f.start for f in folds), dt.timedelta())
