@@ -25,13 +25,13 @@ class Fold(NamedTuple):
     first: int
     last: int
     depth: int
-    count: int
+    size: int
 
     def told(self, line: str, closing: str) -> str:
         """The first line as it is shown while the others are not."""
         noun = "field" if line.endswith("{") else "item"
-        plural = "" if self.count == 1 else "s"
-        return f"{line} {self.count:,} {noun}{plural} {closing.strip()}"
+        plural = "" if self.size == 1 else "s"
+        return f"{line} {self.size:,} {noun}{plural} {closing.strip()}"
 
 
 def folds(lines: Sequence[str]) -> dict[int, Fold]:

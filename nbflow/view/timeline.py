@@ -26,7 +26,7 @@ from nbflow.view.words import Look, badge, passed, took, until
 NO_BARS = 46
 """Columns below which there are no bars, but what they would say as text."""
 _LEAST_NOTE = 8
-_LEAST_ZOOM = 0.01
+_LEAST_ZOOM = 0.001
 
 
 def extent(
