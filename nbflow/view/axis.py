@@ -98,7 +98,8 @@ class Scale:
             count = math.ceil((before + part.start) / step - 1e-9)
             while count * step <= before + part.end and len(found) < self.width:
                 cell = int(self._at(count * step - before))
-                text = _tick(count * step, step)
+                # Behind a fold, parts of a second would be lost on everybody.
+                text = _tick(count * step, max(step, 1.0) if folds else step)
                 free = found[-1][0] + len(found[-1][1]) + 2 if found else 0
                 is_covered = any(
                     cell < right and cell + len(text) > left for left, right, _ in folds
@@ -199,10 +200,10 @@ def _tick(seconds: float, step: float) -> str:
         return "0"
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
+    if seconds < durations.MINUTE:
+        return f"{seconds:g}s"
     places = max(math.ceil(-math.log10(step) - 1e-9), 0)
     left = round(seconds, places)
-    if left < durations.MINUTE:
-        return f"{left:g}s"
     parts: list[str] = []
     for size, unit in _UNITS:
         count, rest = divmod(left, size)

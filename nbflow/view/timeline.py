@@ -142,7 +142,7 @@ class Columns(NamedTuple):
     @classmethod
     def of(cls, width: int) -> "Columns":
         """Divide a width; without bars where it is too small for them."""
-        time = 10 if width >= 34 else 0
+        time = 11 if width >= 34 else 0
         if width < NO_BARS:
             return cls(max(min(width // 2, 30), 1), 0, time)
         name = min(max(width * 34 // 100, 18), 44)

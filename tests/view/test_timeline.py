@@ -90,9 +90,9 @@ def test_steps_are_rows_with_bars_where_they_ran(told: Told) -> None:
     told("run.completed", 10, duration=10.0)
     head, fetch, store = told.text()
     assert head.split() == ["0", "5s"]
-    assert fetch.split() == ["✓", "fetch", "━" * 13 + "╸", "5", "s"]
+    assert fetch.split() == ["✓", "fetch", "━" * 13 + "┊", "5", "s"]
     assert store.split()[:2] == ["✓", "store"]
-    assert head.index("5s") == store.index("╺")
+    assert head.index("5s") == store.index("━")
 
 
 def test_each_attempt_and_each_pause_has_its_stretch(told: Told) -> None:

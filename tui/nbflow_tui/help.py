@@ -11,6 +11,7 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 
 from nbflow.view import MARKS, Line, Look, Span, line, pad
+from nbflow_tui import clock
 from nbflow_tui.keys import key_file
 from nbflow_tui.lines import LineList
 
@@ -75,7 +76,7 @@ class HelpScreen(ModalScreen[None]):
         """Write it."""
         rows = [_Row(place, each) for place, each in enumerate(self._lines())]
         keys = self.query_one("#help-keys", _Keys)
-        keys.set_items(rows, dt.datetime.now(dt.UTC))
+        keys.set_items(rows, clock.now())
         keys.focus()
 
     def action_close(self) -> None:

@@ -23,6 +23,7 @@ from nbflow.view.documents import (
     step_facts,
     value_text,
 )
+from nbflow_tui import clock
 
 TABS = ("Overview", "Input", "Output", "Error", "Tries", "Source", "Events")
 _GLANCE = 24
@@ -73,7 +74,7 @@ def told(event: RunEvent) -> str:
 
 def document(client: Client, subject: Subject, tab: int, look: Look) -> Document:
     """Read what one tab says of a subject; may take its time."""
-    now = dt.datetime.now(dt.UTC)
+    now = clock.now()
     try:
         lines, text = _read(client, subject, TABS[tab], look, now)
     except NbflowError as error:

@@ -17,7 +17,7 @@ from nbflow.model import RunEvent
 from nbflow.view import Filter, FilterError, Line, Look, Span, line, parse_filter
 from nbflow.view.listing import Entry, RunKey
 from nbflow.view.tracks import Track
-from nbflow_tui import heads
+from nbflow_tui import clock, heads
 from nbflow_tui.bars import KeyBar, LineBar
 from nbflow_tui.details import Details
 from nbflow_tui.feed import Feed
@@ -132,7 +132,7 @@ class MonitorScreen(Taking):
     def take(self, snapshot: Snapshot) -> None:
         """Show what the feed has handed over."""
         self._snapshot = snapshot
-        now = dt.datetime.now(dt.UTC)
+        now = clock.now()
         if snapshot.problem is None:
             self.runs.is_mixed = len(snapshot.apps) > 1
             self.runs.blank = heads.no_runs(snapshot, self.feed.home)
@@ -162,7 +162,7 @@ class MonitorScreen(Taking):
 
     def tick(self) -> None:
         """A second has passed."""
-        now = dt.datetime.now(dt.UTC)
+        now = clock.now()
         self.runs.tick(now)
         if self.shown is not None:
             self.timeline.tick(now)
@@ -250,7 +250,7 @@ class MonitorScreen(Taking):
                 self._reset_run()
             self.wish()
         self._inspect()
-        self._tell(dt.datetime.now(dt.UTC))
+        self._tell(clock.now())
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
         """Enter: into the run, the child run, the details."""
@@ -310,16 +310,16 @@ class MonitorScreen(Taking):
     def on_runs_list_turned(self) -> None:
         """Other rows are in sight, or opened."""
         self.wish()
-        self._tell(dt.datetime.now(dt.UTC))
+        self._tell(clock.now())
 
     def on_timeline_turned(self) -> None:
         """Other rows are to be shown."""
         self.wish()
-        self._tell(dt.datetime.now(dt.UTC))
+        self._tell(clock.now())
 
     def on_event_list_turned(self) -> None:
         """Its title has changed."""
-        self._tell(dt.datetime.now(dt.UTC))
+        self._tell(clock.now())
 
     def on_resize(self, event: events.Resize) -> None:
         """Another size, another layout."""
@@ -366,7 +366,7 @@ class MonitorScreen(Taking):
         self._count = 200
         self.runs.follows = True
         self.wish()
-        self._tell(dt.datetime.now(dt.UTC))
+        self._tell(clock.now())
 
     # Details
 
@@ -381,7 +381,7 @@ class MonitorScreen(Taking):
             self._go("detail")
         self.wish()
         self._inspect()
-        self._tell(dt.datetime.now(dt.UTC))
+        self._tell(clock.now())
 
     def subject(self) -> Subject | None:
         """What the details are about."""

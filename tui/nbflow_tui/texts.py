@@ -21,6 +21,7 @@ from nbflow.view.folding import (
     path_of,
     visible,
 )
+from nbflow_tui import clock
 from nbflow_tui.inspector import Document
 from nbflow_tui.lines import LineList
 
@@ -116,7 +117,7 @@ class TextList(LineList[TextRow]):
             return
         self._wrapped_at = self.columns
         rows = list(self._rows(self.document))
-        self.set_items(rows, dt.datetime.now(dt.UTC), anchored=False)
+        self.set_items(rows, clock.now(), anchored=False)
 
     def _rows(self, document: Document) -> Iterator[TextRow]:
         width = self.columns - 1
