@@ -3,15 +3,15 @@
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from nbflow.cli.failures import Usage
 from nbflow.errors import InvalidInput
-
-Schema = Mapping[str, Any]
+from nbflow.view import schema as schemas
+from nbflow.view.schema import Schema
 
 
 def read_input(fields: Sequence[str], whole: str | None, schema: Schema) -> Any:
@@ -42,17 +42,17 @@ def _field(text: str, schema: Schema) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise Usage(f"-i {text}: give a field and its value, as in -i depth=2")
-    known = _resolve(schema, schema).get("properties", {}).get(name, {})
+    known = schemas.field(schema, name)
     if _is_text(known, schema):
         return name, value
     try:
         return name, json.loads(value)
     except ValueError:
-        if _takes(known, schema, "string"):
+        if schemas.takes(known, schema) & {"string", "any"}:
             return name, value
     raise Usage(
         f"-i {name}={value}: the value is no JSON, and {name!r} is "
-        f"{_expected(known, schema)}. Quote JSON for the shell, as in "
+        f"{schemas.kind(known, schema)}. Quote JSON for the shell, as in "
         f"-i '{name}={_example(known, schema)}'"
     )
 
@@ -72,20 +72,19 @@ def naming_fields(payload: Any, schema: Schema) -> Iterator[None]:
         yield
     except InvalidInput as error:
         given = payload if isinstance(payload, dict) else {}
-        known = _resolve(schema, schema)
-        lacking = [name for name in known.get("required", ()) if name not in given]
+        lacking = schemas.missing(schema, given)
         if not lacking or not (payload is None or isinstance(payload, dict)):
             raise
-        words = " ".join(_to_type(name, known, schema) for name in lacking)
+        words = " ".join(_to_type(name, schema) for name in lacking)
         raise Usage(f"{error} Add {words}") from None
 
 
-def _to_type(name: str, known: Schema, root: Schema) -> str:
-    field = known.get("properties", {}).get(name, {})
-    kind = _expected(field, root)
-    return f"-i {shlex.quote(name)}=…" + (
-        "" if kind == "of type any" else f" ({kind.removeprefix('of type ')})"
-    )
+def _to_type(name: str, schema: Schema) -> str:
+    known = schemas.field(schema, name)
+    word = f"-i {shlex.quote(name)}=…"
+    if "any" in schemas.takes(known, schema):
+        return word
+    return f"{word} ({schemas.kind(known, schema)})"
 
 
 def read_json(text: str, source: str) -> Any:
@@ -119,55 +118,14 @@ def _read_stdin() -> str:
         raise Usage(f"standard input is no text: {error}") from None
 
 
-def _resolve(schema: Schema, root: Schema) -> Schema:
-    for _ in range(20):
-        place = schema.get("$ref")
-        if not isinstance(place, str) or not place.startswith("#/"):
-            break
-        found: Any = root
-        for part in place[2:].split("/"):
-            found = found.get(part, {}) if isinstance(found, Mapping) else {}
-        schema = found
-    return schema
-
-
-def _options(schema: Schema, root: Schema) -> list[Schema]:
-    """What a value may be: the branches of a union, else the schema itself."""
-    schema = _resolve(schema, root)
-    branches = schema.get("anyOf") or schema.get("oneOf")
-    if not branches:
-        return [schema]
-    return [each for branch in branches for each in _options(branch, root)]
-
-
-def _types(schema: Schema) -> set[str]:
-    if "enum" in schema or "const" in schema:
-        values = schema.get("enum", [schema.get("const")])
-        if all(isinstance(value, str) for value in values):
-            return {"string"}
-    kind = schema.get("type")
-    # No type at all: anything, text among it.
-    return {str(kind)} if kind else {"any"}
-
-
-def _is_text(schema: Schema, root: Schema) -> bool:
+def _is_text(known: Schema, root: Schema) -> bool:
     """Whether a field takes text and nothing else but null."""
-    kinds = set().union(*map(_types, _options(schema, root)))
+    kinds = schemas.takes(known, root)
     return "string" in kinds and kinds <= {"string", "null"}
 
 
-def _takes(schema: Schema, root: Schema, kind: str) -> bool:
-    kinds = set().union(*map(_types, _options(schema, root)))
-    return bool(kinds & {kind, "any"})
-
-
-def _expected(schema: Schema, root: Schema) -> str:
-    kinds = sorted(set().union(*map(_types, _options(schema, root))))
-    return "of type " + " or ".join(kinds)
-
-
-def _example(schema: Schema, root: Schema) -> str:
-    kinds = set().union(*map(_types, _options(schema, root)))
+def _example(known: Schema, root: Schema) -> str:
+    kinds = schemas.takes(known, root)
     for kind, text in (
         ("array", '["a", "b"]'),
         ("object", '{"a": 1}'),

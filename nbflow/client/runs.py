@@ -13,7 +13,7 @@ from nbflow.client.handle import RunHandle
 from nbflow.client.listing import Listing
 from nbflow.client.offsets import START
 from nbflow.client.steps import StepList
-from nbflow.client.stream import EventList, Stream, read_events
+from nbflow.client.stream import EventList, Stream, read_earlier, read_events
 from nbflow.model import Page, Plan, Run, RunEvent, Step
 
 _MISSING: Any = object()
@@ -149,6 +149,20 @@ class Runs:
             StoreDamaged: an event was changed outside of nbflow; names it.
         """
         return read_events(self._access, run_id, offset, tail)
+
+    def earlier(self, run_id: str, before: int, count: int = 1_000) -> Events:
+        """The last events before one, for displays that page back; [] at the first.
+
+        Args:
+            run_id: the run.
+            before: the index of the event that they come before.
+            count: how many, at most.
+
+        Raises:
+            RunNotFound: the app has no run of that id.
+            StoreDamaged: an event was changed outside of nbflow; names it.
+        """
+        return read_earlier(self._access, run_id, before, count)
 
     def stream(
         self,

@@ -65,8 +65,12 @@ class Source:
 
     def keep_tail(self, count: int) -> None:
         """Go on with the last `count` events."""
-        self.index = max(self.head - count, self.index)
-        self._chain = self._chain_at(self.index)
+        self.skip_to(max(self.head - count, self.index))
+
+    def skip_to(self, index: int) -> None:
+        """Go on after event `index`."""
+        self.index = index
+        self._chain = self._chain_at(index)
 
     def read(self, limit: int | None = None) -> list[EventRow]:
         """Events that were not read yet.
@@ -127,6 +131,17 @@ def read_events(
     return EventList(
         map(source.record, rows), offset=source.offset(source.index), ended=ended
     )
+
+
+def read_earlier(
+    access: Access, run_id: str, before: int, count: int
+) -> list[RunEvent]:
+    """The last events of a run before one; see `Runs.earlier`."""
+    source = Source(access, run_id, START)
+    last = min(before - 1, source.head)
+    source.skip_to(max(last - count, 0))
+    rows = source.read(last - source.index) if last > source.index else []
+    return [source.record(row) for row in rows]
 
 
 class Stream:

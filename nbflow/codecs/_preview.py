@@ -163,9 +163,21 @@ def _show_dict(line: _Line, value: Any) -> None:
 
 
 def _show_unresolved(line: _Line, value: Unresolved) -> None:
-    line.add(f"Unresolved({value.type}, ")
-    line.show(value.data)
-    line.add(")")
+    """As the value itself would be shown: by the class's name and its fields."""
+    name = value.type.rpartition(":")[2].rpartition(".")[2]
+    data = value.data
+    if data is None:
+        line.add(f"<{value.type}>")
+    elif type(data) is dict and all(type(key) is str for key in data):
+        line.named(name, data.items())
+    elif type(data) is tuple:
+        line.add(f"{name}(")
+        line.listed(data)
+        line.add(")")
+    else:
+        line.add(f"{name}(")
+        line.show(data)
+        line.add(")")
 
 
 def _show_callable(line: _Line, value: Any) -> None:

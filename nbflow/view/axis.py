@@ -26,6 +26,7 @@ _STEPS = (
     *(10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200),
     *(durations.DAY * count for count in (1, 2, 7, 14, 28, 56, 112, 365, 730, 3650)),
 )
+_UNITS = ((durations.DAY, "d"), (durations.HOUR, "h"), (durations.MINUTE, "m"))
 
 
 class Stretch(NamedTuple):
@@ -53,6 +54,7 @@ class Scale:
         end: the one at the right edge.
         width: cells.
         folds: stretches in which nothing happens; each is drawn in a few cells.
+        origin: the moment that the ruler counts from; the left edge by itself.
     """
 
     def __init__(
@@ -61,16 +63,23 @@ class Scale:
         end: dt.datetime,
         width: int,
         folds: Sequence[Stretch] = (),
+        origin: dt.datetime | None = None,
     ) -> None:
         self.start = start
         self.width = max(width, 1)
         self.seconds = max((end - start).total_seconds(), 1e-3)
+        self.end = start + dt.timedelta(seconds=self.seconds)
+        self._before = 0.0 if origin is None else (start - origin).total_seconds()
         self._parts = self._cut(folds)
         self._lefts = [part.start for part in self._parts]
 
     def at(self, moment: dt.datetime) -> float:
         """The cell of a moment, with fractions; 0 to `width`."""
         return self._at((moment - self.start).total_seconds())
+
+    def shows(self, start: dt.datetime, end: dt.datetime) -> bool:
+        """Whether any of a stretch of time lies between the edges."""
+        return start <= self.end and end >= self.start
 
     def ticks(self) -> list[tuple[int, str]]:
         """Cells of the ruler and what stands there: time since the start."""
@@ -82,12 +91,15 @@ class Scale:
         step = next((s for s in _STEPS if s * rate >= _TICKS), _STEPS[-1])
         found: list[tuple[int, str]] = []
         folds = self.folded()
+        before = self._before
         for part in self._parts:
             if part.is_folded:
                 continue
-            count = math.ceil(part.start / step - 1e-9)
-            while count * step <= part.end and len(found) < self.width:
-                cell, text = int(self._at(count * step)), _tick(count * step)
+            count = math.ceil((before + part.start) / step - 1e-9)
+            while count * step <= before + part.end and len(found) < self.width:
+                cell = int(self._at(count * step - before))
+                # Behind a fold, parts of a second would be lost on everybody.
+                text = _tick(count * step, max(step, 1.0) if folds else step)
                 free = found[-1][0] + len(found[-1][1]) + 2 if found else 0
                 is_covered = any(
                     cell < right and cell + len(text) > left for left, right, _ in folds
@@ -179,20 +191,27 @@ def ruler(scale: Scale, look: Look) -> Line:
     return line(Span("".join(text[: scale.width]), "dim"))
 
 
-def _tick(seconds: float) -> str:
+def _tick(seconds: float, step: float) -> str:
+    """A time since the start: "0", "200ms", "1.5s", "1m30", "2h05m10", "1d03".
+
+    It is as exact as it is round, so with steps of a tenth of a second "1m02.4".
+    """
     if seconds < 1e-9:
         return "0"
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
     if seconds < durations.MINUTE:
         return f"{seconds:g}s"
-    whole = round(seconds)
-    for size, unit, small in (
-        (durations.DAY, "d", durations.HOUR),
-        (durations.HOUR, "h", durations.MINUTE),
-        (durations.MINUTE, "m", 1),
-    ):
-        if whole >= size:
-            rest = int(whole % size // small)
-            return f"{int(whole // size)}{unit}{f'{rest:02d}' if rest else ''}"
-    raise AssertionError("unreachable: a minute was the least")
+    places = max(math.ceil(-math.log10(step) - 1e-9), 0)
+    left = round(seconds, places)
+    parts: list[str] = []
+    for size, unit in _UNITS:
+        count, rest = divmod(left, size)
+        if parts or count:
+            parts.append(f"{int(count):02d}{unit}" if parts else f"{int(count)}{unit}")
+            left = round(rest, places)
+        if parts and not left:
+            break
+    if left:
+        parts.append(f"{left:0{places + 3 if places else 2}.{places}f}")
+    return "".join(parts[:-1]) + (parts[-1].rstrip("hm") if parts[1:] else parts[-1])

@@ -57,8 +57,11 @@ def bar_cells(
     """The cells of one bar.
 
     Work is drawn over waiting where both fall into one half of a cell; each piece
-    takes half a cell at least.
+    takes half a cell at least. Where all of it lies beyond an edge of the scale, an
+    arrow at that edge says so.
     """
+    known = pieces
+    pieces = [piece for piece in known if scale.shows(piece.start, piece.end or now)]
     halves: list[Piece | None] = [None] * (2 * scale.width)
     for is_work in (False, True):
         for piece in pieces:
@@ -71,10 +74,16 @@ def bar_cells(
     ]
     for piece in pieces:
         last = (_halves(piece, scale, now)[1] - 1) // 2
+        if piece.end is not None and piece.end > scale.end:
+            continue  # its end is not in sight
         if piece.is_failed:
             cells[last] = ("✗" if look.unicode else "x", "bad")
         elif piece.end is None and piece.letter in WORK:
             cells[last] = ("▸" if look.unicode else ">", _role(piece))
+    if known and not pieces:
+        is_before = known[0].start < scale.start
+        sign = ("‹" if is_before else "›") if look.unicode else "<>"[not is_before]
+        cells[0 if is_before else -1] = (sign, "dim")
     return cells
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from nbflow.model import Attempt, ErrorInfo, Run, Step, StepStatus, safe_text
+from nbflow.view.folding import closed_at_first, folds, visible
 from nbflow.view.frames import with_cells
 from nbflow.view.tables import run_facts
 from nbflow.view.text import Line, Span, cells, line, pad
@@ -33,15 +34,59 @@ def value_text(load: Callable[[], object]) -> str:
         return f"<{type(error).__name__}: {error}>"
 
 
+def shown_part(text: str) -> tuple[str, ...]:
+    """The lines of a text that are shown, safe for a terminal."""
+    return tuple(_some(text).splitlines())
+
+
 def json_lines(text: str) -> list[Line]:
     """JSON with its keys and texts told apart."""
-    return [_json_line(each) for each in _some(text).splitlines()] + _more(text)
+    return [json_line(each) for each in shown_part(text)] + more_lines(text)
+
+
+def json_line(text: str) -> Line:
+    """One line of JSON with its keys and texts told apart."""
+    spans: list[Span] = []
+    place = 0
+    for found in _TOKEN.finditer(text):
+        spans.append(Span(text[place : found.start()]))
+        role = {"key": "busy", "text": "good", "word": "again"}[
+            found.lastgroup or "key"
+        ]
+        spans.append(Span(found[0], role))
+        place = found.end()
+    return line(*spans, text[place:])
+
+
+def more_lines(text: str) -> list[Line]:
+    """How much of a text is not shown, if it is not all."""
+    left = len(text) - SHOWN
+    return (
+        [line(Span(f"… {plural(left, 'character')} more", "warn"))] if left > 0 else []
+    )
+
+
+def glance_lines(text: str, count: int) -> list[Line]:
+    """The beginning of JSON, at most `count` lines, what lies deep folded."""
+    lines = shown_part(text)
+    known = folds(lines)
+    closed = closed_at_first(known)
+    places = list(visible(len(lines), known, closed))
+    found = [
+        json_line(
+            known[place].told(lines[place], lines[known[place].last])
+            if place in closed
+            else lines[place]
+        )
+        for place in places[:count]
+    ]
+    return [*found, line(Span("…", "dim"))] if len(places) > count else found
 
 
 def plain_lines(text: str) -> list[Line]:
     """A text as it is, source code for one."""
     found = [line(each.replace("\t", "    ")) for each in _some(text).splitlines()]
-    return found + _more(text)
+    return found + more_lines(text)
 
 
 def error_lines(error: ErrorInfo) -> list[Line]:
@@ -177,28 +222,8 @@ def _attempt_line(attempt: Attempt, look: Look, now: dt.datetime) -> Line:
     )
 
 
-def _json_line(text: str) -> Line:
-    spans: list[Span] = []
-    place = 0
-    for found in _TOKEN.finditer(text):
-        spans.append(Span(text[place : found.start()]))
-        role = {"key": "busy", "text": "good", "word": "again"}[
-            found.lastgroup or "key"
-        ]
-        spans.append(Span(found[0], role))
-        place = found.end()
-    return line(*spans, text[place:])
-
-
 def _some(text: str) -> str:
     return safe_text(text[:SHOWN], multiline=True)
-
-
-def _more(text: str) -> list[Line]:
-    left = len(text) - SHOWN
-    return (
-        [line(Span(f"… {plural(left, 'character')} more", "warn"))] if left > 0 else []
-    )
 
 
 def _first(text: str) -> str:

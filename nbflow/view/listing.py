@@ -132,7 +132,7 @@ class Places(NamedTuple):
     @classmethod
     def of(cls, width: int) -> "Places":
         """Divide a width."""
-        took_at = 10 if width >= 30 else 0
+        took_at = 11 if width >= 30 else 0
         when = 11 if width >= 72 else 0
         run_id = 19 if width >= 96 else 0
         name = min(max(width * 42 // 100, 10), 26)

@@ -90,6 +90,23 @@ def kind(schema: Schema, root: Schema | None = None) -> str:
     return " or ".join(dict.fromkeys(words))
 
 
+def takes(schema: Schema, root: Schema | None = None) -> set[str]:
+    """The JSON types that a schema takes; "any" where it does not say."""
+    return {_type_of(each) for each in branches(schema, root or schema)}
+
+
+def field(schema: Schema, name: str) -> Schema:
+    """The schema of one field of an object; of an unknown one, that of anything."""
+    found = resolve(schema, schema)
+    return resolve(_members(found).get(name), schema)
+
+
+def missing(schema: Schema, given: Mapping[str, Any]) -> list[str]:
+    """The fields that must be given and are not."""
+    required = _items(resolve(schema, schema), "required")
+    return [str(name) for name in required if name not in given]
+
+
 def fields(schema: Schema) -> Iterator[tuple[str, Schema, bool]]:
     """The fields of an object: name, schema, whether it must be given."""
     found = resolve(schema, schema)
@@ -229,6 +246,13 @@ def _of_length(
         yield Problem(path, f"needs at least {least} {noun}{'s' * (least != 1)}")
     if isinstance(most, int) and length > most:
         yield Problem(path, f"takes at most {most} {noun}{'s' * (most != 1)}")
+
+
+def _type_of(schema: Schema) -> str:
+    values = [schema["const"]] if "const" in schema else schema.get("enum")
+    if isinstance(values, list) and all(isinstance(each, str) for each in values):
+        return "string"
+    return str(schema.get("type") or "any")
 
 
 def _items(schema: Schema, name: str) -> list[Any]:

@@ -85,9 +85,9 @@ def test_json_that_is_nested_too_deeply_is_refused() -> None:
 @pytest.mark.parametrize(
     ("annotation", "added"),
     [
-        (int, "Add -i value=… (integer)"),
-        (int | None, "Add -i value=… (integer or null)"),
-        (list[str], "Add -i value=… (array)"),
+        (int, "Add -i value=… (a whole number)"),
+        (int | None, "Add -i value=… (a whole number or null)"),
+        (list[str], "Add -i value=… (a list of text)"),
         (Any, "Add -i value=…"),
     ],
 )

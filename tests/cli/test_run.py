@@ -49,7 +49,7 @@ def test_fields_win_over_the_whole_input(cli: Cli) -> None:
             ["run", "flows.py::page"],
             "field 'title' is missing. No run was started. Add -i title=… (string)",
         ),
-        (["run", "flows.py::limited", "--input", "{}"], "Add -i n=… (integer)"),
+        (["run", "flows.py::limited", "--input", "{}"], "Add -i n=… (a whole number)"),
         (["run", "flows.py::page", "-i", "titel=x"], "did you mean 'title'?"),
         (["run", "flows.py::page", "-i", "count=x"], "no JSON"),
         (["run", "flows.py::page", "-i", "count"], "give a field and its value"),

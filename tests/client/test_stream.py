@@ -19,7 +19,7 @@ from nbflow import (
 from nbflow._engine import hosts
 from nbflow._store.base import Batch
 from nbflow.client.access import Access
-from nbflow.client.stream import Stream, read_events
+from nbflow.client.stream import Stream, read_earlier, read_events
 
 gate = threading.Event()
 
@@ -171,6 +171,18 @@ class TestStream:
         listed = read_events(app, "r-1", tail=2)
         assert [event.index for event in listed] == [3, 4]
         assert listed.offset == read_events(app, "r-1").offset
+
+    def test_earlier_events_are_the_last_ones_before_one(self, script, app):
+        script.step("a", 1)
+        script.commit()
+
+        def earlier(before, count):
+            return [event.index for event in read_earlier(app, "r-1", before, count)]
+
+        assert earlier(4, 2) == [2, 3]
+        assert earlier(4, 100) == [1, 2, 3]
+        assert earlier(1, 100) == []
+        assert earlier(99, 2) == [3, 4]
 
     @pytest.mark.parametrize("tail", [0, -1, True, 1.5, "2"])
     def test_a_tail_is_a_whole_number(self, app, tail):

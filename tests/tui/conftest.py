@@ -9,6 +9,15 @@ from nbflow import Client, Engine
 from tests.tui.stage import WORKFLOWS
 
 
+@pytest.fixture(autouse=True)
+def _no_keys_of_the_user(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(tmp_path_factory.mktemp("config"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", folder)
+    monkeypatch.setenv("APPDATA", folder)
+
+
 @pytest.fixture
 def store(home: Path) -> Iterator[Client]:
     """A client of an app whose engine is alive."""

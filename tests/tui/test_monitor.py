@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nbflow_tui import followed
 from nbflow_tui.app import Monitor
 from nbflow_tui.bars import LineBar
+from nbflow_tui.dialogs import TextBox
 from nbflow_tui.screen import MonitorScreen
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
 from nbflow import Client, Context, Engine, workflow
 from nbflow.view import Look, plain
@@ -77,7 +79,12 @@ async def hostile(ctx: Context, text: str = EVIL) -> str:
     raise RuntimeError(text)
 
 
-WORKFLOWS = [order, parent, broken, waits, fan, talks, hostile]
+@workflow(app="market")
+async def gives(ctx: Context, value: Any = None) -> Any:
+    return value
+
+
+WORKFLOWS = [gives, order, parent, broken, waits, fan, talks, hostile]
 
 
 @contextlib.asynccontextmanager
@@ -373,7 +380,7 @@ async def test_the_details_show_values_and_the_users_frames(store: Path) -> None
         await shows(pilot, "ZeroDivisionError: division by zero")
         await shows(pilot, "return n / 0")
         await pilot.press("enter", "n", "2")
-        text = main(pilot).text
+        text = main(pilot).details.text
         await until(
             pilot,
             lambda: text.document is not None and text.document.text == "[\n  2\n]",
@@ -386,7 +393,7 @@ async def test_a_text_can_be_searched(store: Path) -> None:
     async with opened(store, (80, 24)) as pilot:
         await until(pilot, lambda: len(names(pilot)) == 3)
         await pilot.press("1")
-        text = main(pilot).text
+        text = main(pilot).details.text
         await shows(pilot, "Traceback")
         await pilot.press("slash", *"RETURN N", "enter")
         assert text.item is not None
@@ -404,7 +411,7 @@ async def test_copying_never_carries_escape_sequences(live: Client) -> None:
     async with opened(live.home) as pilot:
         await shows(pilot, "RuntimeError")
         await pilot.press("4")
-        text = main(pilot).text
+        text = main(pilot).details.text
         await until(pilot, lambda: text.document is not None and text.document.tab == 3)
         await pilot.press("y")
         await until(pilot, lambda: bool(pilot.app.clipboard))
@@ -419,7 +426,7 @@ async def test_events_follow_until_the_user_moves_away(live: Client) -> None:
     async with opened(live.home) as pilot:
         await until(pilot, lambda: len(names(pilot)) == 1)
         await pilot.press("7", "tab", "tab")
-        events = main(pilot).events
+        events = main(pilot).details.events
         await shows(pilot, "line 59")
         await pilot.press("up", "up")
         assert not events.follows
@@ -438,7 +445,7 @@ async def test_events_can_be_narrowed_by_level_and_kind(live: Client) -> None:
     async with opened(live.home) as pilot:
         await until(pilot, lambda: len(names(pilot)) == 1)
         await pilot.press("7", "tab", "tab")
-        events = main(pilot).events
+        events = main(pilot).details.events
         await until(pilot, lambda: len(events.items) > 60)
         await pilot.press("v")
         assert len(events.items) == 60
@@ -585,3 +592,118 @@ async def test_a_deleted_run_leaves_the_list(store: Path) -> None:
             await until(pilot, lambda: len(names(pilot)) == 3)
             await asyncio.to_thread(engine.client.runs.delete, "broken")
             await until(pilot, lambda: names(pilot) == ["parent", "order"])
+
+
+# Time
+
+
+async def test_the_time_is_zoomed_about_the_row_under_the_cursor(live: Client) -> None:
+    handle = live.workflows.invoke("waits", run_id="w")
+    eventually(lambda: bool(handle.run.waiting))
+    assert live.home is not None
+    async with opened(live.home) as pilot:
+        await until(pilot, lambda: names(pilot) == ["waits"])
+        timeline = main(pilot).timeline
+        await pilot.press("enter")
+        await shows(pilot, "paid")
+        await pilot.press("plus", "plus")
+        assert timeline.zoom is not None
+        await shows(pilot, "×4  0 shows all")
+        await pilot.press(*["less_than_sign"] * 9)
+        earliest = timeline.zoom
+        await pilot.press("greater_than_sign")
+        assert timeline.zoom.shift < earliest.shift
+        await pilot.press("minus")
+        await shows(pilot, "×2  0 shows all")
+        await pilot.press("0")
+        assert timeline.zoom is None
+        assert "shows all" not in screen_text(pilot)
+
+
+# Details
+
+
+async def test_a_value_is_folded_and_its_path_copied(live: Client) -> None:
+    pages = [{"url": "a", "tags": ["x", "y"]}, {"url": "b", "tags": ["z"] * 5}]
+    value = {"found": pages}
+    live.workflows.invoke("gives", input={"value": value}, run_id="g").result()
+    assert live.home is not None
+    async with opened(live.home) as pilot:
+        text = main(pilot).details.text
+        await until(pilot, lambda: names(pilot) == ["gives"])
+        await pilot.press("3")
+        await shows(pilot, '▹       "tags": [ 2 items ]')
+        assert '"z"' not in screen_text(pilot)
+        await pilot.press("shift+tab", "G", "up", "up")
+        await pilot.press("p")
+        assert pilot.app.clipboard == "found[1]"
+        await pilot.press("x")
+        await shows(pilot, '"z"')
+        await pilot.press("g", "space")
+        assert len(text.items) == 1
+        await shows(pilot, "1 field }")
+        await pilot.press("slash", *'"y"')
+        await shows(pilot, '"tags": [')
+        assert text.item is not None
+        assert plain(text.item.line).strip() == '"y"'
+
+
+async def test_a_text_is_shown_whole_and_what_is_selected_in_it_is_copied(
+    store: Path,
+) -> None:
+    async with opened(store) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 3)
+        await pilot.press("3", "w")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextBox))
+        area = pilot.app.screen.query_one(TextArea)
+        await pilot.press("shift+right")
+        await pilot.press("y")
+        assert area.selected_text
+        assert pilot.app.clipboard == area.selected_text
+        await pilot.press("escape")
+        assert pilot.app.screen is main(pilot)
+
+
+async def test_an_event_is_shown_whole(store: Path) -> None:
+    async with opened(store) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 3)
+        await pilot.press("7", "shift+tab")
+        await until(pilot, lambda: len(main(pilot).details.events.items) > 3)
+        await pilot.press("g", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextBox))
+        assert "run.queued" in pilot.app.screen.query_one(TextArea).text
+
+
+async def test_events_that_were_not_kept_are_read_when_one_goes_up(
+    live: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = live.workflows.invoke("talks", input={"lines": 1500}, run_id="t")
+    eventually(lambda: bool(handle.run.waiting))
+    monkeypatch.setattr(followed, "KEPT", 100)
+    assert live.home is not None
+    async with opened(live.home, (80, 20)) as pilot:
+        events = main(pilot).details.events
+        await pilot.press("7")
+        await until(pilot, lambda: len(events.items) == 100)
+        await shows(pilot, "up: older")
+        last = events.items[-1].index
+        await pilot.press("g", "up")
+        await until(pilot, lambda: len(events.items) == 1100)
+        assert events.item is not None
+        assert events.item.index == last - 99
+        await asyncio.to_thread(live.events.send, "more", run="t")
+        await until(pilot, lambda: events.items[-1].index > last)
+        found = [event.index for event in events.items]
+        assert found == list(range(found[0], found[-1] + 1))
+        await pilot.press("g", "up")
+        await until(pilot, lambda: events.items[0].index == 1)
+        await pilot.press("G")
+        await until(pilot, lambda: events.follows)
+
+
+async def test_up_brings_back_what_was_filtered_by(store: Path) -> None:
+    async with opened(store) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 3)
+        await pilot.press("slash", *"order", "enter", "escape")
+        await pilot.press("slash", "up")
+        await until(pilot, lambda: set(names(pilot)) == {"order"})

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,3 +80,24 @@ def test_every_moment_has_a_cell_and_every_ruler_fits(
     assert 0 <= scale.at(at(moment)) <= scale.width
     assert scale.at(at(moment)) <= scale.at(at(moment + 1)) + 1e-6
     assert len(plain(ruler(scale, UNICODE))) <= scale.width
+
+
+@pytest.mark.parametrize(
+    ("first", "seconds", "expected"),
+    [
+        (60, 4, ["1m", "1m01", "1m02", "1m03", "1m04"]),
+        (62, 0.8, ["1m02.0", "1m02.2", "1m02.4", "1m02.6", "1m02.8"]),
+        (3600, 40, ["1h", "1h00m10", "1h00m20", "1h00m30", "1h00m40"]),
+        (86400, 14400, ["1d", "1d01", "1d02", "1d03", "1d04"]),
+        (86400, 2400, ["1d", "1d00h10", "1d00h20", "1d00h30", "1d00h40"]),
+    ],
+)
+def test_a_zoomed_ruler_still_counts_from_the_start_of_the_run(
+    first: float, seconds: float, expected: list[str]
+) -> None:
+    left = at(first)
+    scale = Scale(left, at(first + seconds), 60, origin=START)
+    assert [label for _, label in scale.ticks()][: len(expected)] in (
+        expected,
+        expected[:-1],
+    )

@@ -13,15 +13,14 @@ from nbflow.view.axis import Scale
 from nbflow.view.bars import Piece, bar_cells
 from nbflow.view.timeline import (
     Columns,
-    Life,
-    Track,
+    Zoom,
     extent,
-    opens_by_itself,
     scale_of,
     timeline_lines,
     track_line,
-    tracks,
+    zoomed,
 )
+from nbflow.view.tracks import Life, Track, opens_by_itself, tracks
 from nbflow.view.tree import Tree
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -91,9 +90,9 @@ def test_steps_are_rows_with_bars_where_they_ran(told: Told) -> None:
     told("run.completed", 10, duration=10.0)
     head, fetch, store = told.text()
     assert head.split() == ["0", "5s"]
-    assert fetch.split() == ["✓", "fetch", "━" * 13 + "╸", "5", "s"]
+    assert fetch.split() == ["✓", "fetch", "━" * 13 + "┊", "5", "s"]
     assert store.split()[:2] == ["✓", "store"]
-    assert head.index("5s") == store.index("╺")
+    assert head.index("5s") == store.index("━")
 
 
 def test_each_attempt_and_each_pause_has_its_stretch(told: Told) -> None:
@@ -273,3 +272,49 @@ def test_every_status_is_drawn(told: Told, status: StepStatus) -> None:
     told(kind, 1, "x", 1)
     assert told.rows()[0].status is status
     assert told.text(100)[1].strip()
+
+
+# Zoom
+
+
+def test_zooming_in_halves_the_time_about_a_moment_and_out_gives_all_of_it() -> None:
+    start, end = at(0), at(100)
+    zoom = zoomed(None, start, end, 0.5, at(30))
+    assert zoom is not None
+    assert zoom.within(start, end) == (at(5), at(55))
+    closer = zoomed(zoom, start, end, 0.5)
+    assert closer is not None
+    assert closer.within(start, end) == (at(17.5), at(42.5))
+    assert zoomed(zoom, start, end, 2) is None
+
+
+def test_a_zoom_stays_on_the_axis() -> None:
+    start, end = at(0), at(100)
+    for about, expected in ((at(-50), (at(0), at(50))), (at(500), (at(50), at(100)))):
+        zoom = zoomed(None, start, end, 0.5, about)
+        assert zoom is not None
+        assert zoom.within(start, end) == expected
+
+
+def test_a_zoom_at_the_right_edge_goes_with_what_goes_on() -> None:
+    zoom = Zoom(10)
+    assert zoom.within(at(0), at(100)) == (at(90), at(100))
+    assert zoom.within(at(0), at(200)) == (at(190), at(200))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0, 4, "‹         "),
+        (96, 99, "         ›"),
+        (40, 100, "━━━━━━━━━━"),
+        (45, 100, " ━━━━━━━━━"),
+    ],
+)
+def test_what_lies_beyond_the_edges_of_a_zoom_is_not_drawn(
+    start: float, end: float, expected: str
+) -> None:
+    scale = Scale(at(42), at(67), 10, origin=at(0))
+    piece = Piece("r", at(start), at(end), "bad", is_failed=True)
+    drawn = "".join(char for char, _ in bar_cells([piece], scale, UNICODE, at(99)))
+    assert drawn == expected

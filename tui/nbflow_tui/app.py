@@ -20,11 +20,18 @@ from nbflow.model import safe_text
 from nbflow.view import Look
 from nbflow.view.listing import RunKey
 from nbflow_tui.actions import Acting
+from nbflow_tui.events import EventList
 from nbflow_tui.feed import Feed
 from nbflow_tui.help import HelpScreen
+from nbflow_tui.keys import Action, actions, key_file, read_keys
+from nbflow_tui.lines import LineList
+from nbflow_tui.runs import RunsList
 from nbflow_tui.screen import MonitorScreen
 from nbflow_tui.snapshot import Snapshot
+from nbflow_tui.taking import Taking
+from nbflow_tui.texts import TextList
 from nbflow_tui.theme import DARK, LIGHT, OWN
+from nbflow_tui.timeline import Timeline
 
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -78,12 +85,14 @@ class Monitor(Acting):
         self._latest: Snapshot | None = None
         self._is_told = False
         self._theme_wanted = theme or DARK.name
+        self.keys: dict[str, str] = {}
 
     def on_mount(self) -> None:
         """Show the screen, then begin to read."""
         for each in OWN:
             self.register_theme(each)
         self.theme = self._theme_wanted
+        self._take_keys()
         self.main = MonitorScreen(self.feed, self.look, self._start)
         self.push_screen(self.main)
         self.feed.start()
@@ -96,6 +105,16 @@ class Monitor(Acting):
     def on_unmount(self) -> None:
         """Leave the stores alone."""
         self.feed.close()
+
+    def _take_keys(self) -> None:
+        """The user's own keys, if there are any."""
+        path = key_file()
+        if not path.exists():
+            return
+        self.keys, problems = read_keys(path, known_actions())
+        self.set_keymap(self.keys)
+        for problem in problems:
+            self.notify(problem, severity="warning", timeout=15, markup=False)
 
     # Snapshots
 
@@ -148,7 +167,7 @@ class Monitor(Acting):
 
     def action_help(self) -> None:
         """All keys."""
-        self.push_screen(HelpScreen(self.screen, self.look))
+        self.push_screen(HelpScreen(self.screen, self.look, self.keys))
 
     def action_dark(self) -> None:
         """Dark or light."""
@@ -201,6 +220,32 @@ class Monitor(Acting):
                 except OSError as error:
                     self.notify(f"the pager cannot be started: {error}", markup=False)
         self.refresh()
+
+
+def known_actions() -> dict[str, Action]:
+    """All that can be done by a key, by name."""
+    from nbflow_tui.dialogs import TextBox
+    from nbflow_tui.dialogs.base import Dialog
+    from nbflow_tui.queues import QueuesScreen
+
+    main = "runs timeline text events"
+    return actions(
+        [
+            ("", Monitor.BINDINGS),
+            ("", Acting.BINDINGS),
+            (main, MonitorScreen.BINDINGS),
+            (main, Taking.BINDINGS),
+            (f"{main} queues", LineList.BINDINGS),
+            ("runs", RunsList.BINDINGS),
+            ("timeline", Timeline.BINDINGS),
+            ("text", TextList.BINDINGS),
+            ("events", EventList.BINDINGS),
+            ("queues", QueuesScreen.BINDINGS),
+            ("box", TextBox.BINDINGS),
+            ("dialog", Dialog.BINDINGS),
+            ("help", HelpScreen.BINDINGS),
+        ]
+    )
 
 
 def run(

@@ -34,6 +34,13 @@ class EventList(LineList[RunEvent]):
     class Turned(Message):
         """Other events are shown, or it follows again."""
 
+    class Older(Message):
+        """Events of before are wanted."""
+
+        def __init__(self, run_id: str, before: int) -> None:
+            super().__init__()
+            self.run_id, self.before = run_id, before
+
     def __init__(self, look: Look, *, id: str | None = None) -> None:
         super().__init__(look, id=id)
         self.kind = 0
@@ -42,6 +49,8 @@ class EventList(LineList[RunEvent]):
         self.follows = True
         self.fresh = 0
         self._all: Sequence[RunEvent] = ()
+        self._older: list[RunEvent] = []
+        self._is_reading = False
 
     def key_of(self, item: RunEvent) -> Hashable:
         """Run and number."""
@@ -54,13 +63,21 @@ class EventList(LineList[RunEvent]):
     def empty(self) -> Line:
         """Why there is nothing."""
         if self._all:
-            return line(Span("no event of this kind", "dim"))
+            first = self._first_index()
+            more = f" after {first - 1:,}; up reads older ones" if first > 1 else ""
+            return line(Span(f"no event of this kind{more}", "dim"))
         return line(Span("no event yet", "dim"))
 
     def take(self, found: Sequence[RunEvent], now: dt.datetime) -> None:
         """Show the events of a run that pass the filters."""
+        self._keep(found)
         self._all = found
-        shown = [event for event in found if self._passes(event)]
+        shown = [
+            event
+            for part in (self._older, found)
+            for event in part
+            if self._passes(event)
+        ]
         is_other = bool(shown and self.items) and (
             shown[0].run_id != self.items[0].run_id
         )
@@ -75,10 +92,63 @@ class EventList(LineList[RunEvent]):
         if self.follows and shown:
             super().move_to(len(shown) - 1)
 
+    def _keep(self, found: Sequence[RunEvent]) -> None:
+        """Events of before stay while somebody looks at them, without a gap."""
+        is_same = bool(self._all and found) and (self._all[0].run_id == found[0].run_id)
+        if self.follows or not is_same:
+            self._older = []
+            return
+        if self._older and found[0].index > self._all[0].index:
+            begin = found[0].index
+            self._older += [each for each in self._all if each.index < begin]
+
+    def take_older(self, run_id: str, found: Sequence[RunEvent]) -> None:
+        """Show these, too, before the others; the cursor stays where it is."""
+        self._is_reading = False
+        is_next = bool(found) and found[-1].index == self._first_index() - 1
+        if is_next and self._all[0].run_id == run_id:
+            self.follows = False
+            self._older = [*found, *self._older]
+            self._again()
+
+    def _first_index(self) -> int:
+        first = self._older or self._all
+        return first[0].index if first else 1
+
+    def action_move(self, by: int) -> None:
+        """As any list; up from the first event reads older ones."""
+        self._ask_older(by)
+        super().action_move(by)
+
+    def action_page(self, by: int) -> None:
+        """As any list; up from the first event reads older ones."""
+        self._ask_older(by)
+        super().action_page(by)
+
+    def action_top(self) -> None:
+        """To the first event that was read; once more reads older ones."""
+        self._ask_older(-1)
+        super().action_top()
+
+    def on_mouse_scroll_up(self) -> None:
+        """The wheel reads older ones, too."""
+        if round(self.scroll_y) == 0:
+            self._ask_older(-1)
+
+    def _ask_older(self, by: int) -> None:
+        first = self._first_index()
+        is_top = self.cursor == 0 or round(self.scroll_y) == 0
+        if by < 0 and is_top and first > 1 and not self._is_reading:
+            self._is_reading = True
+            self.post_message(self.Older(self._all[0].run_id, first))
+
     @property
     def told(self) -> Line:
         """Which events are shown, and how many have come."""
         parts = [KINDS[self.kind]]
+        first = self._first_index()
+        if first > 1:
+            parts.append(f"from {first:,}, up: older")
         if self.level:
             parts.append(f"{LEVELS[self.level]} and worse")
         if self.step:

@@ -18,7 +18,7 @@ from nbflow.errors import NbflowError
 from nbflow.model import Run
 from nbflow.view.board import Board
 from nbflow.view.listing import Entry, RunKey, doing
-from nbflow.view.timeline import Life, Track, opens_by_itself, tracks
+from nbflow.view.tracks import Life, Track, opens_by_itself, tracks
 from nbflow_tui.followed import Followed
 from nbflow_tui.listed import Listed, age
 from nbflow_tui.snapshot import AppState, Shown, Snapshot, Want

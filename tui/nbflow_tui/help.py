@@ -1,15 +1,18 @@
 """The keys, written from the bindings themselves."""
 
 import datetime as dt
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap, BindingType
 from textual.containers import Vertical
+from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 
 from nbflow.view import MARKS, Line, Look, Span, line, pad
+from nbflow_tui import clock
+from nbflow_tui.keys import key_file
 from nbflow_tui.lines import LineList
 
 _ROOMS = {
@@ -56,10 +59,13 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen _Keys { background: $surface; }
     """
 
-    def __init__(self, below: Screen[object], look: Look) -> None:
+    def __init__(
+        self, below: Screen[object], look: Look, keys: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
         self._below = below
         self._look = look
+        self._user_keys = dict(keys or {})
 
     def compose(self) -> ComposeResult:
         """The table."""
@@ -70,7 +76,7 @@ class HelpScreen(ModalScreen[None]):
         """Write it."""
         rows = [_Row(place, each) for place, each in enumerate(self._lines())]
         keys = self.query_one("#help-keys", _Keys)
-        keys.set_items(rows, dt.datetime.now(dt.UTC))
+        keys.set_items(rows, clock.now())
         keys.focus()
 
     def action_close(self) -> None:
@@ -82,29 +88,45 @@ class HelpScreen(ModalScreen[None]):
         known: set[str] = set()
         namespaces = [self.app, self._below, *self._below.query("LineList")]
         for node in reversed(namespaces):
-            for _, binding in node._bindings:
+            bindings = self._bindings_of(node)
+            for _, binding in bindings:
                 name = binding.id or ""
                 if not binding.description or name in known:
                     continue
                 known.add(name)
                 room = _ROOMS.get(name.partition(".")[0])
                 if room is not None:
-                    rooms.setdefault(room, []).append(self._row(node, binding))
+                    rooms.setdefault(room, []).append(self._row(bindings, binding))
         found: list[Line] = []
         for room in dict.fromkeys(_ROOMS.values()):
             if room in rooms:
                 found += [line(Span(room.capitalize(), "strong")), *rooms[room], ()]
-        found.append(line(Span("Signs", "strong")))
+        found += [
+            line(Span("Other keys", "strong")),
+            line(Span(f"  {key_file()}", "dim")),
+            line(Span('  run.cancel = "ctrl+x"', "dim")),
+            (),
+            line(Span("Signs", "strong")),
+        ]
         for each in MARKS.values():
             sign = self._look.sign(each)
             found.append(line("  ", Span(pad(sign, 14), each.role), each.word))
         return found
 
-    def _row(self, node: object, binding: Binding) -> Line:
+    def _bindings_of(self, node: DOMNode) -> BindingsMap:
+        """The keys of a widget, the user's own among them."""
+        bindings = node._bindings.copy()
+        bindings.apply_keymap(self._user_keys)
+        return bindings
+
+    def _row(self, bindings: BindingsMap, binding: Binding) -> Line:
         same = [
             self.app.get_key_display(each)
-            for _, each in node._bindings  # type: ignore[attr-defined]
+            for _, each in bindings
             if each.id == binding.id
         ]
         keys = " ".join(dict.fromkeys(same))
-        return line("  ", Span(pad(keys, 14), "busy"), binding.description)
+        told = pad(binding.description, 22)
+        return line(
+            "  ", Span(pad(keys, 14), "busy"), told, Span(binding.id or "", "dim")
+        )

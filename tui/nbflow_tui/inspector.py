@@ -4,31 +4,30 @@ Values are read and decoded in a worker thread, one at a time: the newest wish w
 """
 
 import datetime as dt
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, TypeAlias
-
-from textual import events
-from textual.binding import Binding, BindingType
+from typing import NamedTuple, TypeAlias
 
 from nbflow.client import Client
 from nbflow.errors import NbflowError
-from nbflow.model import Run, Step
-from nbflow.view import Line, Look, Span, line
+from nbflow.model import Run, RunEvent, Step
+from nbflow.view import Line, Look, Span, line, plain
 from nbflow.view.documents import (
     attempt_lines,
     error_lines,
+    glance_lines,
     json_lines,
     plain_lines,
     run_document,
+    shown_part,
     step_facts,
     value_text,
-    wrapped,
 )
-from nbflow_tui.lines import LineList
+from nbflow_tui import clock
 
 TABS = ("Overview", "Input", "Output", "Error", "Tries", "Source", "Events")
-_GLANCE, _GLANCE_LINES = 4_000, 24
+_GLANCE = 24
+"""Lines of a value that the overview shows."""
 EVENTS = TABS.index("Events")
 
 
@@ -56,100 +55,33 @@ class Document:
     tab: int
     lines: Rows
     text: str  # whole, for the clipboard and the pager
+    json: tuple[str, ...] = ()  # of a value, its lines as far as they are shown
 
 
-class TextRow(NamedTuple):
-    """A line of a text on the screen."""
-
-    place: int
-    line: Line
+def plain_text(lines: Rows) -> str:
+    """Lines as a text."""
+    return "\n".join(plain(each) for each in lines)
 
 
-class TextList(LineList[TextRow]):
-    """A text to read, wrapped to the width, with a search."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "next(1)", "next", id="text.next", show=False),
-        Binding("N", "next(-1)", "before", id="text.before", show=False),
-    ]
-
-    BLURRED = ""
-
-    def __init__(self, look: Look, *, id: str | None = None) -> None:
-        super().__init__(look, id=id)
-        self.document: Document | None = None
-        self.blank: Line = ()
-        self.search = ""
-        self._wrapped_at = 0
-
-    def key_of(self, item: TextRow) -> Hashable:
-        """The number of the line."""
-        return item.place
-
-    def draw(self, item: TextRow, width: int, now: dt.datetime) -> Line:
-        """The line, what was searched for marked."""
-        if not self.search:
-            return item.line
-        return tuple(_marked(item.line, self.search.casefold()))
-
-    def empty(self) -> Line:
-        """Why there is nothing."""
-        return self.blank
-
-    def take(self, document: Document) -> None:
-        """Show a text, from its beginning where it is another one."""
-        old, self.document = self.document, document
-        is_same = old is not None and (old.subject, old.tab) == (
-            document.subject,
-            document.tab,
-        )
-        if is_same and old is not None and old.lines == document.lines:
-            return
-        self._wrap()
-        if not is_same:
-            self.move_to(0)
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Another width: the text is wrapped anew."""
-        if self.columns != self._wrapped_at:
-            self._wrap()
-
-    def _wrap(self) -> None:
-        if self.document is None:
-            return
-        self._wrapped_at = self.columns
-        lines = wrapped(self.document.lines, self.columns - 1)
-        rows = [TextRow(place, each) for place, each in enumerate(lines)]
-        self.set_items(rows, dt.datetime.now(dt.UTC), anchored=False)
-
-    def look_for(self, text: str) -> None:
-        """Mark a text wherever it is, and go to the next place."""
-        self.search = text
-        self.repaint()
-        if text:
-            self.move_to(self.cursor - 1)
-            self.action_next(1)
-
-    def action_next(self, by: int) -> None:
-        """To the next line that holds what is searched for."""
-        wanted = self.search.casefold()
-        count = len(self.items)
-        for step in range(1, count + 1):
-            place = (self.cursor + by * step) % count
-            text = "".join(span.text for span in self.items[place].line)
-            if wanted and wanted in text.casefold():
-                self.move_to(place)
-                return
+def told(event: RunEvent) -> str:
+    """All of an event, to be read in full width."""
+    head = f"{event.index}  {event.type}  {event.timestamp.astimezone():%F %T.%f %z}"
+    said = event.data.get("message")
+    parts = [head, f"step {event.step}" if event.step else ""]
+    parts += [str(said) if isinstance(said, str) else ""]
+    return "\n\n".join([*filter(None, parts), value_text(lambda: event.data)])
 
 
 def document(client: Client, subject: Subject, tab: int, look: Look) -> Document:
     """Read what one tab says of a subject; may take its time."""
-    now = dt.datetime.now(dt.UTC)
+    now = clock.now()
     try:
         lines, text = _read(client, subject, TABS[tab], look, now)
     except NbflowError as error:
         lines, text = [line(Span(str(error), "bad"))], str(error)
-    return Document(subject, tab, tuple(lines), text)
+    is_value = TABS[tab] in ("Input", "Output") and bool(text)
+    json = shown_part(text) if is_value else ()
+    return Document(subject, tab, tuple(lines), text, json)
 
 
 def _read(
@@ -222,10 +154,7 @@ def _of_step(
 
 def _add(found: list[Line], title: str, text: str) -> None:
     """The beginning of a value; all of it is in its tab."""
-    lines = json_lines(text[:_GLANCE])
-    found += [(), line(Span(title, "strong")), *lines[:_GLANCE_LINES]]
-    if len(text) > _GLANCE or len(lines) > _GLANCE_LINES:
-        found.append(_dim("…"))
+    found += [(), line(Span(title, "strong")), *glance_lines(text, _GLANCE)]
 
 
 def _arguments(step: Step) -> object:
@@ -253,21 +182,3 @@ def _value(text: str) -> tuple[Sequence[Line], str]:
 
 def _dim(text: str) -> Line:
     return line(Span(text, "dim"))
-
-
-def _marked(spans: Line, wanted: str) -> list[Span]:
-    """What was searched for stands out; within each span."""
-    found: list[Span] = []
-    for text, role in spans:
-        folded, place = text.casefold(), 0
-        if len(folded) != len(text):
-            found.append(Span(text, role))
-            continue
-        while (at := folded.find(wanted, place)) >= 0:
-            found += [
-                Span(text[place:at], role),
-                Span(text[at : at + len(wanted)], "warn"),
-            ]
-            place = at + len(wanted)
-        found.append(Span(text[place:], role))
-    return [span for span in found if span.text]

@@ -13,6 +13,7 @@ from nbflow.errors import NbflowError
 from nbflow.model import FlowKey, FlowWaiter, safe_text
 from nbflow.view import Line, Look, Span, line, plural
 from nbflow.view.flow import key_line, waiter_line
+from nbflow_tui import clock
 from nbflow_tui.bars import KeyBar, LineBar
 from nbflow_tui.calls import call_in_thread
 from nbflow_tui.lines import LineList
@@ -173,7 +174,7 @@ class QueuesScreen(Screen[None]):
             Span(" no flow control: ", "dim"),
             "a FlowControl on a workflow or step makes a key",
         )
-        now = dt.datetime.now(dt.UTC)
+        now = clock.now()
         noted = [
             each._replace(note=self._notes.get((each.app, each.key.key), ""))
             for each in found
@@ -190,7 +191,7 @@ class QueuesScreen(Screen[None]):
 
     def tick(self) -> None:
         """A second has passed."""
-        now = dt.datetime.now(dt.UTC)
+        now = clock.now()
         self.queues.tick(now)
         if self.waiters.display:
             self.waiters.tick(now)
@@ -243,7 +244,7 @@ class QueuesScreen(Screen[None]):
         """Another key."""
         event.stop()
         if event.list is self.queues:
-            self._show_waiters(dt.datetime.now(dt.UTC))
+            self._show_waiters(clock.now())
 
     def action_other(self) -> None:
         """The other list."""
@@ -326,7 +327,7 @@ class QueuesScreen(Screen[None]):
             each._replace(note=self._notes.get((each.app, each.key.key), ""))
             for each in self.queues.items
         ]
-        self.queues.set_items(noted, dt.datetime.now(dt.UTC))
+        self.queues.set_items(noted, clock.now())
 
     def _client(self, queue: Queue) -> Client:
         return next(each for each in self.clients() if each.app == queue.app)

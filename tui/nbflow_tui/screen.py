@@ -5,40 +5,36 @@ with esc. It tells the feed what is looked at, and shows what the feed hands ove
 """
 
 import datetime as dt
-import time
 from typing import ClassVar
 
-from textual import events, work
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
-from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input
-from textual.worker import get_current_worker
 
-from nbflow.errors import NbflowError
+from nbflow.model import RunEvent
 from nbflow.view import Filter, FilterError, Line, Look, Span, line, parse_filter
 from nbflow.view.listing import Entry, RunKey
-from nbflow.view.timeline import Track
-from nbflow_tui import heads
+from nbflow.view.tracks import Track
+from nbflow_tui import clock, heads
 from nbflow_tui.bars import KeyBar, LineBar
-from nbflow_tui.events import EventList
+from nbflow_tui.details import Details
 from nbflow_tui.feed import Feed
-from nbflow_tui.inspector import EVENTS, TABS, Subject, TextList, document
+from nbflow_tui.inspector import TABS, Subject
 from nbflow_tui.lines import LineList
+from nbflow_tui.prompt import Prompt
 from nbflow_tui.runs import RunsList
 from nbflow_tui.snapshot import Path, Shown, Snapshot, Want
+from nbflow_tui.taking import Taking
 from nbflow_tui.timeline import Timeline
 
 WIDE, MIDDLE = 140, 90
-_FILTER = "name  status:failed  since:1h  !word"
-_SEARCH = "search this text; n and N go on"
 STUCK = 1.0
 """Seconds of one look at the stores after which the screen says that it waits."""
 
 
-class MonitorScreen(Screen[None]):
+class MonitorScreen(Taking):
     """Runs, run, details."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,9 +60,6 @@ class MonitorScreen(Screen[None]):
             )
             for n, name in enumerate(TABS, 1)
         ),
-        Binding("y", "copy", "copy", id="text.copy"),
-        Binding("Y", "copy_id", "copy id", id="run.copy_id", show=False),
-        Binding("o", "pager", "pager", id="text.pager", show=False),
     ]
     AUTO_FOCUS = ""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (MIDDLE, "-middle"), (WIDE, "-wide")]  # noqa: RUF012
@@ -79,12 +72,9 @@ class MonitorScreen(Screen[None]):
         self.filter_error = ""
         self.path: Path = () if start is None else (start,)
         self.at = "runs" if start is None else "run"
-        self.tab = 0
         self._snapshot = Snapshot(Want())
         self._count = 200
-        self._subject: Subject | None = None
         self._is_alone = False
-        self._is_search = False
         self._came_from = "runs"
 
     def compose(self) -> ComposeResult:
@@ -101,23 +91,18 @@ class MonitorScreen(Screen[None]):
                     yield LineBar(id="run-facts")
                     yield LineBar(id="ruler", classes="ruler")
                     yield Timeline(self.look, id="timeline")
-                with Vertical(id="detail-pane", classes="pane"):
-                    yield LineBar(id="tabs", classes="title")
-                    yield TextList(self.look, id="text")
-                    yield EventList(self.look, id="events")
-        yield Input(id="filter")
+                yield Details(self.feed.client, self.look)
+        yield Prompt(id="filter")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """Begin."""
         self.runs = self.query_one("#runs", RunsList)
         self.timeline = self.query_one("#timeline", Timeline)
-        self.text = self.query_one("#text", TextList)
-        self.events = self.query_one("#events", EventList)
-        self.query_one("#filter", Input).cursor_blink = False
+        self.details = self.query_one(Details)
+        self.prompt = self.query_one(Prompt)
         self.runs.blank = line(Span(" looking…", "dim"))
         self._go(self.at)
-        self._show_tab()
         self.set_interval(1.0, self.tick)
         self.wish()
 
@@ -140,14 +125,14 @@ class MonitorScreen(Screen[None]):
                 cursor=None if entry is None else entry.key,
                 path=self.path if is_run_seen or self.has_class("-tall") else (),
                 turned=self.timeline.turned,
-                are_events_shown=self.tab == EVENTS,
+                are_events_shown=self.details.are_events_shown,
             )
         )
 
     def take(self, snapshot: Snapshot) -> None:
         """Show what the feed has handed over."""
         self._snapshot = snapshot
-        now = dt.datetime.now(dt.UTC)
+        now = clock.now()
         if snapshot.problem is None:
             self.runs.is_mixed = len(snapshot.apps) > 1
             self.runs.blank = heads.no_runs(snapshot, self.feed.home)
@@ -159,8 +144,8 @@ class MonitorScreen(Screen[None]):
         if shown is not None and shown.path == self.path:
             self.timeline.blank = heads.no_steps(shown, self.look)
             self.timeline.take(shown.tracks, shown.life, now)
-            if self.tab == EVENTS:
-                self.events.take(shown.events, now)
+            self.details.subject_app = shown.path[-1][0]
+            self.details.take_events(shown.events, now)
         self._inspect()
         self._tell(now)
 
@@ -177,10 +162,11 @@ class MonitorScreen(Screen[None]):
 
     def tick(self) -> None:
         """A second has passed."""
-        now = dt.datetime.now(dt.UTC)
+        now = clock.now()
         self.runs.tick(now)
         if self.shown is not None:
             self.timeline.tick(now)
+        self._inspect()
         self._tell(now)
 
     @property
@@ -216,9 +202,7 @@ class MonitorScreen(Screen[None]):
         ruler = self.query_one("#ruler", LineBar)
         ruler.say(self.timeline.ruler())
         ruler.display = self.timeline.has_bars
-        is_events = self.tab == EVENTS
-        about = self.events.told if is_events else heads.about(self._subject)
-        self.query_one("#tabs", LineBar).say(heads.tabs(TABS, self.tab), about)
+        self.details.tell()
 
     def app_state(self) -> Line:
         """What holds for all of the monitor."""
@@ -239,7 +223,7 @@ class MonitorScreen(Screen[None]):
         for each in ("runs", "run", "detail"):
             self.set_class(each == place, f"-at-{each}")
         self.set_class(self._is_alone, "-alone")
-        target: Widget = self.events if self.tab == EVENTS else self.text
+        target: Widget = self.details.target
         if place != "detail":
             target = self.runs if place == "runs" else self.timeline
         self.set_focus(target, scroll_visible=False)
@@ -266,7 +250,7 @@ class MonitorScreen(Screen[None]):
                 self._reset_run()
             self.wish()
         self._inspect()
-        self._tell(dt.datetime.now(dt.UTC))
+        self._tell(clock.now())
 
     def on_line_list_chosen(self, event: LineList.Chosen) -> None:
         """Enter: into the run, the child run, the details."""
@@ -283,6 +267,8 @@ class MonitorScreen(Screen[None]):
                 self.timeline.action_turn()
             else:
                 self._go("detail")
+        elif isinstance(item, RunEvent):
+            self.action_whole()
 
     def open_run(self, key: RunKey) -> None:
         """Look at a run below the present one; esc goes back."""
@@ -318,23 +304,22 @@ class MonitorScreen(Screen[None]):
         self.wish()
 
     def _reset_run(self) -> None:
-        self.timeline.is_compact = None
-        self.timeline.blank = ()
-        self._subject = None
+        self.timeline.reset()
+        self.details.forget()
 
     def on_runs_list_turned(self) -> None:
         """Other rows are in sight, or opened."""
         self.wish()
-        self._tell(dt.datetime.now(dt.UTC))
+        self._tell(clock.now())
 
     def on_timeline_turned(self) -> None:
         """Other rows are to be shown."""
         self.wish()
-        self._tell(dt.datetime.now(dt.UTC))
+        self._tell(clock.now())
 
     def on_event_list_turned(self) -> None:
         """Its title has changed."""
-        self._tell(dt.datetime.now(dt.UTC))
+        self._tell(clock.now())
 
     def on_resize(self, event: events.Resize) -> None:
         """Another size, another layout."""
@@ -347,14 +332,11 @@ class MonitorScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Ask which runs are shown; in a text, what is searched for."""
-        self._is_search = self.at == "detail" and self.tab != EVENTS
-        if not self._is_search and self.at != "runs":
+        is_search = self.at == "detail" and not self.details.are_events_shown
+        if not is_search and self.at != "runs":
             self._go("runs")
-        box = self.query_one("#filter", Input)
-        box.add_class("-open")
-        box.placeholder = _SEARCH if self._is_search else _FILTER
-        box.value = self.text.search if self._is_search else str(self.filter)
-        box.focus()
+        text = self.details.text
+        self.prompt.ask(is_search, text.search if is_search else str(self.filter))
 
     def action_failed(self) -> None:
         """Failed runs only, or all."""
@@ -363,32 +345,18 @@ class MonitorScreen(Screen[None]):
         rest = " ".join(word for word in terms.split() if word != only)
         self._set_filter(rest if only in terms.split() else f"{terms} {only}".strip())
 
-    def on_input_changed(self, event: Input.Changed) -> None:
+    def on_prompt_asked(self, event: Prompt.Asked) -> None:
         """Applied as it is typed."""
-        if event.input.has_focus:
-            self._ask(event.value)
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Back to the list."""
-        event.input.remove_class("-open")
-        self._go(self.at)
-
-    def on_key(self, event: events.Key) -> None:
-        """Esc leaves the line, and takes back what was typed."""
-        box = self.query_one("#filter", Input)
-        if box.has_focus and event.key in ("escape", "down"):
-            event.stop()
-            event.prevent_default()
-            box.remove_class("-open")
-            if event.key == "escape":
-                self._ask("")
-            self._go(self.at)
-
-    def _ask(self, text: str) -> None:
-        if self._is_search:
-            self.text.look_for(text)
+        event.stop()
+        if event.is_search:
+            self.details.text.look_for(event.text)
         else:
-            self._set_filter(text)
+            self._set_filter(event.text)
+
+    def on_prompt_left(self, event: Prompt.Left) -> None:
+        """Back to the list."""
+        event.stop()
+        self._go(self.at)
 
     def _set_filter(self, text: str) -> None:
         try:
@@ -398,27 +366,22 @@ class MonitorScreen(Screen[None]):
         self._count = 200
         self.runs.follows = True
         self.wish()
-        self._tell(dt.datetime.now(dt.UTC))
+        self._tell(clock.now())
 
     # Details
 
     def action_tab(self, by: int) -> None:
         """The tab beside."""
-        self.action_show_tab((self.tab + by) % len(TABS))
+        self.action_show_tab((self.details.tab + by) % len(TABS))
 
     def action_show_tab(self, tab: int) -> None:
         """One tab of the details; where they are hidden, go there."""
-        self.tab = tab
-        self._show_tab()
+        self.details.choose(tab)
         if self.at == "detail" or self.has_class("-narrow") or self._is_alone:
             self._go("detail")
         self.wish()
         self._inspect()
-        self._tell(dt.datetime.now(dt.UTC))
-
-    def _show_tab(self) -> None:
-        self.text.display = self.tab != EVENTS
-        self.events.display = self.tab == EVENTS
+        self._tell(clock.now())
 
     def subject(self) -> Subject | None:
         """What the details are about."""
@@ -429,70 +392,19 @@ class MonitorScreen(Screen[None]):
         place = self._came_from if self.at == "detail" else self.at
         if place == "runs" or track is None or self.shown is None:
             return Subject(app, run_id)
-        where = self.path[-1][0]
-        return Subject(where, track.run_id, track.step)
+        return Subject(app, track.run_id, track.step)
 
     def _inspect(self) -> None:
-        """Read what the details are to show, if that is something else by now."""
         subject = self.subject()
-        self.events.step = None
-        if subject is None or self.tab == EVENTS:
-            return
-        state = self._state_of(subject)
-        if (subject, self.tab, state) == self._subject_read:
-            return
-        self._subject = subject
-        self._subject_read = (subject, self.tab, state)
-        self._read(subject, self.tab)
+        self.details.inspect(subject, self._state_of(subject))
 
-    _subject_read: tuple[Subject, int, object] | None = None
-
-    def _state_of(self, subject: Subject) -> object:
+    def _state_of(self, subject: Subject | None) -> object:
         """What tells that the details must be read anew."""
-        if subject.step is None:
-            run = self.shown.run if self.shown is not None else None
-            return None if run is None else (run.status, run.attempt)
-        track = self.timeline.item
-        return None if track is None else (track.status, len(track.pieces))
-
-    @work(thread=True, exclusive=True, group="inspector", exit_on_error=False)
-    def _read(self, subject: Subject, tab: int) -> None:
-        worker = get_current_worker()
-        # Whoever runs through the rows wants none of those on the way.
-        time.sleep(0.05)
-        if worker.is_cancelled:
-            return
-        try:
-            made = document(self.feed.client(subject.app), subject, tab, self.look)
-        except NbflowError:
-            return
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self.text.take, made)
-
-    # Copying
-
-    def action_copy(self) -> None:
-        """What the tab says, whole, into the clipboard."""
-        found = self.text.document
-        if self.tab == EVENTS or found is None or not found.text:
-            self.notify("nothing to copy here", timeout=3)
-            return
-        self.copy(found.subject.title, found.text)
-
-    def action_copy_id(self) -> None:
-        """The id of the run into the clipboard."""
-        if self.path:
-            self.copy("run id", self.path[-1][1])
-
-    def copy(self, title: str, text: str) -> None:
-        """Into the clipboard, by the terminal's own way."""
-        copy = getattr(self.app, "copy_text", None)
-        if copy is not None:
-            copy(title, text)
-
-    def action_pager(self) -> None:
-        """The whole text in $PAGER."""
-        found = self.text.document
-        page = getattr(self.app, "page", None)
-        if found is not None and page is not None and self.tab != EVENTS:
-            page(found.text)
+        shown, track = self.shown, self.timeline.item
+        if subject is None or subject.step is not None:
+            return None if track is None else (track.status, len(track.pieces))
+        if shown is None or shown.run is None:
+            return None
+        # The overview tells what a live run waits for.
+        steps = tuple(shown.steps.items()) if self.details.tab == 0 else ()
+        return shown.run.status, shown.run.attempt, steps

@@ -6,7 +6,7 @@ from typing import TypeAlias
 from nbflow.model import Run, RunEvent
 from nbflow.view import Filter
 from nbflow.view.listing import Entry, RunKey
-from nbflow.view.timeline import Key, Life, Track
+from nbflow.view.tracks import Key, Life, Track
 
 Path: TypeAlias = tuple[RunKey, ...]
 """A run that is looked at, after those it was opened from."""

@@ -7,17 +7,18 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from nbflow.view import Line, Look
+from nbflow.view import Line, Look, Span, line, number
 from nbflow.view.axis import Scale
 from nbflow.view.timeline import (
     Columns,
-    Key,
-    Life,
-    Track,
+    Zoom,
+    extent,
     ruler_line,
     scale_of,
     track_line,
+    zoomed,
 )
+from nbflow.view.tracks import Key, Life, Track
 from nbflow_tui.lines import LineList
 
 _NOBODY = Life(None, None, None)
@@ -31,6 +32,23 @@ class Timeline(LineList[Track]):
         Binding("left,h", "fold", "fold", id="timeline.fold", show=False),
         Binding("space", "turn", "fold", id="timeline.turn"),
         Binding("t", "compact", "time scale", id="timeline.scale"),
+        Binding("plus,equals_sign", "zoom(0.5)", "zoom in", id="timeline.in"),
+        Binding("minus", "zoom(2)", "zoom out", id="timeline.out", show=False),
+        Binding("0", "whole", "all of the time", id="timeline.all", show=False),
+        Binding(
+            "less_than_sign,shift+left",
+            "shift(-1)",
+            "earlier",
+            id="timeline.earlier",
+            show=False,
+        ),
+        Binding(
+            "greater_than_sign,shift+right",
+            "shift(1)",
+            "later",
+            id="timeline.later",
+            show=False,
+        ),
         Binding("n", "failure(1)", "next failure", id="timeline.next"),
         Binding("N", "failure(-1)", "failure before", id="timeline.before", show=False),
     ]
@@ -44,7 +62,7 @@ class Timeline(LineList[Track]):
         self.life = _NOBODY
         self.is_compact: bool | None = None
         self.blank: Line = ()
-        self.title: Line = ()
+        self.zoom: Zoom | None = None
         self._scale: Scale | None = None
 
     def key_of(self, item: Track) -> Hashable:
@@ -79,8 +97,18 @@ class Timeline(LineList[Track]):
     def ruler(self) -> Line:
         """The line above the rows."""
         if self._scale is None or not self.items:
-            return self.title
-        return ruler_line(self._scale, self.look, self.columns, self.title)
+            return ()
+        return ruler_line(self._scale, self.look, self.columns, self._title())
+
+    def _title(self) -> Line:
+        """How far the time is zoomed."""
+        if self.zoom is None:
+            return ()
+        start, end = extent(self.items, self.life, self.now)
+        share = (end - start).total_seconds() / self.zoom.seconds
+        times = "×" if self.look.unicode else "x"
+        told = f" {times}{number(round(share, 0 if share >= 10 else 1))}"
+        return line(Span(told, "busy"), Span("  0 shows all", "dim"))
 
     def draw(self, item: Track, width: int, now: dt.datetime) -> Line:
         """Tree, bar, time."""
@@ -92,7 +120,7 @@ class Timeline(LineList[Track]):
     def _measure(self, now: dt.datetime, rows: Sequence[Track] | None = None) -> None:
         width = Columns.of(self.columns).bar
         rows = self.items if rows is None else rows
-        self._scale = scale_of(rows, self.life, width, now, self.is_compact)
+        self._scale = scale_of(rows, self.life, width, now, self.is_compact, self.zoom)
 
     def action_unfold(self) -> None:
         """Show what is below this row."""
@@ -125,6 +153,40 @@ class Timeline(LineList[Track]):
             self.is_compact = not (self._scale is not None and self._scale.folded())
         else:
             self.is_compact = not self.is_compact
+        self._set_zoom(None)
+
+    def action_zoom(self, by: float) -> None:
+        """More of the time, or less; the row under the cursor comes to the middle."""
+        start, end = extent(self.items, self.life, self.now)
+        self._set_zoom(zoomed(self.zoom, start, end, by, self._middle(by)))
+
+    def action_whole(self) -> None:
+        """All of the time."""
+        self._set_zoom(None)
+
+    def action_shift(self, by: int) -> None:
+        """Half a screen earlier or later."""
+        if self.zoom is not None:
+            start, end = extent(self.items, self.life, self.now)
+            left, right = self.zoom.within(start, end)
+            about = left + (right - left) / 2 + (right - left) / 2 * by
+            self._set_zoom(zoomed(self.zoom, start, end, 1, about))
+
+    def reset(self) -> None:
+        """Another run is to be shown."""
+        self.is_compact = self.zoom = None
+        self.blank = ()
+
+    def _middle(self, by: float) -> dt.datetime | None:
+        """What to zoom into: the middle of what the row under the cursor did."""
+        track = self.item
+        if by >= 1 or track is None or not track.pieces:
+            return None
+        first, last = track.pieces[0].start, track.pieces[-1].end or self.now
+        return first + (last - first) / 2
+
+    def _set_zoom(self, zoom: Zoom | None) -> None:
+        self.zoom = zoom
         self._measure(self.now)
         self.repaint()
         self.post_message(self.Turned())

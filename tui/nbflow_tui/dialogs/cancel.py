@@ -1,6 +1,5 @@
 """Cancel runs; says first which, and which others go with them."""
 
-import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 
 from textual.widget import Widget
@@ -9,6 +8,7 @@ from textual.widgets import Button, Input
 from nbflow.client import Client
 from nbflow.model import UNFINISHED_RUN, Run
 from nbflow.view import Line, Look, Span, line, plural, run_brief
+from nbflow_tui import clock
 from nbflow_tui.dialogs.base import Dialog, Say, named
 from nbflow_tui.pending import Sent
 
@@ -111,7 +111,7 @@ def descendants(client: Client, runs: Sequence[Run], limit: int = 1000) -> list[
 
 
 def _brief(run: Run, look: Look) -> Line:
-    return line("  ", run_brief(run, look, dt.datetime.now(dt.UTC)))
+    return line("  ", run_brief(run, look, clock.now()))
 
 
 def _some(lines: list[Line]) -> list[Line]:
