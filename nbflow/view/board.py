@@ -88,17 +88,63 @@ class Facts:
 
 
 @dataclass(slots=True)
+class Tally:
+    """How many steps of a family do what, those without outcome, those that failed."""
+
+    counts: Counter[StepStatus] = field(default_factory=Counter)
+    open: dict[str, Facts] = field(default_factory=dict)
+    failed: dict[str, Facts] = field(default_factory=dict)
+
+    def add(self, facts: Facts) -> None:
+        """Count a step as what it does now."""
+        self.counts[facts.status] += 1
+        if facts.is_open:
+            self.open[facts.name] = facts
+        elif facts.status in (StepStatus.FAILED, StepStatus.TIMED_OUT):
+            self.failed[facts.name] = facts
+
+    def remove(self, facts: Facts) -> None:
+        """Count a step no longer as what it did."""
+        self.counts[facts.status] -= 1
+        self.open.pop(facts.name, None)
+        self.failed.pop(facts.name, None)
+
+
+@dataclass(slots=True)
 class Family:
     """The steps of one call site."""
 
     name: str
     members: dict[str, Facts] = field(default_factory=dict)
-    counts: Counter[StepStatus] = field(default_factory=Counter)
-    open: dict[str, Facts] = field(default_factory=dict)
-    failed: dict[str, Facts] = field(default_factory=dict)
     first: dt.datetime | None = None  # start
     last: dt.datetime | None = None  # end
-    totals: dict[str, int] = field(default_factory=dict)  # of maps that tell theirs
+    totals: dict[str, int] | None = None  # of maps that tell theirs
+    # Made for those that are drawn as one row: a run may have thousands of others.
+    _tally: Tally | None = None
+
+    @property
+    def tally(self) -> Tally:
+        """Its steps, counted; kept up to date once it was asked for."""
+        if self._tally is None:
+            self._tally = Tally()
+            for facts in self.members.values():
+                self._tally.add(facts)
+        return self._tally
+
+    def add(self, facts: Facts) -> None:
+        """Take a step into it."""
+        self.members[facts.name] = facts
+        if self._tally is not None:
+            self._tally.add(facts)
+
+    def set(self, facts: Facts, status: StepStatus) -> None:
+        """Give a step of it another status, or note anew one that it has."""
+        if self._tally is not None:
+            self._tally.remove(facts)
+        facts.status = status
+        if self._tally is not None:
+            self._tally.add(facts)
+        self.note_times(facts)
 
     def note_times(self, facts: Facts) -> None:
         """Keep the span of time that the steps take."""
@@ -140,6 +186,7 @@ class Board:
         self.progress: Facts | None = None
         self.steps: dict[str, Facts] = {}
         self.families: dict[str, Family] = {}
+        self.open: dict[str, Facts] = {}  # steps without outcome
         self.counts: Counter[StepStatus] = Counter()
         self.children: dict[str, Board] = {}
         self.life = 1
@@ -220,9 +267,8 @@ class Board:
         if facts is None:
             facts = self.steps[name] = Facts(name, path=(name,))
             family = self._homes[name] = self._family(family_name(name))
-            family.members[name] = facts
-            family.counts[facts.status] += 1
-            family.open[name] = facts
+            family.add(facts)
+            self.open[name] = facts
             self.counts[facts.status] += 1
         return facts
 
@@ -234,18 +280,13 @@ class Board:
 
     def _set(self, facts: Facts, status: StepStatus) -> None:
         self.changed[facts.name] = facts
-        family = self._homes[facts.name]
-        for counts in (family.counts, self.counts):
-            counts[facts.status] -= 1
-            counts[status] += 1
-        facts.status = status
-        family.note_times(facts)
-        family.open.pop(facts.name, None)
-        family.failed.pop(facts.name, None)
-        if status not in TERMINAL_STEP:
-            family.open[facts.name] = facts
-        elif status in (StepStatus.FAILED, StepStatus.TIMED_OUT):
-            family.failed[facts.name] = facts
+        self.counts[facts.status] -= 1
+        self.counts[status] += 1
+        self._homes[facts.name].set(facts, status)
+        if facts.is_open:
+            self.open[facts.name] = facts
+        else:
+            self.open.pop(facts.name, None)
 
     def _take_step(self, event: RunEvent) -> None:
         status = STEP_STATUS_AFTER.get(event.type)
@@ -301,7 +342,7 @@ class Board:
         elif event.type is EventType.RUN_RETRYING:
             self.retry_at = moment(data.get("retry_at"))
             self.error = error_line(data.get("error"))
-            for facts in self._open():
+            for facts in list(self.open.values()):
                 if facts.status in (StepStatus.RUNNING, StepStatus.RETRYING):
                     _leave(facts, StepStatus.QUEUED, event.timestamp)
                     self._set(facts, StepStatus.QUEUED)
@@ -346,7 +387,7 @@ class Board:
         self.failure = _mapping(event.data.get("error"))
         self.preview = _text(event.data.get("preview"))
         self.reason = _text(event.data.get("reason"))
-        for facts in self._open():
+        for facts in list(self.open.values()):
             facts.interrupted, facts.ended = facts.status, event.timestamp
             _leave(facts, StepStatus.CANCELED, event.timestamp)
             if facts.started is not None:
@@ -362,15 +403,13 @@ class Board:
             facts = self.maps.get(event.step) or Facts(event.step, path=event.path)
             self.maps[event.step] = facts
             total = _float(event.data.get("total"))
-            self._family(family_name(event.step)).totals[event.step] = int(total or 0)
+            family = self._family(family_name(event.step))
+            family.totals = {**(family.totals or {}), event.step: int(total or 0)}
         if event.step is not None:
             self.changed[event.step] = facts
         facts.done = _float(event.data.get("done"))
         facts.total = _float(event.data.get("total"))
         facts.note = _text(event.data.get("message"))
-
-    def _open(self) -> list[Facts]:
-        return [f for family in self.families.values() for f in family.open.values()]
 
 
 def first_line(text: str) -> str:

@@ -73,12 +73,7 @@ def doing(run: Run, board: Board | None) -> Doing:
     for status in _PRESSING:
         count = board.counts[status]
         if count:
-            facts = next(
-                facts
-                for family in board.families.values()
-                for facts in family.open.values()
-                if facts.status is status
-            )
+            facts = next(f for f in board.open.values() if f.status is status)
             return _step(run, facts, count)
     if run.status is RunStatus.QUEUED:
         return Doing("queued", (Span("queued", "dim"),))

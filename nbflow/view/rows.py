@@ -247,13 +247,14 @@ def progress_text(facts: Facts) -> str:
 def _family_entry(
     family: Family, look: Look, now: dt.datetime, depth: int, width: int
 ) -> _Entry:
-    counts = family.counts
-    total = max(len(family.members), sum(family.totals.values()))
+    counts = family.tally.counts
+    told = 0 if family.totals is None else sum(family.totals.values())
+    total = max(len(family.members), told)
     done = counts[StepStatus.COMPLETED]
     # Items that have not begun are not known, unless the map tells how many it has.
-    is_whole = bool(family.totals) or not family.open
+    is_whole = family.totals is not None or not family.tally.open
     parts: list[Line] = []
-    if is_whole and done < total and family.open:
+    if is_whole and done < total and family.tally.open:
         parts.append((*bar(done, total, 16 if width >= 72 else 8, look), Span(" ")))
     parts.append((Span(f"{done:,}/{total:,} done" if is_whole else f"{done:,} done"),))
     others = _counts({s: n for s, n in counts.items() if s in _TOLD})
@@ -261,17 +262,17 @@ def _family_entry(
         parts.append((Span(", "), *others))
     status = _family_status(family, done >= total)
     time = ""
-    if family.first is not None and family.open:
+    if family.first is not None and family.tally.open:
         time = passed(family.first, now)
     elif family.first is not None and family.last is not None:
         time = took(max((family.last - family.first).total_seconds(), 0))
-    urgent = bool(family.open or family.failed)
+    urgent = bool(family.tally.open or family.tally.failed)
     return _Entry(str(status), family.name, time, line(*parts), depth, urgent)
 
 
 def _family_status(family: Family, is_complete: bool) -> StepStatus:
     """The most telling status: what runs, then what waits, then what failed."""
-    counts = family.counts
+    counts = family.tally.counts
     for status in _TOLD[:6]:
         if counts[status]:
             return status
@@ -283,9 +284,10 @@ def _family_status(family: Family, is_complete: bool) -> StepStatus:
 
 def _remarkable(family: Family) -> list[Facts]:
     """The few members of a folded family worth a row of their own."""
-    found = list(family.failed.values())[:_SHOWN_MEMBERS]
-    if len(found) < _SHOWN_MEMBERS and family.counts[StepStatus.RETRYING]:
-        found += [f for f in family.open.values() if f.status is StepStatus.RETRYING]
+    tally = family.tally
+    found = list(tally.failed.values())[:_SHOWN_MEMBERS]
+    if len(found) < _SHOWN_MEMBERS and tally.counts[StepStatus.RETRYING]:
+        found += [f for f in tally.open.values() if f.status is StepStatus.RETRYING]
     return found[:_SHOWN_MEMBERS]
 
 

@@ -73,12 +73,18 @@ class Terminal:
             pass
         return self.process.returncode
 
+    def hang_up(self) -> None:
+        """Go, as a window that is closed."""
+        os.close(self._master)
+        self._master = -1
+
     def close(self) -> None:
         """Leave nothing behind."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
 
     def _read(self, seconds: float) -> bool:
         ready, _, _ = select.select([self._master], [], [], seconds)
@@ -126,3 +132,9 @@ def test_a_signal_ends_it_and_restores_the_terminal(
     terminal.process.send_signal(number)
     assert terminal.wait() == 128 + number
     assert b"\x1b[?1049l" in terminal.output
+
+
+def test_it_ends_with_its_terminal_where_no_signal_comes(terminal: Terminal) -> None:
+    terminal.read_until(b"RuntimeError")
+    terminal.hang_up()  # it is not the controlling terminal of the monitor's session
+    assert terminal.process.wait(60) == 128 + signal.SIGHUP

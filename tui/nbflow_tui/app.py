@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import select
 import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,6 +36,8 @@ from nbflow_tui.theme import DARK, LIGHT, OWN
 from nbflow_tui.timeline import Timeline
 
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
+_HANG_UP = 2.0
+"""Seconds between two looks whether the terminal is still there."""
 
 
 class Monitor(Acting):
@@ -101,6 +105,18 @@ class Monitor(Acting):
             for number in _ENDS:
                 # By default the terminal would be left as it is now.
                 loop.add_signal_handler(number, self.exit, 128 + number)
+            self.set_interval(_HANG_UP, self._leave_with_terminal)
+
+    def _leave_with_terminal(self) -> None:
+        """End where the terminal is gone and no signal has said so.
+
+        A process without a controlling terminal (`setsid`, a container) gets none, and
+        would read the end of its input for ever.
+        """
+        terminal = select.poll()
+        terminal.register(sys.__stdin__ or 0, 0)
+        if terminal.poll(0):
+            self.exit(128 + signal.SIGHUP)
 
     def on_unmount(self) -> None:
         """Leave the stores alone."""

@@ -10,7 +10,7 @@ from nbflow.model import RunEvent
 from nbflow.view import Board
 from nbflow.view.tree import Tree
 
-KEPT = 5_000
+KEPT = 1_000
 """Events of a run that are kept to be looked at; older ones are in the store."""
 GLANCE = 400
 """Events from the end that tell what a long run in the list does now."""
