@@ -20,7 +20,7 @@ class RunView(anywidget.AnyWidget):
     """A run as it goes on: its steps, their times, their values, and what to do.
 
     As a cell's value it is replaced by static HTML when the run has ended. Inside of
-    other widgets it stays as it is.
+    other widgets it stays as it is: what a saved notebook shows there is theirs.
 
     Args:
         run: a handle, or the id of a run.
@@ -83,6 +83,8 @@ class RunView(anywidget.AnyWidget):
     def bundle(self) -> dict[str, Any]:
         """The output that displays it."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        # No picture of a run that has hardly begun: one comes with its end, or with that
+        # of the kernel (`leavePicture` in the script).
         return {_MIME: view, "text/plain": repr(self)}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
