@@ -1221,7 +1221,6 @@ function makeView(store) {
 	return view;
 }
 
-const WIDGET = "application/vnd.jupyter.widget-view+json";
 const PICTURED = 200; // rows
 
 /**
@@ -1240,8 +1239,8 @@ function leavePicture({ head, list, notice, now, id }, { widget_manager: manager
 	const data = { "text/html": said.outerHTML, "text/plain": said.firstChild.textContent };
 	for (const { outputs } of manager?.context?.model?.cells ?? []) {
 		for (let place = 0; place < (outputs?.length ?? 0); place += 1) {
-			if (outputs.get(place).data?.[WIDGET]?.model_id !== id) continue;
-			outputs.set(place, { output_type: "display_data", metadata: {}, data });
+			const isOurs = Object.values(outputs.get(place).data ?? {}).some((each) => each?.model_id === id);
+			if (isOurs) outputs.set(place, { output_type: "display_data", metadata: {}, data });
 		}
 	}
 }

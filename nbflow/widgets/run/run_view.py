@@ -74,7 +74,7 @@ class RunView(anywidget.AnyWidget):
         """Take it off the page; the run goes on."""
         showing = self.__dict__.get("_showing")
         if showing is not None:
-            showing.stop()
+            showing.close()
 
     def leave(self) -> None:
         """Close its comm, in the sender thread."""
@@ -83,8 +83,8 @@ class RunView(anywidget.AnyWidget):
     def bundle(self) -> dict[str, Any]:
         """The output that displays it."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        # No picture of a run that has hardly begun: one comes with its end, or with that
-        # of the kernel (`leavePicture` in the script).
+        # No picture of a run that has hardly begun: one comes with its end, or with
+        # that of the kernel (`leavePicture` in the script).
         return {_MIME: view, "text/plain": repr(self)}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
