@@ -35,7 +35,7 @@ export const MARKS = {
 	skipped: ["dim", "M3.5 4l4 4-4 4M8.5 4l4 4-4 4"],
 };
 /** Word, tone and shape; the words are those of `nbflow.view`. */
-const mark = (status) => [status.replace("_", " "), ...(MARKS[status] ?? ["dim", ""])];
+const mark = (status) => [status.replace("_", " "), ...(MARKS[status] ?? ["dim", "M4 8h8"])];
 const BAD = ["failed", "timed_out"];
 const OVER = [...BAD, "completed", "canceled", "skipped"];
 const BUSY = ["running", "retrying", "sleeping", "waiting", "invoking"];
