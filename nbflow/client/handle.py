@@ -341,7 +341,9 @@ class RunHandle(Generic[T]):
             self._raise_refusal()
             if not self._watch.is_recorded:
                 return "queued: the engine that is to start it is not there yet"
-            return "queued" if self._is_pending() else "unknown"
+            if self._is_pending():
+                return "queued"
+            return f"unknown: app {self._access.app!r} has no such run (any more)"
         self._workflow = row.workflow
         run = operations.get_run(self._access, self.run_id)
         line = str(run.status)

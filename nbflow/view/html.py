@@ -87,6 +87,7 @@ def run_html(
     rows: int = ROWS,
     cells: Cells = no_cells,
     note: str | None = None,
+    tree: Tree | None = None,
 ) -> str:
     """A run with its steps as HTML.
 
@@ -96,6 +97,7 @@ def run_html(
         rows: of steps; what is left out is counted, and said where to be found.
         cells: names the cells of a traceback's frames.
         note: a line above the steps, such as why there is no more of them.
+        tree: of the run's steps, where there is one that is up to date.
     """
     room = _Room(rows, BYTES)
     status = mark(board.status)
@@ -116,7 +118,7 @@ def run_html(
         _bar(board),
         _error(board, cells),
         _result(board),
-        _table(_tree(board), None, board, now, room),
+        _table(_tree(board) if tree is None else tree, None, board, now, room),
     ]
     if room.left_out:
         parts.append(

@@ -4,15 +4,12 @@ from typing import Any, Literal
 
 from nbflow.client import Client, RunHandle
 from nbflow.errors import InvalidOption
-from nbflow.widgets import outputs
+from nbflow.widgets import outputs, places
 from nbflow.widgets.run.hub import hub
 from nbflow.widgets.run.run_view import RunView, handle_of, live_of
 from nbflow.widgets.run.showing import Showing
 
 View = Literal["live", "static", "none"]
-
-# By cell: which execution of it has shown what.
-_shown: dict[str, tuple[str | None, list[Showing]]] = {}
 
 
 def show(
@@ -54,21 +51,6 @@ def show(
     else:
         showing = Showing(live_of(handle), hub, None, shell, is_interactive)
         hub.add(showing)
-    _replace(shell, showing)
+    places.claim(shell, showing)
     showing.display()
     showing.wait_alone()
-
-
-def _replace(shell: Any, showing: Showing) -> None:
-    """Close what the cell has shown in a former execution."""
-    cell = outputs.cell_id(shell)
-    if cell is None:
-        return
-    request = outputs.request_id(shell)
-    former, listed = _shown.get(cell, (None, []))
-    if former != request:
-        for each in listed:
-            each.stop()
-        listed = []
-    listed = [each for each in listed if not each.done.is_set()]
-    _shown[cell] = (request, [*listed, showing])

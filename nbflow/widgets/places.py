@@ -1,11 +1,13 @@
 """Where a widget is shown: cells, front ends that cannot show widgets, and the end.
 
 With nobody there to use a widget (nbclient, papermill, nbconvert), a plain picture is
-shown instead. A widget that is closed leaves its picture.
+shown instead. A widget that is closed leaves its picture; a cell that is executed again
+closes what it has shown before, runs and widgets alike.
 """
 
 import contextvars
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -23,10 +25,16 @@ class Pictured(Protocol):
     def close(self) -> None: ...
 
 
-# Displays of each widget; and the widgets of each cell, with the execution that
-# showed them.
-_displays: dict[Pictured, list[Any]] = {}
-_cells: dict[str, tuple[str | None, list[Pictured]]] = {}
+class Shown(Protocol):
+    """What a cell shows."""
+
+    def close(self) -> None: ...
+
+
+# Displays of each widget; and what each cell shows, with the execution that did: alive
+# only as long as somebody keeps it up to date.
+_displays: dict[Shown, list[Any]] = {}
+_cells: dict[str, tuple[str | None, list[weakref.ref[Shown]]]] = {}
 
 
 def bundle(widget: Pictured, make: Callable[[], Any]) -> Any:
@@ -54,22 +62,32 @@ def display(widget: Pictured, make: Callable[[], Any]) -> None:
     if not isinstance(shown, dict):
         return
     shell = outputs.kernel_shell()
-    cell = None if shell is None else outputs.cell_id(shell)
-    execution = None if shell is None else outputs.request_id(shell)
-    former: list[Pictured] = []
     handle = show(shown, raw=True, display_id=True)
-    with _lock:
-        if handle is not None and _WIDGET in shown:
+    if handle is not None and _WIDGET in shown:
+        with _lock:
             _displays.setdefault(widget, []).append(handle)
-        if cell is not None:
-            ran, widgets = _cells.get(cell, (execution, []))
-            if ran != execution:
-                former, widgets = widgets, []
-            _cells[cell] = (execution, [*widgets, widget])
+    if shell is not None:
+        claim(shell, widget)
+
+
+def claim(shell: Any, shown: Shown) -> None:
+    """The cell that is executed shows something: close what it showed before."""
+    cell = outputs.cell_id(shell)
+    if cell is None:
+        return
+    execution = outputs.request_id(shell)
+    former: list[weakref.ref[Shown]] = []
+    with _lock:
+        ran, listed = _cells.get(cell, (execution, []))
+        if ran != execution:
+            former, listed = listed, []
+        alive = [each for each in listed if each() is not None]
+        _cells[cell] = (execution, [*alive, weakref.ref(shown)])
     for each in former:
-        if each is not widget:
-            forget(each)
-            each.close()
+        known = each()
+        if known is not None and known is not shown:
+            forget(known)
+            known.close()
 
 
 def freeze(widget: Pictured) -> None:
@@ -83,7 +101,7 @@ def freeze(widget: Pictured) -> None:
             contextvars.Context().run(handle.update, shown, raw=True)
 
 
-def forget(widget: Pictured) -> None:
+def forget(widget: Shown) -> None:
     """Its output is gone: it leaves no picture."""
     with _lock:
         _displays.pop(widget, None)

@@ -1,7 +1,8 @@
-"""The one thread that lets every view on a page look for news.
+"""The one thread that lets lists, forms and queues on a page look for news.
 
-It sleeps until the next view is due, ends when there is none, and runs in an empty
-context, so that what it sends belongs to no cell.
+It sleeps until the next one is due, ends when there is none, and runs in an empty
+context, so that what it sends belongs to no cell. Not that of the runs' views
+(`run/hub`): a list is read and drawn in one go, their messages must not wait for it.
 """
 
 import contextvars
@@ -32,7 +33,7 @@ def watch(view: Ticking) -> None:
         if _thread is None or not _thread.is_alive():
             context = contextvars.Context()
             _thread = threading.Thread(
-                target=context.run, args=(_run,), name="nbflow-views", daemon=True
+                target=context.run, args=(_run,), name="nbflow-lists", daemon=True
             )
             _thread.start()
         _wake.notify()

@@ -4,10 +4,10 @@ The model's object is the seam of anywidget: `get`, `on`, `off`, `send`. What th
 would send is put in with `tell`, what the view sends is read with `sent`.
 """
 
-from pathlib import Path
 from typing import Any
 
-WIDGETS = Path(__file__).parents[2] / "nbflow" / "widgets" / "run"
+from nbflow.widgets.run.script import sent
+
 START = 1_800_000_000_000  # the kernel's clock when the runs of the tests start
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>run view</title>
@@ -38,8 +38,9 @@ window.show = async (snapshot) => {
 // anywidget gives initialize and render proxies of their own.
 const proxy = (model) => ({
   get: model.get.bind(model), on: model.on.bind(model), off: model.off.bind(model),
-  send: model.send.bind(model),
+  send: model.send.bind(model), widget_manager: manager,
 });
+window.manager = {};
 window.drawn = () => new Promise((done) =>
   requestAnimationFrame(() => requestAnimationFrame(() => done())));
 window.tell = async (messages) => {
@@ -111,6 +112,7 @@ def snapshot(
     now: int = 12_000,
     seq: int = 1,
     log: list[list[Any]] | None = None,
+    id: str = "m",
     **of_head: Any,
 ) -> dict[str, Any]:
     """All of a view."""
@@ -130,6 +132,7 @@ def snapshot(
         "head": head(**of_head),
         "rows": rows,
         "log": log or [],
+        "id": id,
     }
 
 
@@ -154,10 +157,9 @@ class RunPage:
         if name == "page.html":
             route.fulfill(content_type="text/html", body=PAGE)
         elif name == "run_view.js":
-            text = (WIDGETS / name).read_text()
-            route.fulfill(content_type="text/javascript", body=text)
+            route.fulfill(content_type="text/javascript", body=sent(name))
         elif name == "run_view.css":
-            route.fulfill(content_type="text/css", body=(WIDGETS / name).read_text())
+            route.fulfill(content_type="text/css", body=sent(name))
         else:
             route.fulfill(status=204)
 

@@ -86,6 +86,24 @@ def test_a_cell_that_is_run_again_closes_what_it_showed_before(page):
     assert page.text("len(ticker._due)") == "2"
 
 
+def test_a_run_and_a_list_in_one_cell_close_each_other(page):
+    page.run("@workflow\nasync def held(ctx):\n    await ctx.wait_for_event('e', 'x')")
+    page.run(
+        "import threading\nfrom nbflow.widgets.run.hub import hub\n"
+        "run = held.invoke()\n"
+        "def settle():\n    done = threading.Event()\n    hub.post(done.set)\n"
+        "    assert done.wait(60)",
+        "b",
+    )
+    page.run("run", "a")
+    assert page.text("settle(), alive('RunView')") == "(None, 1)"
+    page.run("RunsView()", "a")
+    assert page.text("settle(), alive('RunView'), alive('RunsView')") == "(None, 0, 1)"
+    page.run("run", "a")
+    assert page.text("settle(), alive('RunView'), alive('RunsView')") == "(None, 1, 0)"
+    page.run("run.cancel()", "d")
+
+
 def test_a_closed_widget_leaves_its_picture_where_it_was(page):
     page.run("mine.invoke().result(60); view = RunsView(); view", "a")
     ((kind, data),) = page.run("view.close()", "b")

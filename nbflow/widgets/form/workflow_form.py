@@ -19,7 +19,8 @@ from nbflow.widgets.elements import (
     style,
     text_line,
 )
-from nbflow.widgets.form.fields import Field, Group, Problem
+from nbflow.widgets.form.controls import Problem
+from nbflow.widgets.form.fields import Field, Group
 from nbflow.widgets.form.shapes import ABSENT, Shape, input_shape
 from nbflow.widgets.runs_view import ViewOfRun, run_view
 from nbflow.workflows import Workflow

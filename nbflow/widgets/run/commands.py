@@ -17,7 +17,7 @@ from nbflow.widgets.outputs import cell_name
 from nbflow.widgets.run.details import holder_detail, run_detail, step_detail
 from nbflow.widgets.run.live import Live
 from nbflow.widgets.run.protocol import Ack, PlanTold, Told
-from nbflow.widgets.run.rows import counts_of
+from nbflow.widgets.run.row import counts_of
 from nbflow.widgets.run.texts import NAME, line
 
 ANSWERED = frozenset({"cancel", "resume", "rerun", "answer"})

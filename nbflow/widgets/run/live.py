@@ -247,7 +247,12 @@ class Live:
         """The run as static HTML."""
         with self._lock:
             return run_html(
-                self.board, now_utc(), rows=rows, cells=cell_name, note=self.problem
+                self.board,
+                now_utc(),
+                rows=rows,
+                cells=cell_name,
+                note=self.problem,
+                tree=self._rows.main.tree,
             )
 
     def sentence(self) -> str:

@@ -86,6 +86,7 @@ class Snapshot(TypedDict):
     head: Head
     rows: list[list[Any]]
     log: list[list[Any]]  # the last lines: [time, level, text, row or 0, source]
+    id: NotRequired[str]  # of the model; only in the trait
 
 
 # Kernel to browser -------------------------------------------------------------------

@@ -12,9 +12,9 @@ from typing import Any
 
 from nbflow.model import RunEvent, StepStatus
 from nbflow.view import Board
-from nbflow.view.board import Facts
-from nbflow.view.tree import BUSY, FAILED, IDLE, Node, Tree
-from nbflow.widgets.run.texts import ERROR, LINE, NAME, line, millis, plain_number, size
+from nbflow.view.tree import BUSY, FAILED, Node, Tree
+from nbflow.widgets.run.row import holder_row, step_row
+from nbflow.widgets.run.texts import size
 
 MAX_ROWS = 10_000
 MAX_BYTES = 900_000
@@ -25,17 +25,7 @@ MESSAGE_BYTES = 56_000
 
 _FOLDED = 500
 _OPENED = 5_000
-_DONE = (StepStatus.COMPLETED, StepStatus.CANCELED)
-_NOTHING = (None, "None", "null")
 _CHILDREN = frozenset({"invoke", "start"})
-_LETTERS = {
-    StepStatus.QUEUED: "q",
-    StepStatus.RUNNING: "r",
-    StepStatus.RETRYING: "b",
-    StepStatus.SLEEPING: "s",
-    StepStatus.WAITING: "w",
-    StepStatus.INVOKING: "i",
-}
 
 
 @dataclass(slots=True)
@@ -318,81 +308,12 @@ class Rows:
     def _row(self, node: Node, watched: Watched) -> list[Any]:
         above = node.parent.number if node.parent is not None else 0
         above = above or watched.above
-        status = watched.tree.status(node)
-        head = [node.number, above, node.kind, line(node.name, NAME), status.value]
         flags = self._flags(node, watched) or None
-        if not node.is_step:
-            ended = millis(watched.tree.ended(node))
-            times = [0, None, millis(node.started), ended, None]
-            fold = self._folds.get(_place(node, watched))
-            text = None if fold is None else _folded_text(node, fold)
-            row = [*head, *times, text, flags, None, counts_of(node)]
-        else:
-            assert node.facts is not None
-            row = [*head, *_step_fields(node.facts, flags)]
-        while row[-1] is None:
-            row.pop()
-        return row
-
-
-def counts_of(node: Node) -> list[int | None]:
-    """How many steps below a node are done, have failed, run and wait; the total.
-
-    Each step known so far counts once: done are also those that were canceled.
-    """
-    return [
-        node.number_of(_DONE),
-        node.number_of(FAILED),
-        node.number_of(BUSY),
-        node.number_of(IDLE),
-        node.total,
-    ]
-
-
-def text_of(facts: Facts) -> str | None:
-    """The one line that says most of a step as it is now."""
-    status = facts.status
-    if status in FAILED or status is StepStatus.RETRYING:
-        return None if facts.error is None else line(facts.error, ERROR)
-    told: str | None = None
-    if status is StepStatus.WAITING:
-        told = facts.question or (
-            f"waits for event {facts.event!r}" if facts.event else "waits for an answer"
-        )
-    elif status is StepStatus.INVOKING:
-        told = " ".join(filter(None, (facts.target, facts.child)))
-    elif status is StepStatus.QUEUED and facts.flow_key is not None:
-        place = "" if facts.place is None else f"place {facts.place + 1} "
-        told = f"{place}in the queue of {facts.flow_key!r}"
-    elif status is StepStatus.RUNNING:
-        told = facts.note
-    elif status is StepStatus.COMPLETED and facts.preview not in _NOTHING:
-        told = facts.preview
-    return line(told, LINE) if told else None
-
-
-def _step_fields(facts: Facts, flags: str | None) -> list[Any]:
-    spans = None
-    if facts.spans:
-        spans = [
-            [_LETTERS.get(status, "r"), millis(since), millis(until)]
-            for status, since, until in facts.spans
-        ]
-    counts = None
-    if facts.done is not None:
-        counts = [plain_number(facts.done), 0, 0, 0, plain_number(facts.total)]
-    return [
-        facts.attempt,
-        millis(facts.queued),
-        millis(facts.started),
-        millis(facts.ended),
-        millis(facts.until) if facts.is_open else None,
-        text_of(facts),
-        flags,
-        spans,
-        counts,
-        line(facts.child, NAME) if facts.child else None,
-    ]
+        if node.is_step:
+            return step_row(node, above, flags)
+        fold = self._folds.get(_place(node, watched))
+        text = None if fold is None else _folded_text(node, fold)
+        return holder_row(node, above, watched.tree, text, flags)
 
 
 def _folded_text(node: Node, fold: _Fold) -> str | None:

@@ -35,7 +35,7 @@ export const MARKS = {
 	skipped: ["dim", "M3.5 4l4 4-4 4M8.5 4l4 4-4 4"],
 };
 /** Word, tone and shape; the words are those of `nbflow.view`. */
-const mark = (status) => [status.replace("_", " "), ...(MARKS[status] ?? ["dim", ""])];
+const mark = (status) => [status.replace("_", " "), ...(MARKS[status] ?? ["dim", "M4 8h8"])];
 const BAD = ["failed", "timed_out"];
 const OVER = [...BAD, "completed", "canceled", "skipped"];
 const BUSY = ["running", "retrying", "sleeping", "waiting", "invoking"];
@@ -161,6 +161,7 @@ class Item {
 }
 
 class Store {
+	id = ""; // of the model
 	head = null;
 	/** @type {Map<number, Row>} */
 	rows = new Map();
@@ -209,8 +210,10 @@ class Store {
 			this.commands.clear();
 			this.plan = null;
 			this.#close("disconnected: the kernel was restarted; run the cell again to go on");
+			if (this.head) leavePicture(this, model);
 		});
 		this.#load(model.get("snapshot"));
+		this.id = model.get("snapshot").id;
 	}
 
 	/** The kernel's time; where nothing more will come, when it was last heard. */
@@ -1216,6 +1219,30 @@ function makeView(store) {
 		say(announcer, said);
 	}
 	return view;
+}
+
+const PICTURED = 200; // rows
+
+/**
+ * Without its kernel a saved view would be an error ("model not found"): leave its rows as
+ * plain HTML in the outputs that show it. JupyterLab's manager knows the notebook; where
+ * there is none, or another, the view stays as it is.
+ */
+function leavePicture({ head, list, notice, now, id }, { widget_manager: manager }) {
+	const lines = list.slice(0, PICTURED).map(({ row, depth, more }) => {
+		const cells = more ? [`${count(more)} more`] : [row.name, statusWords(row, now), timeOf(row, now), row.text];
+		return h("tr", cells.map((text, column) => h("td", (column ? "" : "\u2003".repeat(depth - 1)) + text)));
+	});
+	const left = list.length - lines.length;
+	const said = h("div.run", h("p", h("b", head.workflow), " ", h("code", head.run_id), ` ${listed(mark(head.status)[0], notice.text)}`),
+		h("table", lines), left > 0 && h("p", `${count(left)} more`));
+	const data = { "text/html": said.outerHTML, "text/plain": said.firstChild.textContent };
+	for (const { outputs } of manager?.context?.model?.cells ?? []) {
+		for (let place = 0; place < (outputs?.length ?? 0); place += 1) {
+			const isOurs = Object.values(outputs.get(place).data ?? {}).some((each) => each?.model_id === id);
+			if (isOurs) outputs.set(place, { output_type: "display_data", metadata: {}, data });
+		}
+	}
 }
 
 /** The module is loaded once per model; this makes the model's store. */

@@ -1,7 +1,7 @@
 """`RunView`: a run in a notebook, live, as a widget."""
 
-from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import anywidget
 import traitlets
@@ -10,9 +10,9 @@ from nbflow.client import Client, RunHandle
 from nbflow.widgets import outputs
 from nbflow.widgets.run.hub import hub
 from nbflow.widgets.run.live import Live
+from nbflow.widgets.run.script import sent
 from nbflow.widgets.run.showing import Showing
 
-_FOLDER = Path(__file__).parent
 _MIME = "application/vnd.jupyter.widget-view+json"
 
 
@@ -20,7 +20,7 @@ class RunView(anywidget.AnyWidget):
     """A run as it goes on: its steps, their times, their values, and what to do.
 
     As a cell's value it is replaced by static HTML when the run has ended. Inside of
-    other widgets it stays as it is.
+    other widgets it stays as it is: what a saved notebook shows there is theirs.
 
     Args:
         run: a handle, or the id of a run.
@@ -30,8 +30,8 @@ class RunView(anywidget.AnyWidget):
         RunNotFound: there is no run of that id.
     """
 
-    _esm = _FOLDER / "run_view.js"
-    _css = _FOLDER / "run_view.css"
+    _esm = sent("run_view.js")
+    _css = sent("run_view.css")
 
     snapshot = traitlets.Dict().tag(sync=True)
     """Made whenever a page asks for it; never assigned."""
@@ -48,7 +48,8 @@ class RunView(anywidget.AnyWidget):
             shell,
             shell is not None and outputs.is_interactive(shell),
         )
-        super().__init__()
+        self._own_id = uuid4().hex
+        super().__init__(model_id=self._own_id)
         outputs.hear_everywhere(self.comm)
         self.on_msg(self._take)
         hub.add(self._showing)
@@ -65,14 +66,15 @@ class RunView(anywidget.AnyWidget):
         """The state for a page: with the run as it is now."""
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         if key is None or "snapshot" in state:
-            state["snapshot"] = self._live.snapshot()
+            # The page finds its outputs by it.
+            state["snapshot"] = {**self._live.snapshot(), "id": self._own_id}
         return state
 
     def close(self) -> None:
         """Take it off the page; the run goes on."""
         showing = self.__dict__.get("_showing")
         if showing is not None:
-            showing.stop()
+            showing.close()
 
     def leave(self) -> None:
         """Close its comm, in the sender thread."""
@@ -81,6 +83,8 @@ class RunView(anywidget.AnyWidget):
     def bundle(self) -> dict[str, Any]:
         """The output that displays it."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        # No picture of a run that has hardly begun: one comes with its end, or with
+        # that of the kernel (`leavePicture` in the script).
         return {_MIME: view, "text/plain": repr(self)}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:

@@ -117,7 +117,7 @@ class Showing:
         if isinstance(message, Mapping):
             self._hub.post(lambda: self._handle(message))
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Send nothing more; what is on the page stays."""
         self.done.set()
         self._hub.remove(self)

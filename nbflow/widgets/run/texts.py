@@ -7,6 +7,8 @@ from typing import Any
 
 from nbflow.model import short
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
 NAME = 200
 LINE = 120
 ERROR = 300
@@ -42,4 +44,4 @@ def plain_number(value: float | None) -> float | int | None:
 
 def size(value: Any) -> int:
     """Bytes of a value as JSON."""
-    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return len(_encode(value).encode("utf-8", "replace"))
