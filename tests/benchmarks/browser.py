@@ -55,7 +55,40 @@ for n in range(50):
     show(done, "static")"""
 SMALL = """%%workflow small(n: int) --quiet
 return [await ctx.run(f"step {k}", nothing, n) for k in range(10)]"""
-WIDGETS = Path(__file__).parents[2] / "nbflow" / "widgets"
+WIDGETS = Path(__file__).parents[2] / "nbflow" / "widgets" / "run"
+LARGE = """%%workflow large(steps: int) --quiet
+await ctx.map("ready", nothing, range(steps), limit=64)
+await ctx.wait_for_event("held", "never")"""
+HELD = """run = large.invoke(steps={steps})
+async for event in run.stream():
+    if event.type == "step.waiting":
+        break"""
+PAINTS = 5
+# When the cell is executed, when the widget's state has come, when rows are painted.
+PAINT = """cell => new Promise(resolve => {
+  const notebook = window.jupyterapp.shell.currentWidget;
+  const kernel = notebook.sessionContext.session.kernel;
+  const [began, old] = [performance.now(), document.querySelector(".nbf-run")];
+  let come = 0;
+  const note = (_, {direction, msg}) => {
+    if (direction === "recv" && msg.header.msg_type === "comm_open" &&
+        msg.content.data.state?.snapshot) come = performance.now();
+  };
+  kernel.anyMessage.connect(note);
+  const observer = new MutationObserver(() => {
+    const shown = document.querySelector(".nbf-run:has(.nbf-row)");
+    if (!shown || shown === old) return;
+    observer.disconnect();
+    kernel.anyMessage.disconnect(note);
+    requestAnimationFrame(() => setTimeout(() => {
+      const painted = performance.now();
+      resolve([painted - began, painted - come]);
+    }, 0));
+  });
+  observer.observe(document.body, {subtree: true, childList: true});
+  notebook.content.activeCellIndex = cell;
+  window.jupyterapp.commands.execute("notebook:run-cell");
+})"""
 OBSERVE = """() => {
   window.seen = []; window.last = 0;
   const look = () => {
@@ -93,6 +126,7 @@ def main() -> int:
         lab = Lab(playwright, Path(folder))
         try:
             figures = measure(lab, given.seconds, given.steps)
+            figures += measure_paint(lab, given.steps)
             figures += measure_many(lab)
         finally:
             lab.close()
@@ -136,6 +170,27 @@ def measure(lab: Lab, seconds: int, steps: int) -> list[Figure]:
         Figure("messages", (last - first) / span, 15, "/s"),
         Figure("rows on the page", rows, 60, ""),
         Figure("kernel's CPU for the view", (together - alone) * 100, 5, "%"),
+    ]
+
+
+def measure_paint(lab: Lab, steps: int) -> list[Figure]:
+    """From executing the cell that displays a large run to its rows on the page."""
+    lab.write("large.ipynb", [SETUP, LARGE, HELD.format(steps=steps), "run"])
+    tab = lab.open("large.ipynb")
+    tab.execute(0, 1, 2)
+    tab.show(3)
+    paints = []
+    for _ in range(1 + PAINTS):
+        paints.append(tab.page.evaluate(PAINT, 3))
+        tab.wait_idle()
+    (cold, _), *warm = paints
+    whole, inside = (sorted(times)[PAINTS // 2] for times in zip(*warm, strict=True))
+    told = ", ".join(f"{one:.0f} ({other:.0f})" for one, other in paints)
+    print(f"first paints, in the browser alone in brackets: {told} ms")
+    return [
+        Figure("first paint, median", whole, 400, "ms"),
+        Figure("first paint, browser alone", inside, 200, "ms"),
+        Figure("first paint in a new page", cold, 800, "ms"),
     ]
 
 

@@ -164,6 +164,8 @@ class Rows:
         """The rows of the next message: what has failed first, then the latest."""
         rows: list[list[Any]] = []
         left = limit_bytes
+        if not self._folds and len(self._nodes) > self._max[0]:
+            self._fold_largest()  # before rows are told that would have to go again
         while self._urgent or self._dirty:
             queue = self._urgent or self._dirty
             place = next(iter(queue))

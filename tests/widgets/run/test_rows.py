@@ -164,6 +164,18 @@ def test_beyond_the_limit_finished_items_fold_into_their_map() -> None:
     assert page.names() == ["ask", "  [bad]", "  [busy]"]
 
 
+def test_items_that_are_to_fold_are_not_told_before() -> None:
+    story = Story()
+    for number in range(300):
+        story.step(f"ask[{number}]")
+    rows = Rows(Board(run_id="r-1"), max_rows=100)
+    rows.take("r-1", story.events)
+    told = []
+    while rows.has_changes:
+        told += rows.take_changes()
+    assert [row[FIELD["name"]] for row in told] == ["ask"]
+
+
 def test_an_opened_child_run_is_shown_below_its_step_until_it_is_closed() -> None:
     story, child = Story(), Story("r-2", "child")
     story.tell("step.invoking", "sub", child_run_id="r-2", workflow="child")
