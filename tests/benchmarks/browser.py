@@ -17,6 +17,7 @@ from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from nbflow.widgets.run.script import sent
 from tests.browser.lab import Lab, Tab
 
 SETUP = """%load_ext nbflow
@@ -55,7 +56,6 @@ for n in range(50):
     show(done, "static")"""
 SMALL = """%%workflow small(n: int) --quiet
 return [await ctx.run(f"step {k}", nothing, n) for k in range(10)]"""
-WIDGETS = Path(__file__).parents[2] / "nbflow" / "widgets" / "run"
 LARGE = """%%workflow large(steps: int) --quiet
 await ctx.map("ready", nothing, range(steps), limit=64)
 await ctx.wait_for_event("held", "never")"""
@@ -208,7 +208,7 @@ def measure_many(lab: Lab) -> list[Figure]:
     tab.execute(3, 4)
     tab.page.wait_for_timeout(3000)
     saved = len(json.dumps(tab.outputs(4)).encode()) / 1000
-    files = sum((WIDGETS / f"run_view.{kind}").stat().st_size for kind in ("js", "css"))
+    files = sum(len(sent(f"run_view.{kind}").encode()) for kind in ("js", "css"))
     return [
         Figure("messages of 20 runs", rate, 100, "/s"),
         Figure("50 finished runs, saved", saved, 500, "KB"),
