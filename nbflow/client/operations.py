@@ -213,6 +213,19 @@ def _waiting(access: Access, row: RunRow) -> list[str]:
     return lines if idle is None else [idle, *lines]
 
 
+def hindrances(access: Access, run_id: str) -> list[str]:
+    """What stops a run, beyond what its steps wait for by themselves, a line each."""
+    row = access.find_row(run_id)
+    if is_ended(row):
+        return []
+    steps = fold_steps(access.store().tail(row.n, _LOOK_BACK)).values()
+    lines = _turns(access, row, steps=False)
+    lines += _children(access, steps)
+    lines += _unserved(access, steps)
+    idle = _idle(access, row)
+    return lines if idle is None else [idle, *lines]
+
+
 def _idle(access: Access, row: RunRow) -> str | None:
     """Why nobody executes an unfinished run, if nobody does."""
     if is_ended(row):
@@ -343,23 +356,34 @@ def _unserved(access: Access, steps: Iterable[StepState]) -> list[str]:
     ]
 
 
-def _turns(access: Access, row: RunRow) -> list[str]:
-    """The flow-control keys whose turn the run waits for, a line each."""
+def _turns(access: Access, row: RunRow, *, steps: bool = True) -> list[str]:
+    """The flow-control keys whose turn the run waits for, a line each.
+
+    Args:
+        access: the app.
+        row: the run.
+        steps: those of its steps, too.
+    """
     store = access.store()
-    mine = [slot for slot in store.slots(row.n) if slot.started is None]
+    mine = [
+        slot
+        for slot in store.slots(row.n)
+        if slot.started is None and (steps or slot.step is None)
+    ]
     if not mine:
         return []
     queues, now = read_queues(store.flows(), store.slots()), access.micros()
     lines = []
-    for row_of_slot in mine:
-        queue = queues[row_of_slot.key]
-        slot = next(each for each in queue.waiting if each.n == row_of_slot.n)
+    for slot in mine[:_SHOWN]:
+        queue = queues[slot.key]
+        asked = next(each for each in queue.waiting if each.n == slot.n)
         step = "" if slot.step is None else f" (step {step_label(slot.step)!r})"
         lines.append(
-            f"place {queue.place(slot) + 1} for flow key {slot.key!r}: "
-            f"{queue.why(slot, now)}{step}"
+            f"place {queue.place(asked) + 1} for flow key {slot.key!r}: "
+            f"{queue.why(asked, now)}{step}"
         )
-    return lines
+    more = len(mine) - len(lines)
+    return [*lines, f"and {more} more"] if more else lines
 
 
 # Rerun

@@ -209,6 +209,17 @@ class Runs:
         row = self._access.find_row(run_id)
         return not is_ended(row) and self._access.executes(row)
 
+    def hindrances(self, run_id: str) -> tuple[str, ...]:
+        """What stops a live run, one line a reason; none if it just goes on.
+
+        Nobody executes it, or a child that it waits for; it waits for its turn. What
+        single steps wait for by themselves is in `Run.waiting`, which has all of it.
+
+        Raises:
+            RunNotFound: the app has no run of that id.
+        """
+        return tuple(operations.hindrances(self._access, run_id))
+
     def frame(self, **filters: Any) -> Any:
         """Runs as a pandas DataFrame, one row each; filters as those of `list`.
 

@@ -15,7 +15,7 @@ _LEAST = 2
 """Lines between two brackets that are worth a fold."""
 
 _KEY = re.compile(r'\s*("(?:[^"\\]|\\.)*"):')
-_NAME = re.compile(r'"([A-Za-z_]\w*)"\Z')
+_NAME = re.compile(r'"([A-Za-z_]\w*)"\Z', re.ASCII)
 _CLOSING = {"{": "}", "[": "]"}
 
 

@@ -71,7 +71,7 @@ class Live:
         self.board = Board(record, run_id)
         self._rows = Rows(self.board)
         self._log = Log()
-        self._waiting: tuple[str, ...] = () if record is None else record.waiting
+        self._waiting: tuple[str, ...] = ()
         self._engine = "live"
         self._head: Head | None = None
         self._newest = time.monotonic()
@@ -140,9 +140,9 @@ class Live:
         runs = self.client.runs
         try:
             is_executed = runs.is_executed(self.run_id)
-            run = runs.get(self.run_id)
-            is_executed = is_executed or run.is_ended
-            self._waiting = run.waiting
+            is_executed = is_executed or runs.get(self.run_id).is_ended
+            # What its steps wait for is said in their rows.
+            self._waiting = runs.hindrances(self.run_id)
         except NbflowError:  # a kept command is still to start it
             is_executed = False
         # One look may fall between an engine's letting go and the commit of the end.
