@@ -276,9 +276,9 @@ class TestHeadless:
 
 def told_of_unfinished(kernel: Kernel, cell: str) -> str:
     """What a definition tells; the killed kernel may be just ending."""
-    told = ""
-    while "unfinished" not in told:
-        told = kernel.ok(cell).text
+    deadline = time.monotonic() + LIMIT
+    while "unfinished" not in (told := kernel.ok(cell).text):
+        assert time.monotonic() < deadline, told
     return told
 
 
@@ -320,6 +320,7 @@ def test_several_unfinished_runs_are_dealt_with_at_once(
     with kernel_in(tmp_path) as kernel:
         kernel.ok(cell)
         kernel.ok("for n in range(7): long.options(run_id=f'r-{n}').invoke()")
+        kernel.ok("while len(nbflow.Client().runs.list()) < 7: pass")
         kernel.restart()
         kernel.ok("%load_ext nbflow\nimport nbflow, ipywidgets")
         told = told_of_unfinished(kernel, cell).splitlines()
