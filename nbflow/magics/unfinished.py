@@ -48,11 +48,11 @@ def tell_unfinished(session: Session, apart: str | None = None) -> None:
 
 def _tell(session: Session, client: Client, runs: list[Run]) -> None:
     shown, more = runs[:_LINES], runs[_LINES:]
-    lines = [_line(client, run) for run in shown]
+    told = [(_line(client, run), _commands(run)) for run in shown]
     if not (session.is_interactive and display.is_kernel()):
         listed = f"%workflow runs --workflow {runs[0].workflow}"
         left = [f"and {plural(len(more), 'more run')}: `{listed}`"] if more else []
-        print("\n".join([*lines, *left]))
+        print("\n".join([*map(": ".join, told), *left]))
         return
     from nbflow.widgets.unfinished import AllUnfinished, Unfinished
 
@@ -60,8 +60,8 @@ def _tell(session: Session, client: Client, runs: list[Run]) -> None:
         session.engage(client.app)
 
     rows = [
-        Unfinished(client, run.run_id, line, engage)
-        for run, line in zip(shown, lines, strict=True)
+        Unfinished(client, run.run_id, *texts, engage)
+        for run, texts in zip(shown, told, strict=True)
     ]
     if len(runs) > 1:
         text = f"{len(runs)} runs of {runs[0].workflow!r} are unfinished"
@@ -73,11 +73,16 @@ def _tell(session: Session, client: Client, runs: list[Run]) -> None:
 
 
 def _line(client: Client, run: Run) -> str:
-    kept = _kept(client, run)
+    kept = plural(_kept(client, run), "finished step")
     return safe_text(
-        f"unfinished: run {run.run_id} of {run.workflow!r} waits with "
-        f"{plural(kept, 'finished step')}: `%workflow resume {run.run_id}` goes on, "
-        f"`%workflow cancel {run.run_id}` discards it"
+        f"unfinished: run {run.run_id} of {run.workflow!r} waits with {kept}"
+    )
+
+
+def _commands(run: Run) -> str:
+    return safe_text(
+        f"`%workflow resume {run.run_id}` goes on, `%workflow cancel {run.run_id}` "
+        "discards it"
     )
 
 

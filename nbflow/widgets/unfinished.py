@@ -23,10 +23,13 @@ class Choice:
         text: the line.
         resume: what the first button is called.
         discard: what the second button is called.
+        plain: what is told where there are no buttons; the line if None.
     """
 
-    def __init__(self, text: str, resume: str, discard: str) -> None:
-        self._text = text
+    def __init__(
+        self, text: str, resume: str, discard: str, plain: str | None = None
+    ) -> None:
+        self._text = text if plain is None else plain
         self._id = uuid4().hex
         self._shell = outputs.kernel_shell()
         self._label = label(text)
@@ -87,13 +90,19 @@ class Unfinished(Choice):
         client: of the run's app.
         run_id: the run.
         text: the line that tells of it.
+        commands: what to type where there are no buttons; follows the line.
         engage: starts what executes the app's runs, where this kernel is to.
     """
 
     def __init__(
-        self, client: Client, run_id: str, text: str, engage: Callable[[], None]
+        self,
+        client: Client,
+        run_id: str,
+        text: str,
+        commands: str,
+        engage: Callable[[], None],
     ) -> None:
-        super().__init__(text, "Resume", "Discard")
+        super().__init__(text, "Resume", "Discard", f"{text}: {commands}")
         self._client = client
         self._run_id = run_id
         self._engage = engage

@@ -75,13 +75,20 @@ const elapsed = (ms) => (ms < SECOND ? "0 s" : duration(Math.floor(ms / SECOND) 
 
 const until = (due, now) => (due > now ? `in ${duration(Math.ceil((due - now) / SECOND) * SECOND)}` : "");
 
+/** A time to wait that fits a column: "18 s", "59 min", "1.9 h". */
+function coarse(ms) {
+	if (ms <= MINUTE) return duration(Math.ceil(ms / SECOND) * SECOND);
+	const [unit, name] = ms <= HOUR ? [MINUTE, "min"] : ms <= DAY ? [HOUR, "h"] : [DAY, "d"];
+	return `${unit === MINUTE ? Math.ceil(ms / unit) : Number((ms / unit).toFixed(1))} ${name}`;
+}
+
 const clock = (time) => new Date(time).toTimeString().slice(0, 8);
 
 /** The status of a row in words, with what there is to count down. */
 export function statusWords({ status, due, flags }, now) {
-	const left = until(due, now);
-	if (status === "retrying" && left) return `retry ${left}`;
-	if (status === "sleeping" && left) return `wakes ${left}`;
+	const left = due > now && coarse(due - now);
+	if (status === "retrying" && left) return `retry in ${left}`;
+	if (status === "sleeping" && left) return `wakes in ${left}`;
 	if (status === "completed") return flags.includes("c") ? "cached" : flags.includes("k") ? "kept" : status;
 	return mark(status)[0];
 }
@@ -639,10 +646,10 @@ function makeHeader(store) {
 		parts.forEach((part, index) => set(shares[index], { style: `width:${(100 * part) / (total || 1)}%`, hidden: !part }));
 		const live = isOver(status) ? [] : [...BUSY, "queued"].filter((name) => counted[name]);
 		say(counts, listed(
-			done === total ? plural(total, "step") : `${count(done)} of ${plural(total, "step")}`,
+			total === 0 ? "" : done === total ? plural(total, "step") : `${count(done)} of ${plural(total, "step")}`,
 			bad && `${count(bad)} failed`,
 			...live.map((name) => `${count(counted[name])} ${name}`), progress));
-		set(bar, { "aria-valuemax": total, "aria-valuenow": done, "aria-valuetext": counts.textContent });
+		set(bar, { hidden: !total, "aria-valuemax": total, "aria-valuenow": done, "aria-valuetext": counts.textContent });
 	}
 
 	function drawLines({ status, error, text, waiting, engine, problem }) {

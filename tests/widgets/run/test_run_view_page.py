@@ -100,6 +100,19 @@ def test_words_and_durations_are_those_of_the_terminal(view: RunPage) -> None:
         assert shown == durations.show(ms / 1000)
 
 
+def test_the_time_to_wait_fits_its_column(view: RunPage) -> None:
+    script = """async (due) => (await import("./run_view.js")).statusWords(
+      {status: "sleeping", due, flags: ""}, 0)"""
+    told = {
+        4_200: "wakes in 5 s",
+        61_000: "wakes in 2 min",
+        3_590_000: "wakes in 60 min",
+        5_400_000: "wakes in 1.5 h",
+        250_000_000: "wakes in 2.9 d",
+    }
+    assert {ms: view.page.evaluate(script, ms) for ms in told} == told
+
+
 def test_a_delta_changes_adds_moves_and_takes_back_rows(view: RunPage) -> None:
     view.show(many(3))
     view.tell(
