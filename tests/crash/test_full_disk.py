@@ -1,8 +1,6 @@
 """A full disk under a live engine: it pauses, loses nothing, and goes on by itself."""
 
 import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,20 +32,6 @@ def test_a_limit_on_the_size_of_files_pauses_the_engine(serve, home, size):
     assert served.ask("result") == str(COUNT * size)
     assert executions(served.folder) == [1] * COUNT
     assert len(Client(home, APP).runs.steps(RUN)) == COUNT + 1
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MiB: no WAL is lengthened ahead on one as small."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting needs root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("size", [6_000, 12_000], ids=["inline", "out of line"])
