@@ -15,8 +15,8 @@ WAIT = "await ctx.wait_for_event('w', 'never')"
 STRIKE = """
 import signal, sys
 from nbflow._engine.host import Host
-from nbflow.widgets.run_view import RunView
-from nbflow.widgets.showing import Showing
+from nbflow.widgets.run.run_view import RunView
+from nbflow.widgets.run.showing import Showing
 
 CODES = {
     "post": Host.post.__code__,
