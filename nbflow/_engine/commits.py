@@ -180,8 +180,11 @@ class Commits:
         except StoreFull as exc:
             if threading.get_ident() != self.thread:
                 raise
-            self._unwritten[digest] = data  # the next commit writes it
-            if self.paused is None and not self._use_reserve():
+            if self.paused is None and self._use_reserve():
+                self.put_blob(digest, data)
+                return
+            self._unwritten[digest] = data
+            if self.paused is None:
                 self._pause(exc)
         except StoreError as exc:
             if threading.get_ident() == self.thread:
