@@ -1,5 +1,6 @@
 """Shared fixtures. Async tests run on asyncio through anyio's plugin."""
 
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from nbflow.engine import Engine
 from nbflow.testing import TestEngine
 
 settings.register_profile("nbflow", deadline=None)  # no test depends on the machine
@@ -30,6 +32,35 @@ async def lab() -> AsyncIterator[TestEngine]:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / ".nbflow"
+
+
+@pytest.fixture
+def serve(home: Path) -> Iterator[Callable[..., Engine]]:
+    """Starts engines of app "t" on the test's home; they are closed at its end."""
+    engines: list[Engine] = []
+
+    def start(*workflows: Any, **options: Any) -> Engine:
+        engine = Engine(home, "t", workflows, "process", **options).start()
+        engines.append(engine)
+        return engine
+
+    yield start
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MiB: no WAL is lengthened ahead on one as small."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture(scope="session")

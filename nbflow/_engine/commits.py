@@ -134,6 +134,8 @@ class Commits:
                     self._write_blobs()
                 self.store.commit(batch)
             except StoreFull as exc:
+                if self._use_reserve():
+                    return self.commit()
                 self._pause(exc)
                 return False
             except StoreError as exc:
@@ -178,6 +180,9 @@ class Commits:
         except StoreFull as exc:
             if threading.get_ident() != self.thread:
                 raise
+            if self.paused is None and self._use_reserve():
+                self.put_blob(digest, data)
+                return
             self._unwritten[digest] = data
             if self.paused is None:
                 self._pause(exc)
@@ -191,6 +196,19 @@ class Commits:
             self.store.put_blob(digest, data)
             del self._unwritten[digest]
 
+    def _use_reserve(self) -> bool:
+        """The disk is full: take the space kept in reserve; whether there was any.
+
+        So that the user is warned while what is computed still becomes durable.
+        """
+        if not self.store.release_ballast():
+            return False
+        say(
+            "nbflow: the disk is full: the space that was kept in reserve is in use "
+            "now. Free some, else the engine pauses"
+        )
+        return True
+
     def _pause(self, full: StoreFull) -> None:
         """The disk is full: nothing is lost, everything waits for space."""
         self.paused = full
@@ -202,6 +220,7 @@ class Commits:
             return
         self.paused = None
         if self.commit():
+            self.store.restore_ballast()
             say("nbflow: there is space again, going on")
 
     def commit_end(self, run_id: str) -> None:

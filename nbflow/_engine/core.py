@@ -26,6 +26,7 @@ from nbflow._engine.limits import RECOVERIES, given_up, timed_out
 from nbflow._engine.mailbox import Mailbox
 from nbflow._engine.memo import Memo, read_memo
 from nbflow._engine.processes import ProcessRunner
+from nbflow._engine.refusals import unknown_run
 from nbflow._engine.specs import Specs
 from nbflow._engine.threads import ThreadRunner
 from nbflow._engine.timers import Timers
@@ -33,7 +34,7 @@ from nbflow._store.base import CommandRow, WriterStore
 from nbflow._store.paths import step_dir
 from nbflow.definition.source import same_definition
 from nbflow.definition.spec import WorkflowSpec
-from nbflow.errors import EngineClosed, InvokeError, RunNotFound
+from nbflow.errors import EngineClosed, InvokeError
 from nbflow.model import UNFINISHED_RUN, RunStatus
 from nbflow.policy import FlowControl
 from nbflow.resources import close_resource
@@ -440,11 +441,7 @@ class Core:
         if journal is None or journal.status not in UNFINISHED_RUN:
             row = self.store.run(run_id)
             if row is None:
-                raise RunNotFound(
-                    f"there is no run {run_id!r} in app {self.app!r}: "
-                    "client.runs.list() shows those there are",
-                    run_id=run_id,
-                )
+                raise unknown_run(run_id, self.app)
             if row.status not in UNFINISHED_RUN:
                 self.undefined.pop(run_id, None)
                 return False

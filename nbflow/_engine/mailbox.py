@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from nbflow import codecs
 from nbflow._engine.commits import Commits
 from nbflow._engine.matching import matches
+from nbflow._engine.refusals import refuse_ended, unknown_run
 from nbflow._store.base import CommandRow, MessageRow, WaitRow
 from nbflow._store.payload import from_json, load_value, value_member
 from nbflow._store.statements import (
@@ -19,8 +20,8 @@ from nbflow._store.statements import (
     PUT_MESSAGE,
     PUT_WAIT,
 )
-from nbflow.errors import RunFinished, RunNotFound, StepNotFound
-from nbflow.model import TERMINAL_RUN, Event, from_micros, step_label, to_micros
+from nbflow.errors import StepNotFound
+from nbflow.model import Event, from_micros, step_label, to_micros
 
 ANSWER = "\x1fanswer"
 """The name of the event that an answer is; no user's event can have it."""
@@ -220,17 +221,8 @@ class Mailbox:
             return n
         row = self._commits.store.run(run_id)
         if row is None:
-            raise RunNotFound(
-                f"there is no run {run_id!r} in app {self._app!r}: "
-                "client.runs.list() shows those there are",
-                run_id=run_id,
-            )
-        if row.status in TERMINAL_RUN:
-            raise RunFinished(
-                f"run {run_id} of {row.workflow!r} is {row.status}: it waits for "
-                "nothing any more",
-                run_id=run_id,
-            )
+            raise unknown_run(run_id, self._app)
+        refuse_ended(row)
         return row.n
 
     def answer(self, run_id: str, step: str, answer: object) -> None:

@@ -6,10 +6,11 @@ from nbflow._engine.ending import Waiter, read_ending
 from nbflow._engine.history import annotated_classes
 from nbflow._engine.journal import Journal, load_journal
 from nbflow._engine.recovery import adopt, note_resumed
+from nbflow._engine.refusals import refuse_completed, still_active, unknown_run
 from nbflow._engine.undefined import fail, hold, not_found, release
 from nbflow._store.base import RunRow
 from nbflow.definition.spec import WorkflowSpec
-from nbflow.errors import RunActive, RunFinished, RunIdConflict, RunNotFound
+from nbflow.errors import RunIdConflict, RunNotFound
 from nbflow.model import UNFINISHED_RUN, RunStatus
 
 
@@ -23,11 +24,7 @@ def find_row(core: Core, run_id: str) -> RunRow:
     core.commits.commit_end(run_id)
     row = core.store.run(run_id)
     if row is None:
-        raise RunNotFound(
-            f"there is no run {run_id!r} in app {core.app!r}: client.runs.list() shows "
-            "those there are",
-            run_id=run_id,
-        )
+        raise unknown_run(run_id, core.app)
     return row
 
 
@@ -164,17 +161,8 @@ def resume(
         RunFinished: it is completed or was skipped.
     """
     if row.id in core.live or row.id in core.parked:
-        raise RunActive(
-            f"run {row.id} of {row.workflow!r} is {row.status}: only a failed or "
-            "canceled run can be resumed. Cancel it first, or wait for its end.",
-            run_id=row.id,
-        )
-    if row.status in (RunStatus.COMPLETED, RunStatus.SKIPPED):
-        raise RunFinished(
-            f"run {row.id} of {row.workflow!r} is {row.status}, there is nothing left "
-            "to do: use rerun for a new run of it",
-            run_id=row.id,
-        )
+        raise still_active(row)
+    refuse_completed(row)
     spec = spec or core.specs.resolve(row.workflow)
     held = release(core, row.id)
     journal = load_journal(core.commits, row)

@@ -1,4 +1,4 @@
-"""Space kept in reserve, so that a full disk leaves room to write down why."""
+"""Space kept in reserve: on a full disk what is computed becomes durable in it."""
 
 import os
 from pathlib import Path

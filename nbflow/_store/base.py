@@ -326,7 +326,7 @@ class WriterStore(RunQueries, Protocol):
         """
 
     def release_ballast(self) -> bool:
-        """On a full disk: give back the reserved space. False when it was gone."""
+        """On a full disk: give back the reserved space. False when there is none."""
 
     def restore_ballast(self) -> bool:
         """Reserve the space again. False when there is still too little."""

@@ -190,9 +190,14 @@ class SqliteWriter(Queries):
         return sweep(self.path, self._blobs)
 
     def maintain(self, now: int | None = None) -> None:
-        """House-keeping for idle moments: checkpoints; with `now`, old commands go."""
+        """House-keeping for idle moments: checkpoints; with `now`, old commands go.
+
+        Space that a full disk was given back is reserved again, where there is some.
+        """
         if self._dead is not None:
             raise self._death()
+        if self._watch.is_same():
+            self._ballast.restore()
         if now is not None:
             self._forget_commands(now - COMMAND_LIFE)
         if self._watch.wal_size() > LARGE_WAL:
@@ -475,8 +480,8 @@ class SqliteWriter(Queries):
         return self._die(
             StoreReplaced,
             f"{self._file}: was deleted, moved or replaced while the engine was using "
-            "it, so nothing more is confirmed. Put it back or restart the kernel; "
-            "rescue() copies what this engine still sees",
+            "it, so nothing more is confirmed. Put it back, or restart the kernel to "
+            "begin a new one",
         )
 
     def _die(self, kind: type[StoreError], message: str) -> StoreError:

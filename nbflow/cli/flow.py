@@ -31,7 +31,7 @@ def flow(options: argparse.Namespace) -> int:
         )
     else:
         getattr(control, options.do)(options.key)
-    if places.is_served(client):
+    if client.is_served():
         output.write_lines(
             flow_lines([control.get(options.key)], dt.datetime.now(dt.UTC)),
         )
@@ -63,9 +63,4 @@ def _client(options: argparse.Namespace) -> Client:
             if any(key.key == options.key for key in client.flow_control.list())
         ]
         known = using or known
-    if len(known) == 1:
-        return known[0]
-    names = ", ".join(client.app for client in known) or "none"
-    raise failures.Usage(
-        f"which app is meant? {places.home_of(options)} has {names}: give --app"
-    )
+    return places.only_client(options, known, "give --app")

@@ -17,13 +17,14 @@ from nbflow.cli.startup import settle
 from nbflow.client import Client
 from nbflow.client.asked import newest
 from nbflow.errors import RunNotFound, StoreError
-from nbflow.model import Run, RunStatus, safe_text
+from nbflow.model import Run, RunStatus
 from nbflow.view import (
     Board,
     Line,
     Span,
     clock,
     counts_line,
+    error_text,
     line,
     paint,
     plural,
@@ -179,7 +180,8 @@ def _run_snapshot(options: argparse.Namespace, client: Client, run_id: str) -> i
     if drawn:
         lines += [line(), *drawn]
     if run.error is not None:
-        lines += [line(), *_error_lines(run)]
+        lines.append(line())
+        lines += [line(Span(each, "bad")) for each in error_text(run).splitlines()]
     _write(options, lines)
     return _run_code(run)
 
@@ -208,15 +210,6 @@ def _board(client: Client, run: Run) -> Board:
             parent.children[child_id] = child
             waiting.append(child)
     return board
-
-
-def _error_lines(run: Run) -> list[Line]:
-    assert run.error is not None
-    step = f"in step {run.error.step!r}: " if run.error.step else ""
-    text = f"{run.error.traceback.rstrip()}\n{step}{run.error}".strip()
-    return [
-        line(Span(each, "bad")) for each in safe_text(text, multiline=True).splitlines()
-    ]
 
 
 def _width(options: argparse.Namespace) -> int:

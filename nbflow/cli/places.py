@@ -73,9 +73,25 @@ def find_run(options: argparse.Namespace, prefix: str) -> tuple[Client, str]:
     )
 
 
-def is_served(client: Client) -> bool:
-    """Whether an engine of the client's app is alive, in whatever process."""
-    return client.is_served()
+def only_client(options: argparse.Namespace, known: list[Client], how: str) -> Client:
+    """The one app that can be meant.
+
+    Args:
+        options: the command's.
+        known: clients of those that can be.
+        how: what to type to say which.
+
+    Raises:
+        Usage: there are several, or none.
+    """
+    if len(known) == 1:
+        return known[0]
+    home, names = home_of(options), ", ".join(client.app for client in known)
+    raise failures.Usage(
+        f"which app is meant? {home} has {names}: {how}"
+        if known
+        else f"there is no app in {home}: run a workflow first"
+    )
 
 
 def target_of(client: Client, workflow: str) -> str | None:

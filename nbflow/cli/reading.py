@@ -170,7 +170,7 @@ def _value(run: Run, name: str) -> Any:
 
 def _tell_next(options: argparse.Namespace, client: Client, run: Run) -> None:
     """What can be done with the run."""
-    is_served = places.is_served(client)
+    is_served = client.is_served()
     is_stopped = run.status in (RunStatus.FAILED, RunStatus.CANCELED)
     if not is_stopped and (run.is_ended or is_served):
         return

@@ -173,7 +173,7 @@ def _engine_for(
 ) -> Engine | None:
     """An engine of this process for an app that has none; None where one is alive."""
     if options.target is None:
-        if places.is_served(client):
+        if client.is_served():
             return None
         found = places.target_of(client, client.runs.get(run_id).workflow)
         words = (options.command, options.run, found or "TARGET")
@@ -243,7 +243,7 @@ def _tell_end(job: _Job, run_id: str, outcome: following.Outcome | None) -> int:
     show = places.command_line(job.options, "show", run_id)
     is_quiet = job.options.json
     if outcome is None:
-        is_served = places.is_served(job.client)
+        is_served = job.client.is_served()
         where = "goes on in its own process" if is_served else "waits to be served"
         failures.tell(f"run {run_id} {where}: {show}")
         return 1

@@ -2,8 +2,7 @@
 
 import argparse
 
-from nbflow.cli import failures, inputs, places
-from nbflow.client import Client
+from nbflow.cli import inputs, places
 from nbflow.view import plural
 
 
@@ -11,7 +10,7 @@ def answer(options: argparse.Namespace) -> int:
     """Answer a question of a run."""
     client, run_id = places.find_run(options, options.run)
     client.runs.answer(run_id, options.step, options.value)
-    if places.is_served(client):
+    if client.is_served():
         print(f"run {run_id}: {options.step!r} is answered")
     return 0
 
@@ -25,7 +24,8 @@ def send(options: argparse.Namespace) -> int:
     if options.run is not None:
         client, run_id = places.find_run(options, options.run)
     else:
-        client = only_client(options)
+        known = list(places.clients(options))
+        client = places.only_client(options, known, "write APP/NAME")
     data = None if options.data is None else inputs.read_json(options.data, "the data")
     reached = client.events.send(name, data, run=run_id, event_id=options.event_id)
     if reached is None:
@@ -38,20 +38,3 @@ def send(options: argparse.Namespace) -> int:
     else:
         print(f"nobody waits for {name!r} now, so nobody gets it; --run keeps it")
     return 0
-
-
-def only_client(options: argparse.Namespace) -> Client:
-    """The app that is meant, where there is no doubt.
-
-    Raises:
-        Usage: the home has several, or none.
-    """
-    known = list(places.clients(options))
-    if len(known) == 1:
-        return known[0]
-    names = ", ".join(client.app for client in known)
-    raise failures.Usage(
-        f"which app is meant? {places.home_of(options)} has {names}: write APP/NAME"
-        if known
-        else f"there is no app in {places.home_of(options)}: run a workflow first"
-    )

@@ -119,12 +119,13 @@ class _Watch:
 
 def invoke(options: argparse.Namespace) -> int:
     """Invoke a workflow of whoever serves its app, and follow it like `run`."""
-    from nbflow.cli import inputs, running, sending
+    from nbflow.cli import inputs, running
 
     app, slash, name = options.workflow.rpartition("/")
     if slash:
         options.app = app
-    client = sending.only_client(options)
+    known = list(places.clients(options))
+    client = places.only_client(options, known, "write APP/NAME")
     spec = client.workflows.get(name)
     payload = inputs.read_input(options.fields, options.input, spec.input_schema or {})
 
@@ -137,7 +138,7 @@ def invoke(options: argparse.Namespace) -> int:
     if options.detach:
         output.write(f"{start().run_id}\n")
         return 0
-    if not places.is_served(client):
+    if not client.is_served():
         print(
             f"nbflow: nobody serves app {client.app!r} now: the run waits for "
             f"`{_serve_command(options, client, name)}` or its kernel; Ctrl-C leaves "

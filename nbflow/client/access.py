@@ -16,6 +16,7 @@ from nbflow._engine import hosts
 from nbflow._engine.history import annotated_classes
 from nbflow._engine.hosts import OpenHost
 from nbflow._engine.ids import RunIds, system_bits
+from nbflow._engine.refusals import unknown_run
 from nbflow._store import lock, paths
 from nbflow._store.base import ReaderStore, RunRow
 from nbflow._store.lock import Holder
@@ -180,11 +181,7 @@ class Access:
         """
         row = self.look_up(run_id)
         if row is None:
-            raise RunNotFound(
-                f"there is no run {run_id!r} in app {self.app!r} ({self.place}): "
-                "client.runs.list() shows those there are",
-                run_id=run_id,
-            )
+            raise unknown_run(run_id, self.app, self.place)
         return row
 
     def look_up(self, run_id: str) -> RunRow | None:

@@ -1,4 +1,4 @@
-"""Lists of runs as people ask for them: those that nobody else has started."""
+"""What front ends ask alike: lists of runs, what was left behind, `--refresh`."""
 
 from collections.abc import Callable
 from typing import Any

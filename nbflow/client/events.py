@@ -3,9 +3,9 @@
 from typing import Any
 
 from nbflow import names
+from nbflow._engine.refusals import refuse_ended
 from nbflow.client import inbox
-from nbflow.client.access import Access, is_ended
-from nbflow.errors import RunFinished
+from nbflow.client.access import Access
 
 
 class Events:
@@ -49,23 +49,11 @@ class Events:
         command = {"kind": "send", "name": names.check_event_name(name)}
         if run is not None:
             command["run_id"] = names.check_run_id(run)
-            refuse_ended(self._access, run)
+            refuse_ended(self._access.find_row(run))
         if event_id is not None:
             command["event_id"] = names.check_run_id(event_id)
         sent = act(self._access, command, data=data)
         return None if sent is None else list(sent)
-
-
-def refuse_ended(access: Access, run_id: str) -> None:
-    """Raise RunFinished for a run that waits for nothing any more."""
-    row = access.find_row(run_id)
-    if is_ended(row):
-        raise RunFinished(
-            f"run {run_id} of {row.workflow!r} is {row.status}: it waits for nothing "
-            "any more",
-            run_id=run_id,
-            workflow=row.workflow,
-        )
 
 
 def act(access: Access, command: dict[str, Any], **values: Any) -> Any:

@@ -6,12 +6,12 @@ Apart from `operations`, which every reader loads: a plan compares code.
 import logging
 from collections.abc import Iterable
 
+from nbflow._engine.refusals import refuse_completed, still_active
 from nbflow._store.base import RunRow
 from nbflow.client import inbox, plans
 from nbflow.client.access import Access, is_ended
 from nbflow.client.fold import StepState, fold_steps
 from nbflow.client.records import verify_run
-from nbflow.errors import RunActive, RunFinished
 from nbflow.model import Plan, RunStatus
 
 log = logging.getLogger("nbflow")
@@ -27,20 +27,9 @@ def plan_resume(
         StepNotFound: `refresh` names a step that it does not have.
     """
     row = access.find_row(run_id)
-    if row.status in (RunStatus.COMPLETED, RunStatus.SKIPPED):
-        raise RunFinished(
-            f"run {row.id!r} of {row.workflow!r} is {row.status}, there is nothing "
-            "left to do: use rerun for a new run of it",
-            run_id=row.id,
-            workflow=row.workflow,
-        )
+    refuse_completed(row)
     if access.host() is not None and not is_ended(row) and access.executes(row):
-        raise RunActive(
-            f"run {row.id!r} of {row.workflow!r} is {row.status}: only a failed or "
-            "canceled run can be resumed. Cancel it first, or wait for its end.",
-            run_id=row.id,
-            workflow=row.workflow,
-        )
+        raise still_active(row)
     store = access.store()
     events = store.events(row.n)
     verify_run(row, events)

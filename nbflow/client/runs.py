@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, overload
 
 from nbflow import names
+from nbflow._engine.refusals import refuse_ended
 from nbflow._store.base import OneOrMore
 from nbflow.client import frames, listing, operations
 from nbflow.client.access import Access, is_ended
-from nbflow.client.events import act, refuse_ended
+from nbflow.client.events import act
 from nbflow.client.handle import RunHandle
 from nbflow.client.listing import Listing
 from nbflow.client.offsets import START
@@ -243,7 +244,7 @@ class Runs:
             StepNotFound: no step of that name asks; names those that do.
             InvalidOption: it is no answer to this question.
         """
-        refuse_ended(self._access, names.check_run_id(run_id))
+        refuse_ended(self._access.find_row(names.check_run_id(run_id)))
         command = {"kind": "answer", "run_id": run_id, "step": step}
         act(self._access, command, value=value)
 

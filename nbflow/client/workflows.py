@@ -160,15 +160,10 @@ class Workflows:
             )
         if run_id is not None:
             names.check_run_id(run_id)
-        label = None if label is None else names.check_label(label)
         if wait is not None:
             self._access.refuse_loop(f"invoke({name!r}, wait={wait!r})")
-        common = _Common(
-            headers,
-            label,
-            _options(retries, retry_delay, timeout, flow_control),
-            self._wake(delay, not_before),
-        )
+        options = _options(retries, retry_delay, timeout, flow_control)
+        common = self._common(headers, label, options, delay, not_before)
         host = self._access.host()
         if host is not None:
             handle = self._invoke_here(host, name, input, run_id, common)
@@ -207,13 +202,8 @@ class Workflows:
                 option="inputs",
                 value=inputs,
             )
-        label = None if label is None else names.check_label(label)
-        common = _Common(
-            headers,
-            label,
-            _options(retries, retry_delay, timeout, flow_control),
-            self._wake(delay, not_before),
-        )
+        options = _options(retries, retry_delay, timeout, flow_control)
+        common = self._common(headers, label, options, delay, not_before)
         host = self._access.host()
         if host is None:
             some = [*inputs]
@@ -225,6 +215,18 @@ class Workflows:
             RunHandle(id, access=self._access, workflow=spec.name, host=host)
             for id in ids
         ]
+
+    def _common(
+        self,
+        headers: Mapping[str, str] | None,
+        label: str | None,
+        options: RunOptions | None,
+        delay: Any,
+        not_before: datetime | None,
+    ) -> "_Common":
+        if label is not None:
+            label = names.check_label(label)
+        return _Common(headers, label, options, self._wake(delay, not_before))
 
     def _invoke_here(
         self,
@@ -355,7 +357,7 @@ def _options(
     retries: int | None,
     retry_delay: RetryDelay | None,
     timeout: Any,
-    flow_control: FlowControl | None = None,
+    flow_control: FlowControl | None,
 ) -> RunOptions | None:
     given: dict[str, Any] = {
         "retries": retries,

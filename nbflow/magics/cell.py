@@ -23,7 +23,7 @@ from nbflow.model import ErrorInfo, safe_text
 from nbflow.notebook import is_workflow
 from nbflow.notebook.magic import Head, is_function_cell, parse_head
 from nbflow.notebook.options import Options, nearest
-from nbflow.workflows import RunKeywords, Workflow, start_run, workflow
+from nbflow.workflows import Workflow, start_run, workflow
 
 
 def run_cell(session: Session, line: str, body: str) -> Any:
@@ -50,8 +50,7 @@ def run_cell(session: Session, line: str, body: str) -> Any:
             for each in defined:
                 print(_told(each))
         return value
-    bare = {"retries": None, "retry_delay": None, "timeout": None, "flow_control": None}
-    return start(session, defined[-1], options, defaults=bare)
+    return start(session, defined[-1], options, is_defined_so=True)
 
 
 def start(
@@ -59,7 +58,7 @@ def start(
     target: Workflow[Any, Any],
     options: Options,
     *,
-    defaults: Mapping[str, Any] | None = None,
+    is_defined_so: bool = False,
 ) -> Any:
     """Start a run and show it; wait for it if that is asked for or nobody looks.
 
@@ -67,20 +66,19 @@ def start(
         session: the shell.
         target: the workflow.
         options: how to start it.
-        defaults: options of the run that belong to the definition instead.
+        is_defined_so: retries, time-out and so on are in its definition already.
 
     Returns:
         The result, where it was waited for.
     """
     payload = read_input(session, options)
-    run = run_keywords(session, options) | dict(defaults or {})
-    given: Any = {key: value for key, value in run.items() if value is not None}
-    checked = target.options(**given)
-    spec = checked.spec
+    given = name_options(options)
+    if not is_defined_so:
+        given |= definition_options(session, options)
+    spec = target.options(**given).spec
     values = spec.inputs.validate_payload(payload)
-    keywords: RunKeywords = given
     host = process_host(target.app)
-    begin = partial(start_run, host, spec, values, keywords)
+    begin = partial(start_run, host, spec, values, given)
     return follow(session, begin, options)
 
 
@@ -160,29 +158,28 @@ def read_input(session: Session, options: Options) -> Any:
     return {**(payload or {}), **fields}
 
 
-def run_keywords(session: Session, options: Options) -> dict[str, Any]:
-    """The options of a run, None where they are not given."""
-    return {
-        "run_id": options.run_id,
-        "label": options.label,
-        **definition_options(session, options, all_of_them=True),
-    }
+def name_options(options: Options) -> Any:
+    """The options that only a run has: its id and label, where they are given."""
+    return _given({"run_id": options.run_id, "label": options.label})
 
 
-def definition_options(
-    session: Session, options: Options, *, all_of_them: bool = False
-) -> dict[str, Any]:
-    """The options of a workflow, with the flow control as an object."""
+def definition_options(session: Session, options: Options) -> dict[str, Any]:
+    """The options that workflows have as well, with the flow control as an object."""
     flow = None
     if options.flow_control is not None:
         flow = _evaluate(session, options.flow_control, "--flow-control ")
-    made = {
-        "retries": options.retries,
-        "retry_delay": options.retry_delay,
-        "timeout": options.timeout,
-        "flow_control": flow,
-    }
-    return {key: each for key, each in made.items() if all_of_them or each is not None}
+    return _given(
+        {
+            "retries": options.retries,
+            "retry_delay": options.retry_delay,
+            "timeout": options.timeout,
+            "flow_control": flow,
+        }
+    )
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _define_body(

@@ -106,11 +106,7 @@ def _invoke(session: Session, text: str) -> Any:
     known = [info.name for info in client.workflows.list()]
     if name not in known:
         raise cell.unknown(session, name, known)
-    given: Any = {
-        key: value
-        for key, value in cell.run_keywords(session, options).items()
-        if value is not None
-    }
+    given: Any = cell.name_options(options) | cell.definition_options(session, options)
     payload = cell.read_input(session, options)
     begin = partial(client.workflows.invoke, name, input=payload, **given)
     return cell.follow(session, begin, options)

@@ -23,9 +23,6 @@ from typing import Any
 from nbflow.errors import NotebookError
 from nbflow.notebook.cells import PARAMETERS, Cell
 
-_FUTURE = {"annotations": 0x1000000, "barry_as_FLUFL": 0x400000}
-
-
 # Which notebook the file names in tracebacks belong to.
 _owners: dict[str, Path] = {}
 

@@ -1,13 +1,11 @@
 """Stores with journals written by hand, and engines on a home of their own."""
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nbflow import Engine, codecs
+from nbflow import codecs
 from nbflow._store.base import Batch, EventRow, RunRow, RunUpdate
 from nbflow._store.chain import first_digest, next_digest
 from nbflow._store.memory import MemoryReader, MemoryStore
@@ -127,23 +125,3 @@ def script() -> Script:
 @pytest.fixture
 def new_script() -> type[Script]:
     return Script
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / ".nbflow"
-
-
-@pytest.fixture
-def serve(home: Path) -> Iterator[Callable[..., Engine]]:
-    """Starts engines of app "t" on the test's home; they are closed at its end."""
-    engines: list[Engine] = []
-
-    def start(*workflows: Any, **options: Any) -> Engine:
-        engine = Engine(home, "t", workflows, "process", **options).start()
-        engines.append(engine)
-        return engine
-
-    yield start
-    for engine in engines:
-        engine.close()

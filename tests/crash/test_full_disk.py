@@ -1,8 +1,7 @@
 """A full disk under a live engine: it pauses, loses nothing, and goes on by itself."""
 
 import os
-import subprocess
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import pytest
@@ -36,27 +35,39 @@ def test_a_limit_on_the_size_of_files_pauses_the_engine(serve, home, size):
     assert len(Client(home, APP).runs.steps(RUN)) == COUNT + 1
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MiB: no WAL is lengthened ahead on one as small."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting needs root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def fill(disk: Path) -> Path:
+    """Somebody else's file, which leaves 100 kB to the store."""
+    filler = disk / "somebody-elses"
+    state = os.statvfs(disk)
+    filler.write_bytes(bytes(state.f_bavail * state.f_frsize - 100_000))
+    return filler
+
+
+@pytest.mark.parametrize("size", [6_000, 12_000], ids=["inline", "out of line"])
+def test_a_full_disk_takes_the_space_kept_in_reserve_first(serve, small_disk, size):
+    home = small_disk / ".nbflow"
+    reserve = home / APP / "ballast"
+    served = serve(home=home, count=COUNT, size=size)
+    filler = fill(small_disk)
+    served.go()
+
+    assert served.ask("result") == str(COUNT * size)
+    assert executions(served.folder) == [1] * COUNT
+    assert not reserve.exists()
+
+    filler.unlink()
+    end = time.monotonic() + 60
+    while not reserve.exists():
+        assert time.monotonic() < end, "nothing is reserved again"
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("size", [6_000, 12_000], ids=["inline", "out of line"])
 def test_a_full_file_system_pauses_the_engine(serve, small_disk, size):
     home = small_disk / ".nbflow"
     served = serve(home=home, count=COUNT, size=size)
-    filler = small_disk / "somebody-elses"
-    state = os.statvfs(small_disk)
-    filler.write_bytes(bytes(state.f_bavail * state.f_frsize - 100_000))
+    (home / APP / "ballast").unlink()  # as if it were in use already
+    filler = fill(small_disk)
     served.go()
     assert "no space left" in served.ask("paused")
     client = Client(home, APP)

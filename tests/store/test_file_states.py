@@ -301,7 +301,7 @@ class TestReplacedWhileOpen:
         self.swap(used, how)
 
         for idx in (61, 62):
-            with pytest.raises(StoreReplaced, match="rescue"):
+            with pytest.raises(StoreReplaced, match="restart the kernel"):
                 writer.commit(rows.batch(events=[rows.event(1, idx)]))
         with pytest.raises(StoreReplaced):
             writer.maintain()

@@ -25,20 +25,6 @@ def fill_up(writer, rows, first=1):
         idx += 1
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 16 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting needs root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_a_page_limit_is_reported_and_lifted(writer, rows):
     writer.commit(rows.batch(runs=[rows.run(1)]))
     writer._connection.execute("PRAGMA max_page_count = 60").fetchall()

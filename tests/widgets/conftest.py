@@ -11,32 +11,11 @@ from typing import Any
 import ipywidgets
 import pytest
 
-from nbflow import Engine
 from nbflow.widgets.elements import tree
 from tests.chromium import FLAGS, chromium
 from tests.widgets.page import RunPage
 
 SERVE = Path(__file__).parents[1] / "client" / "serve_process.py"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / ".nbflow"
-
-
-@pytest.fixture
-def serve(home: Path) -> Iterator[Callable[..., Engine]]:
-    """Starts engines of app "t" on the test's home; they are closed at its end."""
-    engines: list[Engine] = []
-
-    def start(*workflows: Any, **options: Any) -> Engine:
-        engine = Engine(home, "t", workflows, "process", **options).start()
-        engines.append(engine)
-        return engine
-
-    yield start
-    for engine in engines:
-        engine.close()
 
 
 @pytest.fixture
