@@ -15,8 +15,8 @@ WAIT = "await ctx.wait_for_event('w', 'never')"
 STRIKE = """
 import signal, sys
 from nbflow._engine.host import Host
-from nbflow.widgets.run_view import RunView
-from nbflow.widgets.showing import Showing
+from nbflow.widgets.run.run_view import RunView
+from nbflow.widgets.run.showing import Showing
 
 CODES = {
     "post": Host.post.__code__,
@@ -125,6 +125,19 @@ class TestInterrupts:
         shown = interrupted(kernel, "print('here')\nrun.result()", "i-2")
         assert "run i-2 is canceled" in shown
         assert status(kernel, "i-2") == "canceled"
+
+    def test_of_a_body_that_never_awaits_frees_the_cell(self, tmp_path: Path) -> None:
+        with kernel_in(tmp_path) as kernel:
+            endless = "import time\nwhile True:\n    time.sleep(0.05)"
+            cell = f"%%workflow endless -w --run-id i-11\n{endless}"
+            assert "run i-11 is asked to end" in interrupted(kernel, cell, "i-11")
+            # Looking still works, for as long as nothing is asked of that engine.
+            assert "running" in kernel.ok("%workflow runs").text
+            kernel.restart()
+            kernel.ok("%load_ext nbflow")
+            told = kernel.ok("%%workflow endless\nreturn 1").text
+            assert "run i-11 of 'endless' waits" in told
+            assert kernel.ok("%workflow resume i-11 --wait").result == "1"
 
     def test_of_an_await_cancels_its_runs(self, kernel: Kernel) -> None:
         kernel.ok(f"%%workflow held -r --as one --run-id i-3\n{WAIT}")
@@ -320,6 +333,7 @@ def test_several_unfinished_runs_are_dealt_with_at_once(
     with kernel_in(tmp_path) as kernel:
         kernel.ok(cell)
         kernel.ok("for n in range(7): long.options(run_id=f'r-{n}').invoke()")
+        kernel.ok("while len(nbflow.Client().runs.list()) < 7: pass")
         kernel.restart()
         kernel.ok("%load_ext nbflow\nimport nbflow, ipywidgets")
         told = told_of_unfinished(kernel, cell).splitlines()
