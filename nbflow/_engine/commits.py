@@ -68,6 +68,7 @@ class Commits:
         self.ended: dict[str, Ending] = {}  # by ends that are not committed yet
         self.tickets: dict[str, list[Waiter]] = {}
         self.paused: StoreFull | None = None
+        self._is_pause_told = False
         self.stopped: BaseException | None = None
         self.on_commit: Callable[[], None] | None = None
         self.stop = stop
@@ -213,7 +214,9 @@ class Commits:
         """The disk is full: nothing is lost, everything waits for space."""
         self.paused = full
         self.loop.call_later(_PAUSE, self._try_again)
-        say(f"nbflow: paused, {full}")
+        if not self._is_pause_told:  # once: each try tells the same
+            self._is_pause_told = True
+            say(f"nbflow: paused, {full}")
 
     def _try_again(self) -> None:
         if self.stopped is not None:
@@ -221,6 +224,7 @@ class Commits:
         self.paused = None
         if self.commit():
             self.store.restore_ballast()
+            self._is_pause_told = False
             say("nbflow: there is space again, going on")
 
     def commit_end(self, run_id: str) -> None:

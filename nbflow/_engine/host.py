@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -103,6 +104,7 @@ class Host:
         self._started: Future[None] = Future()
         self._tickets: set[Ticket] = set()
         self._watchers = 0
+        self._watch: Watch | None = None  # as soon as the loop is there
         self._next_sweep = 0.0
         self.face: Any = None  # what clients keep of this engine
         self._thread = threading.Thread(
@@ -202,15 +204,45 @@ class Host:
         self.post(run)
         return self._wait(done)
 
-    def _wait(self, done: "Future[T]") -> T:
+    def settle(self, patience: float) -> None:
+        """Wait until what was asked of the engine before this is committed.
+
+        Args:
+            patience: seconds to wait where user code blocks the loop, perhaps for ever.
+        """
+        if threading.get_ident() == self._thread.ident:
+            return
+        done: Future[None] = Future()
+
+        def run() -> None:
+            self.core.commits.after(lambda: done.set_result(None))
+            self.core.commits.flush_soon()
+
+        self.post(run)
+        end = time.monotonic() + patience
+
+        def is_over() -> bool:
+            return self._is_blocked and time.monotonic() > end
+
+        with suppress(TimeoutError):
+            self._wait(done, is_over)
+
+    @property
+    def _is_blocked(self) -> bool:
+        return self._watch is not None and self._watch.is_blocked
+
+    def _wait(
+        self, done: "Future[T]", is_over: Callable[[], bool] = lambda: False
+    ) -> T:
         # In slices: the engine may stop, and Windows cannot interrupt a long wait.
-        while True:
+        while not is_over():
             try:
                 return done.result(0.25)
             except TimeoutError:
                 if done.done():  # meanwhile, or the call itself has raised it
                     return done.result()
                 self.core.check_running()
+        raise TimeoutError
 
     def invoke(
         self,
@@ -342,7 +374,8 @@ class Host:
         self.core.stubs = self._stubs
         self.core.commits.on_commit = self._committed
         self.core.on_stop = self._core_stopped
-        activity = Activity(Watch(self.core))
+        self._watch = Watch(self.core)
+        activity = Activity(self._watch)
         if not self.clock.virtual:
             self.core.on_activity = activity.set
         self.loop.set_exception_handler(self._unhandled)

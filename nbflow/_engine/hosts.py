@@ -90,6 +90,9 @@ class OpenHost(Protocol):
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Call a function on its loop; the result once that is committed."""
 
+    def settle(self, patience: float) -> None:
+        """Wait until what was asked of it is committed, at most so long if blocked."""
+
     def perform(self, command: Mapping[str, Any]) -> Any:
         """Carry out a command of a client; what it comes to, once committed.
 

@@ -37,6 +37,7 @@ class Watch:
         self._core = core
         self._beat = time.monotonic()
         self._is_told = False
+        self.is_blocked = False  # by a body or a step, for more than BLOCKED seconds
         self._is_active = False
         self._turn = threading.Condition()  # held by who starts or ends the thread
         self._thread: threading.Thread | None = None
@@ -57,7 +58,7 @@ class Watch:
 
     def _pulse(self) -> None:
         self._beat = time.monotonic()
-        self._is_told = False
+        self._is_told = self.is_blocked = False
         if self._pulse_timer is not None:
             self._pulse_timer.cancel()
         if self._is_active:
@@ -103,6 +104,7 @@ class Watch:
             found = found.f_back
 
     def _say(self, live: Life, message: str, scope: RunningStep | None) -> None:
+        self.is_blocked = True
         log.warning("%s", message)
         self._core.loop.call_soon_threadsafe(_record, live, message, scope)
 

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from nbflow._engine import hosts
 from nbflow._engine.history import annotated_classes
@@ -28,6 +28,8 @@ from nbflow.model import TERMINAL_RUN
 
 _ids = RunIds(system_bits)
 _lock = threading.Lock()
+_PATIENCE = 2.0
+"""Seconds that a reader waits for an engine whose loop is blocked by user code."""
 
 
 class _SharedReader(SqliteReader):
@@ -166,12 +168,12 @@ class Access:
         """Have this process's engine commit what was asked of it before.
 
         So that reading finds what the same code has just invoked. Not on a full disk,
-        when only reading is possible.
+        when only reading is possible, nor for long when code blocks the engine's loop.
         """
         host = self.host()
         if host is not None and not host.is_paused:
             with suppress(Exception):  # it has just stopped: what is stored is all
-                host.call(_nothing)
+                host.settle(_PATIENCE)
 
     def find_row(self, run_id: str) -> RunRow:
         """The row of a run.
@@ -232,7 +234,3 @@ def is_ended(row: RunRow) -> bool:
 
 def _micros() -> int:
     return time.time_ns() // 1000
-
-
-def _nothing() -> Any:
-    return None

@@ -3,12 +3,17 @@
 Waits of the main thread are noted while they last. A sync wait is told by the
 KeyboardInterrupt that it gets. A kernel cancels an `await` in a cell through its event
 loop, which looks just like the user's own cancel, so the signal itself is noted too.
+
+The cell gets free also where the engine cannot answer, because a body computes for
+ever: a thread asks it, and the interrupt waits for the answer a moment only.
 """
 
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -21,6 +26,9 @@ from nbflow.magics import tracebacks
 from nbflow.magics.settings import NBFlow
 
 REASON = "interrupted"
+PATIENCE = 5.0
+"""Seconds in which an engine answers; one whose loop is blocked does not."""
+_SLICE = 0.25
 
 
 class Interrupts:
@@ -29,6 +37,7 @@ class Interrupts:
     def __init__(self, settings: NBFlow) -> None:
         self._settings = settings
         self._open: dict[object, Watch] = {}
+        self._unanswered: set[str] = set()  # runs, in this cell
         self._is_asked = False
         self._former: Any = None
         self._note: Any = None
@@ -46,6 +55,7 @@ class Interrupts:
         """Note the signal while an async cell of a kernel runs."""
         self._is_asked = False
         self._open.clear()
+        self._unanswered.clear()
         if threading.current_thread() is not threading.main_thread():
             return
         handler = signal.getsignal(signal.SIGINT)
@@ -148,10 +158,43 @@ class Interrupts:
         if self._settings.on_interrupt == "leave":
             return f"Interrupted: run {run_id} goes on"
         try:
-            operations.cancel(access, [run_id], REASON)
+            is_answered = self._ask_to_cancel(access, run_id)
         except NbflowError as error:
             return f"Interrupted: run {run_id} could not be canceled: {error}"
+        if not is_answered:
+            return (
+                f"Interrupted: run {run_id} is asked to end, but its engine has not "
+                "answered: code that does not await blocks it. The run ends as soon as "
+                "that code gives way; if it never does, restart the kernel"
+            )
         return (
             f"Interrupted: run {run_id} is canceled, finished steps are kept; "
             f"`%workflow resume {run_id}` goes on with it"
         )
+
+    def _ask_to_cancel(self, access: Access, run_id: str) -> bool:
+        """Whether the engine has answered; a second interrupt waits no longer."""
+        if run_id in self._unanswered:
+            return False
+        self._unanswered.add(run_id)
+        answer: Future[None] = Future()
+
+        def ask() -> None:
+            try:
+                operations.cancel(access, [run_id], REASON)
+            except BaseException as error:
+                answer.set_exception(error)
+            else:
+                answer.set_result(None)
+
+        threading.Thread(target=ask, name="nbflow-cancel", daemon=True).start()
+        end = time.monotonic() + PATIENCE
+        # In slices: Windows cannot interrupt a long wait.
+        with suppress(KeyboardInterrupt):
+            while not answer.done() and time.monotonic() < end:
+                wait([answer], _SLICE)
+        if not answer.done():
+            return False
+        self._unanswered.discard(run_id)
+        answer.result()
+        return True

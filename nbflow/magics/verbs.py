@@ -8,7 +8,7 @@ from typing import Any
 from traitlets import TraitError
 
 import nbflow
-from nbflow.client import Client
+from nbflow.client import Client, RunHandle
 from nbflow.client.asked import newest, refresh_names
 from nbflow.client.checks import check_home
 from nbflow.definition import registry
@@ -55,7 +55,7 @@ Work with the workflows and runs of this notebook.
     %workflow doctor                           check the stores
     %workflow help
 
-RUN is a run's id, or the beginning of it.
+RUN is a run's id, the beginning of it, or a variable that holds the run (`--as VAR`).
 """
 
 _LOOK = Look(unicode=True, color=False)
@@ -185,7 +185,7 @@ def _resume(session: Session, text: str) -> Any:
     parser.add_argument("--wait", "-w", action="store_true")
     given = parser.read(rest)
     client = session.client()
-    run_id = client.runs.find(name)
+    run_id = _find(session, client, name)
     refresh = refresh_names(given.refresh)
     session.engage(client.app)
     plan = client.runs.resume(run_id, refresh=refresh, plan=True)
@@ -286,7 +286,14 @@ def _run(session: Session, text: str, verb: str) -> tuple[Client, str]:
     if rest.strip():
         raise NotebookError(f"{rest.strip()!r} is not understood here")
     client = session.client()
-    return client, client.runs.find(name)
+    return client, _find(session, client, name)
+
+
+def _find(session: Session, client: Client, name: str) -> str:
+    """The id of the run that a word names."""
+    held = session.names.get(name)
+    is_run = isinstance(held, RunHandle | Run)
+    return client.runs.find(held.run_id if is_run else name)
 
 
 def _no_more(text: str, verb: str) -> None:

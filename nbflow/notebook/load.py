@@ -175,15 +175,16 @@ def _loaded_module(target: str, module: ModuleType, name: str | None) -> Loaded:
         if getattr(getattr(value, "fn", None), "__module__", None) == module.__name__
     }
     workflow = _chosen(module, found, name) if name else _default(own or found)
-    if workflow is None:
-        if name:
-            raise unknown_workflow(name, found, module.__name__)
-        raise NotebookError(
-            f"{module.__name__} defines no workflow. Put @workflow above an async "
-            "function (from nbflow import workflow)."
-        )
     file = getattr(module, "__file__", None)
     path = Path(file) if file else None
+    if workflow is None:
+        place = split_target(target)[0]
+        if name:
+            raise unknown_workflow(name, found, place)
+        raise NotebookError(
+            f"{place} defines no workflow. Put @workflow above an async "
+            "function (from nbflow import workflow)."
+        )
     stem = path.stem if path else module.__name__.rpartition(".")[2]
     return Loaded(target, stem, path, module, workflow, found, warnings=tuple(warnings))
 

@@ -6,6 +6,7 @@ Neighbour: `documents` colours the lines.
 
 import keyword
 import re
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -108,9 +109,15 @@ def _step(lines: Sequence[str], place: int) -> tuple[str, int]:
     if key is None:
         return f"[{count}]", above
     name = _NAME.match(key[1])
-    if name is None or keyword.iskeyword(name[1]):
+    if name is None or not _is_name(name[1]):
         return f"[{key[1]}]", above
     return f".{name[1]}", above
+
+
+def _is_name(text: str) -> bool:
+    """Whether Python takes it for a name, and for this one: it normalizes them."""
+    is_itself = unicodedata.is_normalized("NFKC", text)
+    return text.isidentifier() and is_itself and not keyword.iskeyword(text)
 
 
 def _indent(line: str) -> int:

@@ -43,6 +43,7 @@ background:var(--jp-layout-color2,Canvas)}
 & th,& td{text-align:left;vertical-align:top;padding:1px 16px 1px 0;border:0;\
 background:none;white-space:nowrap;max-width:none}
 & th:last-child,& td:last-child{width:100%;white-space:normal;overflow-wrap:anywhere}
+& td code{white-space:inherit}
 & th{font-weight:400;color:var(--jp-ui-font-color2,GrayText)}
 & details table{margin-left:16px}
 & summary{cursor:pointer}

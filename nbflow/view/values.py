@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from nbflow.codecs import Unresolved
+from nbflow.model import Attempt, ErrorInfo, RunEvent
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
@@ -22,9 +23,16 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 
 
 def _bare(value: Any) -> Any:
-    """A value without the wrappers of classes that this process does not have."""
+    """A value without what is nbflow's own affair.
+
+    That are the wrappers of classes that this process does not have, and the private
+    fields of records.
+    """
     if isinstance(value, Unresolved):
         return _bare(value.data)
+    if isinstance(value, RunEvent | Attempt | ErrorInfo):
+        names = [each.name for each in fields(value) if not each.name.startswith("_")]
+        return {name: _bare(getattr(value, name)) for name in names}
     if type(value) is dict:
         return {key: _bare(item) for key, item in value.items()}
     if type(value) in (list, tuple):

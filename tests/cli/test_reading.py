@@ -56,6 +56,16 @@ def test_show_folds_many_steps_and_tells_of_errors(cli: Cli) -> None:
     assert f"nbflow resume {cli.newest()}" in shown.stderr
 
 
+def test_records_as_json_have_public_fields_only(cli: Cli) -> None:
+    cli("run", "flows.py::fails", code=1)
+    (event, *_) = cli.json("events", cli.newest(), "--json")
+    assert list(event) == [
+        *("v", "run_id", "index", "type", "timestamp", "step", "attempt", "data")
+    ]
+    for command in (["events"], ["show"]):
+        assert '"_' not in cli(*command, cli.newest(), "--json").stdout
+
+
 def test_a_run_must_be_named(cli: Cli) -> None:
     for command in ("show", "events", "cancel"):
         told = cli(command, "", code=2).stderr

@@ -218,6 +218,19 @@ def test_a_file_that_cannot_be_removed_is_said_once_and_disturbs_nobody(
     assert lab.wait_for_end("next").value == 2
 
 
+def test_a_full_disk_is_said_once_however_long_it_lasts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lab = Lab(main)
+    fill_disk(lab, monkeypatch)
+    run_id = lab.start("main")
+    lab.let(60)
+    assert caplog.text.count("nbflow: paused") == 1
+    monkeypatch.undo()
+    lab.wait_for_end(run_id)
+    assert caplog.text.count("there is space again") == 1
+
+
 def fill_disk(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     from nbflow.errors import StoreFull
 

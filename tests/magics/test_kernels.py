@@ -126,6 +126,19 @@ class TestInterrupts:
         assert "run i-2 is canceled" in shown
         assert status(kernel, "i-2") == "canceled"
 
+    def test_of_a_body_that_never_awaits_frees_the_cell(self, tmp_path: Path) -> None:
+        with kernel_in(tmp_path) as kernel:
+            endless = "import time\nwhile True:\n    time.sleep(0.05)"
+            cell = f"%%workflow endless -w --run-id i-11\n{endless}"
+            assert "run i-11 is asked to end" in interrupted(kernel, cell, "i-11")
+            # Looking still works, for as long as nothing is asked of that engine.
+            assert "running" in kernel.ok("%workflow runs").text
+            kernel.restart()
+            kernel.ok("%load_ext nbflow")
+            told = kernel.ok("%%workflow endless\nreturn 1").text
+            assert "run i-11 of 'endless' waits" in told
+            assert kernel.ok("%workflow resume i-11 --wait").result == "1"
+
     def test_of_an_await_cancels_its_runs(self, kernel: Kernel) -> None:
         kernel.ok(f"%%workflow held -r --as one --run-id i-3\n{WAIT}")
         kernel.ok("%workflow invoke held -r --as two --run-id i-4")

@@ -76,6 +76,16 @@ def test_cancel_and_resume(shell: Shell) -> None:
     assert "RunFinished" in shell.run("%workflow resume r-1").text
 
 
+def test_a_run_is_named_by_the_variable_that_holds_it(shell: Shell) -> None:
+    shell.ok(DOUBLE)
+    shell.ok("%workflow invoke double -w --run-id r-held --as held --view none")
+    assert "r-held" in shell.ok("%workflow show held").text
+    assert "r-held has ended" in shell.ok("%workflow cancel held").text
+    assert "r-held" in one_line(shell.run("%workflow resume held"))
+    shell.ok("run = held.run")
+    assert "r-held" in shell.ok("%workflow show run").text
+
+
 def test_resume_takes_the_corrected_code_and_refreshes(shell: Shell) -> None:
     shell.ok("def first(): return 1\ndef second(x): return 1 / 0")
     cell = "%%workflow fix\na = await ctx.run(first)\nreturn await ctx.run(second, a)"

@@ -569,9 +569,9 @@ class TestFilesAndModules:
         with pytest.raises(NotebookError, match="there is no module flows_nowhere"):
             load_target("flows_nowhere", directory=tmp_path)
         path.write_text("x = 1  # no workflow here")
-        with pytest.raises(NotebookError, match="flows_d defines no workflow"):
+        with pytest.raises(NotebookError, match=r"flows_d\.py defines no workflow\."):
             load(path)
-        with pytest.raises(NotebookError, match="flows_d defines no workflow 'a'"):
+        with pytest.raises(NotebookError, match=r"flows_d\.py defines no workflow 'a'"):
             load_target(f"{path}::a")
         with pytest.raises(NotebookError, match="parameters are for notebooks"):
             load(path, parameters={"n": 1})

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbflow.view.folding import (
@@ -122,6 +122,7 @@ def value_of(dot: Dot) -> Any:
 
 
 @given(values)
+@example({"A²": None, "ﬁ": 1})  # no name, and one that Python reads as "fi"
 def test_a_path_leads_to_the_value_of_its_line(value: Any) -> None:
     lines = to_json(value, indent=2).split("\n")
     for place, line in enumerate(lines):
