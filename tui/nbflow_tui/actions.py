@@ -40,7 +40,7 @@ class Acting(App[int]):
     read_only = False
 
     def __init__(self) -> None:
-        super().__init__(ansi_color=False)
+        super().__init__()
         self.pending = Pending()
 
     # What the monitor says

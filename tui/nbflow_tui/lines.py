@@ -82,6 +82,7 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         self._places: dict[Hashable, int] = {}
         self._key: Hashable | None = None
         self._drawn: dict[int, tuple[Line, str]] = {}
+        self._due: dict[int, tuple[int, tuple[Line, str]]] = {}
         self._strips: dict[tuple[Line, str, int], Strip] = {}
 
     # What subclasses say
@@ -135,9 +136,7 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         self._places = {key: place for place, key in enumerate(keys)}
         if self._key not in self._places:
             self._key = keys[min(was, len(keys) - 1)] if keys else None
-        size = Size(self.columns, len(items))
-        if size != self.virtual_size:
-            self.virtual_size = size
+        self._set_size(Size(self.columns, len(items)))
         if anchored and anchor in self._places and self._places[anchor] != top:
             self._scroll(self._places[anchor])
         elif anchored and anchor not in self._places and old is not None:
@@ -181,6 +180,23 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         top = round(self.scroll_y)
         return self.items[top : top + max(self.size.height, 1)]
 
+    def _set_size(self, size: Size) -> None:
+        """Be so long; the screen is laid out again only if a scroll bar comes or goes.
+
+        Lists of what goes on grow with every look at them.
+        """
+        old, height = self.virtual_size, self.size.height
+        if size == old:
+            return
+        was_long, is_long = old.height > height, size.height > height
+        if size.width != old.width or was_long != is_long:
+            self.virtual_size = size
+            return
+        self.set_reactive(ScrollView.virtual_size, size)
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.window_virtual_size = size.height
+        self.scroll_y = self.validate_scroll_y(self.scroll_y)
+
     # Painting
 
     def tick(self, now: dt.datetime) -> None:
@@ -193,16 +209,21 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         """Send those lines in sight that differ from what the terminal shows."""
         top = round(self.scroll_y)
         width = self.columns
+        self._due.clear()
         for y in range(self.size.height):
-            shown = self._drawn.get(y)
-            if shown is None or shown != self._look_at(top + y, width):
+            wanted = self._look_at(top + y, width)
+            if self._drawn.get(y) != wanted:
                 self._drawn.pop(y, None)
+                self._due[top + y] = width, wanted
                 self.refresh(Region(0, y, width, 1))
 
     def render_line(self, y: int) -> Strip:
         """The strip of one line in sight."""
         width = self.columns
-        drawn = self._look_at(round(self.scroll_y) + y, width)
+        place = round(self.scroll_y) + y
+        due = self._due.pop(place, None)
+        is_made = due is not None and due[0] == width
+        drawn = due[1] if due is not None and is_made else self._look_at(place, width)
         self._drawn[y] = drawn
         key = (*drawn, width)
         strip = self._strips.get(key)
