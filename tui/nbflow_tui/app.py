@@ -28,6 +28,7 @@ from nbflow_tui.feed import Feed
 from nbflow_tui.help import HelpScreen
 from nbflow_tui.keys import Action, actions, key_file, read_keys
 from nbflow_tui.lines import LineList
+from nbflow_tui.pending import Sent
 from nbflow_tui.runs import RunsList
 from nbflow_tui.screen import MonitorScreen
 from nbflow_tui.snapshot import Snapshot
@@ -181,6 +182,10 @@ class Monitor(Acting):
         if screen.at == "runs":
             return [entry.key for entry in screen.runs.targets()]
         return [screen.path[-1]] if screen.path else []
+
+    def acted(self, sent: Sent) -> None:
+        """What was marked has had its turn."""
+        self.main.runs.unmark((sent.app, run_id) for run_id in sent.run_ids)
 
     def acts_here(self) -> bool:
         """Whether the runs are what is looked at."""
