@@ -115,13 +115,13 @@ class Details(Vertical):
         """
         if subject is None or self.are_events_shown:
             return
+        self.subject = subject
         wish = (subject, self.tab, state)
         if wish == self._read_last:
             return
         is_same = self._read_last is not None and self._read_last[:2] == wish[:2]
         if is_same and time.monotonic() - self._read_at < _AGAIN:
             return  # the next tick asks again
-        self.subject = subject
         self._read_last, self._read_at = wish, time.monotonic()
         self._read(subject, self.tab)
 
