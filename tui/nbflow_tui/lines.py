@@ -192,7 +192,7 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         if size == old:
             return
         was_long, is_long = old.height > height, size.height > height
-        if size.width != old.width or was_long != is_long:
+        if was_long != is_long:
             self.virtual_size = size
             return
         self.set_reactive(ScrollView.virtual_size, size)
