@@ -55,6 +55,12 @@ def monitor(options: argparse.Namespace) -> int:
             "the monitor needs Textual: `pip install 'nbflow[tui]'`. Without it, "
             "`nbflow tui --snapshot` prints the runs once"
         ) from None
+    names = app.theme_names()
+    if options.theme not in names:
+        raise failures.Usage(
+            f"--theme {options.theme}: there is no such theme; give one of "
+            f"{', '.join(names)}"
+        )
     settle()
     run = None
     if options.run is not None:
@@ -67,6 +73,7 @@ def monitor(options: argparse.Namespace) -> int:
         read_only=options.read_only,
         ascii=options.ascii,
         fps=options.fps,
+        theme=options.theme,
     )
 
 

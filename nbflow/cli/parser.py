@@ -328,6 +328,13 @@ def _add_tui(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fps", metavar="N", type=int, default=4, help="paints a second at most (4)"
     )
+    parser.add_argument(
+        "--theme",
+        metavar="NAME",
+        default="dark",
+        help="colours: dark (unless given), light, ansi (the terminal's own sixteen), "
+        "or a theme of Textual, as nord",
+    )
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

@@ -93,16 +93,22 @@ def run_facts(
     ]
 
 
-def event_line(event: RunEvent, look: Look, now: dt.datetime) -> Line:
-    """An event as people read it: time, number, what happened, what it says."""
+def event_line(
+    event: RunEvent, look: Look, now: dt.datetime, since: dt.datetime | None = None
+) -> Line:
+    """An event as people read it: time, number, what happened, what it says.
+
+    Args:
+        event: the event.
+        look: what can be shown.
+        now: the time.
+        since: tell how long after this it was, not the time of day.
+    """
     status = STEP_STATUS_AFTER.get(event.type) or RUN_STATUS_AFTER.get(event.type)
     if status is None and event.type is EventType.RUN_RETRYING:
         status = StepStatus.RETRYING  # of runs, that is no status
     sign = badge(status, look) if status is not None else Span(" ")
-    local = event.timestamp.astimezone()
-    at = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
-    if local.date() != now.astimezone().date():
-        at = f"{date(event.timestamp, now)} {at}"
+    at = _time_of(event, now) if since is None else _after(event, since)
     return line(
         Span(at, "dim"),
         Span(f" {event.index:>4}  ", "dim"),
@@ -110,6 +116,25 @@ def event_line(event: RunEvent, look: Look, now: dt.datetime) -> Line:
         " ",
         said(event, now),
     )
+
+
+def _time_of(event: RunEvent, now: dt.datetime) -> str:
+    local = event.timestamp.astimezone()
+    at = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+    is_today = local.date() == now.astimezone().date()
+    return at if is_today else f"{date(event.timestamp, now)} {at}"
+
+
+def _after(event: RunEvent, since: dt.datetime) -> str:
+    """ "+4.250", "+1:04:00.000", as wide as a time of day."""
+    millis = round((event.timestamp - since).total_seconds() * 1000)
+    minutes, rest = divmod(abs(millis), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{rest / 1000:.3f}"
+    if hours or minutes:
+        head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+        text = f"{head}:{text:0>6}"
+    return f"{'-' if millis < 0 else '+'}{text}".rjust(12)
 
 
 def said(event: RunEvent, now: dt.datetime) -> Line:

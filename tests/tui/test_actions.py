@@ -10,6 +10,7 @@ from nbflow_tui.dialogs import (
     InvokeDialog,
     RerunDialog,
     ResumeDialog,
+    ResumeSeveralDialog,
     SendDialog,
 )
 from nbflow_tui.pending import Sent
@@ -51,6 +52,31 @@ async def test_c_and_r_cancel_and_resume_the_selected_run(
         await until(pilot, lambda: is_open(app, MonitorScreen))
         eventually(lambda: not handle.run.is_ended)
         await until(pilot, lambda: item.item.run.status is RunStatus.RUNNING)  # type: ignore[union-attr]
+        await until(pilot, lambda: not len(app.pending))
+
+
+async def test_marked_runs_are_canceled_and_resumed_at_once(
+    store: Client, home: Path
+) -> None:
+    handles = [store.workflows.invoke("waits") for _ in range(3)]
+    store.workflows.invoke("limited")
+    app = Monitor(home)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: len(app.main.runs.items) == 4)
+        await pilot.press("down", "space", "space", "space", "c")
+        await until(pilot, lambda: is_open(app, CancelDialog))
+        assert app.screen.send_label == "Cancel 3 runs"  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: is_open(app, MonitorScreen))
+        eventually(lambda: all(each.run.is_ended for each in handles))
+        await until(pilot, lambda: not app.main.runs.marked)
+        await until(pilot, lambda: app.main.runs.items[3].run.is_ended)
+        await pilot.press("home", "space", "space", "space", "space", "r")
+        await until(pilot, lambda: is_open(app, ResumeSeveralDialog))
+        assert app.screen.send_label == "Resume 3 runs"  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(pilot, lambda: is_open(app, MonitorScreen))
+        eventually(lambda: not any(each.run.is_ended for each in handles))
         await until(pilot, lambda: not len(app.pending))
 
 

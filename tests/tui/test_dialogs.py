@@ -11,6 +11,7 @@ from nbflow_tui.dialogs import (
     InvokeDialog,
     RerunDialog,
     ResumeDialog,
+    SaveDialog,
     SendDialog,
     TextBox,
 )
@@ -267,6 +268,39 @@ async def test_without_an_engine_a_command_is_kept_and_says_so(closed: Client) -
         await until(pilot, lambda: bool(app.results))
     assert app.sent.is_kept
     assert app.sent.note == "resume: kept for the engine of store, which is not there"
+
+
+async def test_a_file_that_is_there_is_replaced_only_when_said_twice(
+    closed: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "kept.txt"
+    path.write_text("before")
+    app = Stage(SaveDialog(closed, "the output of x", "new\x1b[2J", str(path)))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query("#file")))
+        await pilot.press("enter")
+        await until(pilot, lambda: "save once more" in said(app, "#problem"))
+        assert path.read_text() == "before"
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(app.results))
+        assert path.read_text() == "new\\x1b[2J"
+        assert app.sent.note == f"saved {path}"
+
+
+async def test_a_file_that_cannot_be_written_is_named(
+    closed: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "nowhere" / "x.txt"
+    app = Stage(SaveDialog(closed, "the output of x", "new", str(path)))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: bool(app.screen.query("#file")))
+        await pilot.press("enter")
+        await until(
+            pilot, lambda: "cannot be written: No such" in said(app, "#problem")
+        )
+        assert str(path) in said(app, "#problem")
+        await pilot.press("escape")
+        await until(pilot, lambda: app.results == [None])
 
 
 async def test_a_long_value_is_shown_whole_copied_and_paged(

@@ -2,21 +2,23 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from nbflow_tui import followed
+from nbflow_tui import clock, details, followed
 from nbflow_tui.app import Monitor
 from nbflow_tui.bars import LineBar
-from nbflow_tui.dialogs import TextBox
+from nbflow_tui.dialogs import SaveDialog, TextBox
 from nbflow_tui.screen import MonitorScreen
+from nbflow_tui.timeline import Timeline
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
-from nbflow import Client, Context, Engine, workflow
+from nbflow import Client, Context, Engine, reference, workflow
 from nbflow.view import Look, plain
 from tests.tui.stage import eventually, until
 
@@ -40,6 +42,23 @@ async def parent(ctx: Context) -> list[int]:
         first = await ctx.invoke("first", order, {"n": 1})
         second = await ctx.invoke("second", order, {"n": 2})
     return [first, second]
+
+
+@workflow(app="bakery")
+async def loaf(ctx: Context, n: int = 1) -> int:
+    return await ctx.run("knead", double, n)
+
+
+@workflow(app="market")
+async def buys(ctx: Context) -> int:
+    bread = reference("loaf", app="bakery")
+    return int(await ctx.invoke("bread", bread, {"n": 1}, run_id="loaf-1"))
+
+
+@workflow(app="market")
+async def shops(ctx: Context) -> int:
+    own = await ctx.invoke("own", order, {"n": 1}, run_id="own-1")
+    return own + int(await ctx.invoke("all", buys, run_id="buys-1"))
 
 
 @workflow(app="market")
@@ -84,7 +103,7 @@ async def gives(ctx: Context, value: Any = None) -> Any:
     return value
 
 
-WORKFLOWS = [gives, order, parent, broken, waits, fan, talks, hostile]
+WORKFLOWS = [buys, shops, gives, order, parent, broken, waits, fan, talks, hostile]
 
 
 @contextlib.asynccontextmanager
@@ -139,6 +158,55 @@ def live(home: Path) -> Any:
 
 
 # Runs
+
+
+async def test_runs_of_other_apps_are_below_those_that_have_started_them(
+    live: Client,
+) -> None:
+    assert live.home is not None
+    with Engine(live.home, "bakery", workflows=[loaf], durability="process") as other:
+        other.client.workflows.invoke("loaf", run_id="alone").result()
+        live.workflows.invoke("buys", run_id="b").result()
+        async with opened(live.home) as pilot:
+            await until(pilot, lambda: names(pilot) == ["buys", "loaf"])
+            await pilot.press("right")
+            await until(pilot, lambda: names(pilot) == ["buys", "loaf", "loaf"])
+            child, alone = main(pilot).runs.items[1:]
+            assert (child.key, child.depth) == (("bakery", "loaf-1"), 1)
+            assert (alone.key, alone.depth) == (("bakery", "alone"), 0)
+            await pilot.press("down", "left")
+            assert main(pilot).runs.item.key == ("market", "b")
+            await pilot.press("left")
+            await until(pilot, lambda: names(pilot) == ["buys", "loaf"])
+
+
+async def test_children_of_children_in_other_apps_are_at_their_place(
+    live: Client,
+) -> None:
+    assert live.home is not None
+    with Engine(live.home, "bakery", workflows=[loaf], durability="process"):
+        live.workflows.invoke("shops", run_id="s").result()
+        async with opened(live.home) as pilot:
+            await until(pilot, lambda: names(pilot) == ["shops"])
+            await pilot.press("right")
+            await until(pilot, lambda: names(pilot) == ["shops", "order", "buys"])
+            await pilot.press("down", "down", "right")
+            await until(pilot, lambda: names(pilot)[3:] == ["loaf"])
+            assert main(pilot).runs.items[3].depth == 2
+
+
+async def test_a_run_whose_parent_is_not_listed_is_listed_by_itself(
+    live: Client,
+) -> None:
+    assert live.home is not None
+    with Engine(live.home, "bakery", workflows=[loaf], durability="process"):
+        live.workflows.invoke("buys", run_id="b").result()
+        async with opened(live.home, app="bakery") as pilot:
+            await until(pilot, lambda: names(pilot) == ["loaf"])
+        async with opened(live.home) as pilot:
+            await until(pilot, lambda: names(pilot) == ["buys"])
+            await pilot.press("slash", *"app:bakery", "enter")
+            await until(pilot, lambda: names(pilot) == ["loaf"])
 
 
 async def test_lists_the_runs_of_all_apps_newest_first(store: Path) -> None:
@@ -419,6 +487,64 @@ async def test_copying_never_carries_escape_sequences(live: Client) -> None:
         assert "\\x1b" in pilot.app.clipboard
 
 
+async def test_s_saves_what_a_tab_says(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with opened(store) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 3)
+        await pilot.press("down", "down", "3", "enter")
+        text = main(pilot).details.text
+        await until(pilot, lambda: text.document is not None and text.document.tab == 2)
+        await until(pilot, lambda: text.document.subject.step == "price")
+        await pilot.press("s", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MonitorScreen))
+        assert (tmp_path / "price-output.json").read_text() == "8\n"
+        await pilot.press("7", "s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SaveDialog))
+        pilot.app.screen.query_one("#file", Input).value = str(tmp_path / "told.txt")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MonitorScreen))
+        said = (tmp_path / "told.txt").read_text()
+        assert "price" in said
+        assert len(said.splitlines()) == len(main(pilot).details.events.items)
+
+
+async def test_what_goes_wrong_in_a_pane_is_said_there_and_the_others_go_on(
+    live: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = Timeline.draw
+
+    def fails(self: Timeline, *given: Any) -> Any:
+        raise LookupError("no [bold] such\x1b[31m bar")
+
+    handle = live.workflows.invoke("waits", run_id="w")
+    eventually(lambda: bool(handle.run.waiting))
+    assert live.home is not None
+    async with opened(live.home) as pilot:
+        await shows(pilot, "paid")
+        monkeypatch.setattr(Timeline, "draw", fails)
+        live.workflows.invoke("order").result()
+        await shows(pilot, "this pane cannot be shown")
+        await shows(pilot, "LookupError: no [bold] such")
+        assert "\x1b" not in screen_text(pilot)
+        await until(pilot, lambda: len(names(pilot)) == 2)
+        monkeypatch.setattr(Timeline, "draw", drawn)
+        await until(pilot, lambda: "cannot be shown" not in screen_text(pilot))
+
+
+async def test_a_text_that_cannot_be_made_is_said_in_its_pane(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*given: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(details, "document", fails)
+    async with opened(store) as pilot:
+        await shows(pilot, "ZeroDivisionError()")
+        await until(pilot, lambda: len(names(pilot)) == 3)
+
+
 async def test_events_follow_until_the_user_moves_away(live: Client) -> None:
     handle = live.workflows.invoke("talks", run_id="t")
     eventually(lambda: bool(handle.run.waiting))
@@ -451,6 +577,81 @@ async def test_events_can_be_narrowed_by_level_and_kind(live: Client) -> None:
         assert len(events.items) == 60
         await pilot.press("L", "L")
         assert len(events.items) == 6
+
+
+async def test_events_can_be_narrowed_to_the_selected_step(live: Client) -> None:
+    handle = live.workflows.invoke("broken", run_id="b")
+    eventually(lambda: handle.run.is_ended)
+    assert live.home is not None
+    async with opened(live.home) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 1)
+        await pilot.press("7", "tab", "tab")
+        events = main(pilot).details.events
+        await until(pilot, lambda: len(events.items) > 4)
+        count = len(events.items)
+        await pilot.press("x")
+        await until(pilot, lambda: {each.step for each in events.items} == {"good"})
+        await pilot.press("shift+tab", "down")
+        await until(pilot, lambda: {each.step for each in events.items} == {"divide"})
+        await shows(pilot, "all, divide")
+        await pilot.press("tab", "x")
+        assert len(events.items) == count
+
+
+async def test_events_of_the_last_minutes_are_counted_from_the_end_of_the_run(
+    live: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = live.workflows.invoke("broken", run_id="b")
+    eventually(lambda: handle.run.is_ended)
+    later = clock.now() + dt.timedelta(days=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert live.home is not None
+    async with opened(live.home) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 1)
+        await pilot.press("7", "tab", "tab")
+        events = main(pilot).details.events
+        await until(pilot, lambda: len(events.items) > 4)
+        count = len(events.items)
+        await pilot.press("m")
+        await shows(pilot, "last 1 min")
+        assert len(events.items) == count
+
+
+async def test_events_leave_the_window_of_a_run_that_goes_on(
+    live: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = live.workflows.invoke("talks", run_id="t")
+    eventually(lambda: bool(handle.run.waiting))
+    assert live.home is not None
+    async with opened(live.home) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 1)
+        await pilot.press("7", "tab", "tab")
+        events = main(pilot).details.events
+        await until(pilot, lambda: len(events.items) > 60)
+        count = len(events.items)
+        await pilot.press("m", "m")
+        assert len(events.items) == count
+        later = clock.now() + dt.timedelta(minutes=10)
+        monkeypatch.setattr(clock, "now", lambda: later)
+        await until(pilot, lambda: len(events.items) == 0)
+        await pilot.press("m")
+        assert len(events.items) == count
+        await shows(pilot, "last 15 min")
+
+
+async def test_events_tell_how_long_after_the_start_they_were(live: Client) -> None:
+    handle = live.workflows.invoke("broken", run_id="b")
+    eventually(lambda: handle.run.is_ended)
+    assert live.home is not None
+    async with opened(live.home) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 1)
+        await pilot.press("7", "tab", "tab")
+        events = main(pilot).details.events
+        await until(pilot, lambda: len(events.items) > 4)
+        await pilot.press("t")
+        await shows(pilot, "+0.0")
+        await pilot.press("t")
+        await until(pilot, lambda: "+0.0" not in screen_text(pilot))
 
 
 # Sizes and looks

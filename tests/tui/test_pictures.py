@@ -238,6 +238,16 @@ async def test_a_folded_value(town: Client, tmp_path: Path) -> None:
         await looks_as(pilot, "value-80", tmp_path)
 
 
+async def test_events_of_one_step(town: Client, tmp_path: Path) -> None:
+    assert town.home is not None
+    async with shown(town.home, (120, 30), "orders-1") as pilot:
+        main = pilot.app.main  # type: ignore[attr-defined]
+        await until(pilot, lambda: len(main.timeline.items) == 2)
+        await pilot.press("down", "7", "tab", "x", "m", "t")
+        await until(pilot, lambda: bool(main.details.events.items))
+        await looks_as(pilot, "events-120", tmp_path)
+
+
 async def test_queues(town: Client, tmp_path: Path) -> None:
     assert town.home is not None
     async with shown(town.home, (100, 16)) as pilot:

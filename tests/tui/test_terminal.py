@@ -35,14 +35,28 @@ def wild(home: Path) -> Path:
 
 
 class Terminal:
-    """A monitor in a terminal of 120 by 30."""
+    """A monitor in a terminal of 120 by 30.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: what it watches.
+        options: of `nbflow tui`; without any, the module itself is started.
+    """
+
+    def __init__(self, home: Path, *options: str) -> None:
         self._master, slave = pty.openpty()
         subprocess.run(["stty", "rows", "30", "cols", "120"], stdin=slave, check=True)
-        env = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(TUI)}
+        env = {
+            **os.environ,
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+            "PYTHONPATH": str(TUI),
+        }
+        env.pop("NO_COLOR", None)
+        words = ["nbflow_tui", str(home)]
+        if options:
+            words = ["nbflow", "--home", str(home), "tui", *options]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "nbflow_tui", str(home)],
+            [sys.executable, "-m", *words],
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -138,3 +152,35 @@ def test_it_ends_with_its_terminal_where_no_signal_comes(terminal: Terminal) -> 
     terminal.read_until(b"RuntimeError")
     terminal.hang_up()  # it is not the controlling terminal of the monitor's session
     assert terminal.process.wait(60) == 128 + signal.SIGHUP
+
+
+def test_the_command_line_says_which_theme(wild: Path) -> None:
+    made = Terminal(wild, "--theme", "nord")
+    try:
+        made.read_until(b"48;2;46;52;64")  # the background of that theme
+        made.send(b"q")
+        assert made.wait() == 0
+    finally:
+        made.close()
+
+
+def test_the_terminals_own_colours_are_named_by_number(wild: Path) -> None:
+    made = Terminal(wild, "--theme", "ansi")
+    try:
+        made.read_until(b"RuntimeError")
+        made.send(b"q")
+        assert made.wait() == 0
+        assert b"38;2;" not in made.output
+        assert b"48;2;" not in made.output
+    finally:
+        made.close()
+
+
+def test_a_theme_that_is_not_there_is_refused_with_those_that_are(wild: Path) -> None:
+    made = Terminal(wild, "--theme", "drak")
+    try:
+        assert made.wait() == 2
+        said = b" ".join(made.output.split())
+        assert b"--theme drak: there is no such theme; give one of dark, light" in said
+    finally:
+        made.close()

@@ -154,6 +154,27 @@ def test_an_event_line_has_time_and_number() -> None:
     assert text.endswith("    7  ▸ run started")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "+0.000"),
+        (4.25, "+4.250"),
+        (59.9996, "+1:00.000"),
+        (64, "+1:04.000"),
+        (3_600 + 124.5, "+1:02:04.500"),
+        (360_000, "+100:00:00.000"),
+        (-0.001, "-0.001"),
+    ],
+)
+def test_an_event_line_can_tell_how_long_after_the_start_it_was(
+    seconds: float, text: str
+) -> None:
+    made = event("run.started", attempt=1)
+    start = made.timestamp - dt.timedelta(seconds=seconds)
+    told = plain(event_line(made, LOOK, NOW, start))
+    assert told == f"{text:>12}    7  ▸ run started"
+
+
 @given(
     st.sampled_from(list(EventType)),
     st.dictionaries(

@@ -40,7 +40,7 @@ class Acting(App[int]):
     read_only = False
 
     def __init__(self) -> None:
-        super().__init__(ansi_color=False)
+        super().__init__()
         self.pending = Pending()
 
     # What the monitor says
@@ -111,18 +111,39 @@ class Acting(App[int]):
             self._open(CancelDialog(self.client(apps[0]), runs, self.look))
 
     def action_resume(self) -> None:
-        """Go on with a run that failed or was canceled."""
+        """Go on with runs that failed or were canceled: the marked, or this one."""
         from nbflow_tui.dialogs import ResumeDialog
 
-        run = self._run()
-        if run is None:
+        runs = self._runs()
+        if len(runs) != 1:
+            self._resume_several(runs)
             return
-        is_left = not run.is_ended and not self.client(run.app).is_served()
-        if run.status not in _RESUMABLE and not is_left:
+        run = runs[0]
+        if not self._can_go_on(run):
             hint = "R runs it again" if run.is_ended else "c cancels it"
             self._say(f"it is {run.status}: only failed and canceled runs; {hint}")
             return
         self._open(ResumeDialog(self.client(run.app), run, self.look))
+
+    def _resume_several(self, runs: list[Run]) -> None:
+        from nbflow_tui.dialogs import ResumeSeveralDialog
+
+        able = [run for run in runs if self._can_go_on(run)]
+        apps = list(dict.fromkeys(run.app for run in able))
+        if not able:
+            of_them = "none of the marked runs has failed or was canceled"
+            self._say(of_them if runs else "no run is selected")
+        elif len(apps) > 1:
+            self._say("the marked runs are of several apps: resume one app's at a time")
+        else:
+            client, left = self.client(apps[0]), len(runs) - len(able)
+            self._open(ResumeSeveralDialog(client, able, left, self.look))
+
+    def _can_go_on(self, run: Run) -> bool:
+        """Whether it failed, was canceled, or has lost its engine."""
+        if run.status in _RESUMABLE:
+            return True
+        return not run.is_ended and not self.client(run.app).is_served()
 
     def action_rerun(self) -> None:
         """Run it again, with the same input or another."""

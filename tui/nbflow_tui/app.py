@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.message import Message
 from textual.screen import Screen
 
@@ -27,13 +28,25 @@ from nbflow_tui.feed import Feed
 from nbflow_tui.help import HelpScreen
 from nbflow_tui.keys import Action, actions, key_file, read_keys
 from nbflow_tui.lines import LineList
+from nbflow_tui.pending import Sent
 from nbflow_tui.runs import RunsList
 from nbflow_tui.screen import MonitorScreen
 from nbflow_tui.snapshot import Snapshot
+from nbflow_tui.sparing import sparing
 from nbflow_tui.taking import Taking
 from nbflow_tui.texts import TextList
-from nbflow_tui.theme import DARK, LIGHT, OWN
+from nbflow_tui.theme import (
+    ANSI,
+    ANSI_LIGHT,
+    DARK,
+    LIGHT,
+    OWN,
+    full_name,
+    theme_names,
+)
 from nbflow_tui.timeline import Timeline
+
+__all__ = ["Monitor", "known_actions", "run", "theme_names"]
 
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
 _HANG_UP = 2.0
@@ -50,7 +63,7 @@ class Monitor(Acting):
         read_only: offer nothing that changes anything.
         look: what the terminal can show.
         fps: paints a second for what comes from outside, at most.
-        theme: one of Textual's themes, or one of the monitor's own.
+        theme: one of `theme_names()`.
     """
 
     CSS_PATH = "monitor.tcss"
@@ -88,8 +101,12 @@ class Monitor(Acting):
         self._start = run
         self._latest: Snapshot | None = None
         self._is_told = False
-        self._theme_wanted = theme or DARK.name
+        self._theme_wanted = full_name(theme or DARK.name)
         self.keys: dict[str, str] = {}
+
+    def get_driver_class(self) -> type[Driver]:
+        """The terminal's, sending fewer bytes."""
+        return sparing(super().get_driver_class())
 
     def on_mount(self) -> None:
         """Show the screen, then begin to read."""
@@ -166,6 +183,10 @@ class Monitor(Acting):
             return [entry.key for entry in screen.runs.targets()]
         return [screen.path[-1]] if screen.path else []
 
+    def acted(self, sent: Sent) -> None:
+        """What was marked has had its turn."""
+        self.main.runs.unmark((sent.app, run_id) for run_id in sent.run_ids)
+
     def acts_here(self) -> bool:
         """Whether the runs are what is looked at."""
         return bool(self.screen_stack) and isinstance(self.screen, MonitorScreen)
@@ -187,7 +208,10 @@ class Monitor(Acting):
 
     def action_dark(self) -> None:
         """Dark or light."""
-        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
+        dark, light = (
+            (ANSI, ANSI_LIGHT) if self.current_theme.ansi else (DARK.name, LIGHT.name)
+        )
+        self.theme = light if self.current_theme.dark else dark
 
     async def action_quit(self) -> None:
         """Leave."""
@@ -283,7 +307,7 @@ def run(
         read_only: offer nothing that changes anything.
         ascii: draw with ASCII only.
         fps: paints a second, at most.
-        theme: the name of a theme.
+        theme: one of `theme_names()`.
     """
     encoding = (
         os.environ.get("LC_ALL")

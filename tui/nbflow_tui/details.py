@@ -16,11 +16,12 @@ from textual.worker import get_current_worker
 from nbflow.client import Client
 from nbflow.errors import NbflowError
 from nbflow.model import RunEvent
-from nbflow.view import Look
+from nbflow.view import Look, width_of
+from nbflow.view.tracks import Life
 from nbflow_tui import heads
 from nbflow_tui.bars import LineBar
 from nbflow_tui.events import EventList
-from nbflow_tui.inspector import EVENTS, TABS, Subject, document
+from nbflow_tui.inspector import EVENTS, TABS, Document, Subject, document
 from nbflow_tui.texts import TextList
 
 _AGAIN = 1.0
@@ -74,19 +75,36 @@ class Details(Vertical):
 
     def tell(self) -> None:
         """Say which tab is shown, and of what."""
-        about = self.events.told
+        bar = self.query_one("#tabs", LineBar)
+        names = heads.tabs(TABS, self.tab)
         if not self.are_events_shown:
-            about = heads.about(self.subject)
-        self.query_one("#tabs", LineBar).say(heads.tabs(TABS, self.tab), about)
+            bar.say(names, heads.about(self.subject))
+            return
+        about = self.events.told
+        # That events are left out is to be seen also where there is little room.
+        if self.events.is_filtered and (
+            width_of(names) + width_of(about) >= bar.content_size.width
+        ):
+            names = heads.tabs((TABS[self.tab],), 0)
+        bar.say(names, about)
 
     def forget(self) -> None:
         """Another run is looked at."""
         self.subject = None
 
-    def take_events(self, found: Sequence[RunEvent], now: dt.datetime) -> None:
+    def take_events(
+        self, found: Sequence[RunEvent], now: dt.datetime, life: Life
+    ) -> None:
         """Show these events, where events are shown."""
         if self.are_events_shown:
-            self.events.take(found, now)
+            with self.events.guarded():
+                self.events.take(found, now, life)
+
+    def tick(self, now: dt.datetime) -> None:
+        """A second has passed."""
+        if self.are_events_shown:
+            with self.events.guarded():
+                self.events.tick(now)
 
     def inspect(self, subject: Subject | None, state: object) -> None:
         """Read what is to be shown, if that is something else by now.
@@ -97,13 +115,13 @@ class Details(Vertical):
         """
         if subject is None or self.are_events_shown:
             return
+        self.subject = subject
         wish = (subject, self.tab, state)
         if wish == self._read_last:
             return
         is_same = self._read_last is not None and self._read_last[:2] == wish[:2]
         if is_same and time.monotonic() - self._read_at < _AGAIN:
             return  # the next tick asks again
-        self.subject = subject
         self._read_last, self._read_at = wish, time.monotonic()
         self._read(subject, self.tab)
 
@@ -118,8 +136,15 @@ class Details(Vertical):
             made = document(self._client(subject.app), subject, tab, self.look)
         except NbflowError:
             return
+        except Exception as error:  # a value that cannot be drawn is this pane's alone
+            self.app.call_from_thread(self.text.fail, error)
+            return
         if not worker.is_cancelled:
-            self.app.call_from_thread(self.text.take, made)
+            self.app.call_from_thread(self._show, made)
+
+    def _show(self, made: Document) -> None:
+        with self.text.guarded():
+            self.text.take(made)
 
     # Events of before
 

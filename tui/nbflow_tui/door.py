@@ -34,6 +34,14 @@ CSS = """
 .role--found { background: $warning 30%; }
 .role--key { color: $primary; text-style: bold; }
 """
+SIXTEEN = {
+    "dim": Style(dim=True),
+    "faint": Style(dim=True),
+    "cursor": Style(reverse=True),
+    "cursor-blurred": Style(underline=True),
+    "found": Style(reverse=True),
+}
+"""Roles in the terminal's own colours: those cannot be blended."""
 EXTRAS = ("cursor", "cursor-blurred", "found", "key")
 
 
@@ -82,6 +90,8 @@ class Painted(Widget, inherit_css=True):
     def role_style(self, role: str) -> Style:
         """The style of a role alone, its colours blended with what lies below."""
         style = self._role_styles.get(role)
+        if style is None and role in SIXTEEN and self.app.native_ansi_color:
+            style = self._role_styles[role] = SIXTEEN[role]
         if style is None:
             name = NAMES.get(role, f"{PREFIX}{role}")
             rules = self.get_component_styles(name)

@@ -13,10 +13,13 @@ from textual.message import Message
 
 from nbflow.model import EventType, RunEvent
 from nbflow.view import Line, Look, Span, event_line, line
+from nbflow.view.tracks import Life
 from nbflow_tui.lines import LineList
 
 LEVELS = ("debug", "info", "warning", "error")
 KINDS = ("all", "logs", "steps")
+WINDOWS = (("", 0), ("last 1 min", 60), ("last 5 min", 300), ("last 15 min", 900))
+"""Names and seconds; of a run that goes on until now, else until its end."""
 _QUIET = frozenset({EventType.PROGRESS, EventType.DATA})
 
 
@@ -26,6 +29,9 @@ class EventList(LineList[RunEvent]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "kind", "kind", id="events.kind"),
         Binding("L", "level", "level", id="events.level"),
+        Binding("x", "step", "this step", id="events.step"),
+        Binding("m", "window", "minutes", id="events.window"),
+        Binding("t", "times", "times", id="events.times", show=False),
         Binding("f", "bottom", "follow", id="events.follow"),
     ]
 
@@ -45,12 +51,18 @@ class EventList(LineList[RunEvent]):
         super().__init__(look, id=id)
         self.kind = 0
         self.level = 0
-        self.step: str | None = None
+        self.window = 0
+        self.is_narrow = False
+        """Whether the events of the selected step are shown, and no others."""
+        self.is_relative = False
+        self.selected: str | None = None
+        self.life = Life(None, None, None)
         self.follows = True
         self.fresh = 0
         self._all: Sequence[RunEvent] = ()
         self._older: list[RunEvent] = []
         self._is_reading = False
+        self._oldest: dt.datetime | None = None
 
     def key_of(self, item: RunEvent) -> Hashable:
         """Run and number."""
@@ -58,7 +70,13 @@ class EventList(LineList[RunEvent]):
 
     def draw(self, item: RunEvent, width: int, now: dt.datetime) -> Line:
         """Time, number, what happened."""
-        return event_line(item, self.look, now)
+        return event_line(
+            item, self.look, now, self._start if self.is_relative else None
+        )
+
+    def lines(self) -> Sequence[Line]:
+        """All that is shown, as lines of any length."""
+        return [self.draw(item, 0, self.now) for item in self.items]
 
     def empty(self) -> Line:
         """Why there is nothing."""
@@ -68,8 +86,39 @@ class EventList(LineList[RunEvent]):
             return line(Span(f"no event of this kind{more}", "dim"))
         return line(Span("no event yet", "dim"))
 
-    def take(self, found: Sequence[RunEvent], now: dt.datetime) -> None:
-        """Show the events of a run that pass the filters."""
+    @property
+    def step(self) -> str | None:
+        """The step whose events alone are shown."""
+        return self.selected if self.is_narrow else None
+
+    @property
+    def _start(self) -> dt.datetime | None:
+        return self.life.started or self.life.queued
+
+    def select(self, step: str | None) -> None:
+        """Another step is under the cursor of the timeline; None: the run."""
+        was, self.selected = self.step, step
+        if self.step != was:
+            self._again()
+
+    def tick(self, now: dt.datetime) -> None:
+        """Time has passed: what is too old by now goes."""
+        self.now = now
+        if self.window and self.life.ended is None:
+            self.take(self._all, now)
+
+    def take(
+        self, found: Sequence[RunEvent], now: dt.datetime, life: Life | None = None
+    ) -> None:
+        """Show the events of a run that pass the filters.
+
+        Args:
+            found: its last events.
+            now: the time.
+            life: when it began and ended, if that may have changed.
+        """
+        self.life = life or self.life
+        self._oldest = self._begin(now)
         self._keep(found)
         self._all = found
         shown = [
@@ -91,6 +140,13 @@ class EventList(LineList[RunEvent]):
         self.set_items(shown, now, anchored=not self.follows)
         if self.follows and shown:
             super().move_to(len(shown) - 1)
+
+    def _begin(self, now: dt.datetime) -> dt.datetime | None:
+        """When the window that is shown begins; None: all of it is."""
+        if not self.window:
+            return None
+        seconds = WINDOWS[self.window][1]
+        return (self.life.ended or now) - dt.timedelta(seconds=seconds)
 
     def _keep(self, found: Sequence[RunEvent]) -> None:
         """Events of before stay while somebody looks at them, without a gap."""
@@ -143,6 +199,11 @@ class EventList(LineList[RunEvent]):
             self.post_message(self.Older(self._all[0].run_id, first))
 
     @property
+    def is_filtered(self) -> bool:
+        """Whether some events are left out."""
+        return bool(self.kind or self.level or self.window or self.is_narrow)
+
+    @property
     def told(self) -> Line:
         """Which events are shown, and how many have come."""
         parts = [KINDS[self.kind]]
@@ -151,8 +212,10 @@ class EventList(LineList[RunEvent]):
             parts.append(f"from {first:,}, up: older")
         if self.level:
             parts.append(f"{LEVELS[self.level]} and worse")
-        if self.step:
-            parts.append(self.step)
+        if self.window:
+            parts.append(WINDOWS[self.window][0])
+        if self.is_narrow:
+            parts.append(self.selected or "every step")
         found = line(Span(", ".join(parts), "dim"))
         if self.fresh:
             down = "▼" if self.look.unicode else "v"
@@ -178,11 +241,28 @@ class EventList(LineList[RunEvent]):
         self.level = (self.level + 1) % len(LEVELS)
         self._again()
 
+    def action_step(self) -> None:
+        """The events of the selected step alone, or of all."""
+        self.is_narrow = not self.is_narrow
+        self._again()
+
+    def action_window(self) -> None:
+        """What the last minutes brought, or all."""
+        self.window = (self.window + 1) % len(WINDOWS)
+        self._again()
+
+    def action_times(self) -> None:
+        """The time of day, or how long after the run's start."""
+        self.is_relative = not self.is_relative
+        self._again()
+
     def _again(self) -> None:
         self.take(self._all, self.now)
         self.post_message(self.Turned())
 
     def _passes(self, event: RunEvent) -> bool:
+        if self._oldest is not None and event.timestamp < self._oldest:
+            return False
         if self.step is not None and event.step != self.step:
             return False
         if event.type is EventType.LOG:

@@ -19,6 +19,7 @@ from nbflow.model import Run
 from nbflow.view.board import Board
 from nbflow.view.listing import Entry, RunKey, doing
 from nbflow.view.tracks import Life, Track, opens_by_itself, tracks
+from nbflow_tui.family import Family
 from nbflow_tui.followed import Followed
 from nbflow_tui.listed import Listed, age
 from nbflow_tui.snapshot import AppState, Shown, Snapshot, Want
@@ -60,6 +61,7 @@ class Feed:
         self._drawn: object = None
         self._rows: tuple[Track, ...] = ()
         self._filter = self._want.filter
+        self._family = Family([])
         self._is_unread = False
         self._is_due = True
         self._is_over = threading.Event()
@@ -196,18 +198,22 @@ class Feed:
             *(listed.deep() for listed in taken), key=age, reverse=True
         )
         sight = set(want.sight)
-        found: list[Entry] = []
-        tops = 0
+        tops: list[tuple[Run, bool]] = []
+        count = 0
         for run in merged:
-            listed = by_app[run.app]
-            key = (run.app, run.run_id)
-            is_past = bool(want.filter) and not listed.passes(run)
-            if is_past and key != want.cursor:
+            is_past = bool(want.filter) and not by_app[run.app].passes(run)
+            if is_past and (run.app, run.run_id) != want.cursor:
                 continue
-            self._add(listed, run, want, sight, 0, is_past, found)
-            tops += 1
-            if tops >= want.count:
+            tops.append((run, is_past))
+            # One that another app's run has started may belong below that.
+            count += bool(want.filter) or run.parent is None
+            if count >= want.count:
                 break
+        self._family = family = Family(taken)
+        found: list[Entry] = []
+        for run, is_past in tops:
+            if want.filter or not family.is_below_another(run):
+                self._add(by_app[run.app], run, want, sight, 0, is_past, found)
         for listed in taken:
             for run_id in list(listed.children):
                 if (listed.app, run_id) not in want.opened:
@@ -225,7 +231,8 @@ class Feed:
         found: list[Entry],
     ) -> None:
         key = (run.app, run.run_id)
-        children = listed.child_counts.get(run.run_id, 0)
+        elsewhere = self._family.elsewhere(key)
+        children = listed.child_counts.get(run.run_id, 0) + len(elsewhere)
         is_open = key in want.opened if children else None
         what = None
         if not run.is_ended and (key in sight or not sight):
@@ -236,8 +243,9 @@ class Feed:
         is_left = not run.is_ended and not listed.is_served
         found.append(Entry(key, run, what, depth, is_open, children, is_left, is_past))
         if is_open and depth < _DEEPEST:
-            for child in listed.open(run.run_id):
-                self._add(listed, child, want, sight, depth + 1, False, found)
+            for child in sorted([*listed.open(run.run_id), *elsewhere], key=age):
+                home = self._listed[child.app]
+                self._add(home, child, want, sight, depth + 1, False, found)
 
     def _follow(self, client: Client, key: RunKey, *, is_whole: bool) -> Followed:
         followed = self._followed.get(key)

@@ -5,7 +5,8 @@ is not sent to the terminal again. Runs, timeline, events and queues are such li
 """
 
 import datetime as dt
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import events
@@ -15,7 +16,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from nbflow.view import Line, Look
+from nbflow.view import Line, Look, Span, line
 from nbflow_tui.door import Painted, rules
 
 T = TypeVar("T")
@@ -81,7 +82,9 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         self.now = dt.datetime.now(dt.UTC)
         self._places: dict[Hashable, int] = {}
         self._key: Hashable | None = None
+        self._fault: Sequence[Line] = ()
         self._drawn: dict[int, tuple[Line, str]] = {}
+        self._due: dict[int, tuple[int, tuple[Line, str]]] = {}
         self._strips: dict[tuple[Line, str, int], Strip] = {}
 
     # What subclasses say
@@ -135,9 +138,8 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         self._places = {key: place for place, key in enumerate(keys)}
         if self._key not in self._places:
             self._key = keys[min(was, len(keys) - 1)] if keys else None
-        size = Size(self.columns, len(items))
-        if size != self.virtual_size:
-            self.virtual_size = size
+        self._fault = ()
+        self._set_size(Size(self.columns, len(items)))
         if anchored and anchor in self._places and self._places[anchor] != top:
             self._scroll(self._places[anchor])
         elif anchored and anchor not in self._places and old is not None:
@@ -181,11 +183,32 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         top = round(self.scroll_y)
         return self.items[top : top + max(self.size.height, 1)]
 
+    def _set_size(self, size: Size) -> None:
+        """Be so long; the screen is laid out again only if a scroll bar comes or goes.
+
+        Lists of what goes on grow with every look at them.
+        """
+        old, height = self.virtual_size, self.size.height
+        if size == old:
+            return
+        was_long, is_long = old.height > height, size.height > height
+        if was_long != is_long:
+            self.virtual_size = size
+            return
+        self.set_reactive(ScrollView.virtual_size, size)
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.window_virtual_size = size.height
+        self.scroll_y = self.validate_scroll_y(self.scroll_y)
+
     # Painting
 
     def tick(self, now: dt.datetime) -> None:
         """Time has passed: draw again what changes with it."""
-        if any(self.is_live(item) for item in self.in_sight()):
+        if self._fault:
+            self._fault = ()
+            self.now = now
+            self.repaint()
+        elif any(self.is_live(item) for item in self.in_sight()):
             self.now = now
             self.repaint()
 
@@ -193,16 +216,21 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         """Send those lines in sight that differ from what the terminal shows."""
         top = round(self.scroll_y)
         width = self.columns
+        self._due.clear()
         for y in range(self.size.height):
-            shown = self._drawn.get(y)
-            if shown is None or shown != self._look_at(top + y, width):
+            wanted = self._look_at(top + y, width)
+            if self._drawn.get(y) != wanted:
                 self._drawn.pop(y, None)
+                self._due[top + y] = width, wanted
                 self.refresh(Region(0, y, width, 1))
 
     def render_line(self, y: int) -> Strip:
         """The strip of one line in sight."""
         width = self.columns
-        drawn = self._look_at(round(self.scroll_y) + y, width)
+        place = round(self.scroll_y) + y
+        due = self._due.pop(place, None)
+        is_made = due is not None and due[0] == width
+        drawn = due[1] if due is not None and is_made else self._look_at(place, width)
         self._drawn[y] = drawn
         key = (*drawn, width)
         strip = self._strips.get(key)
@@ -217,7 +245,37 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         self._strips.clear()
         super().notify_style_update()
 
+    def fail(self, error: Exception) -> None:
+        """Say what keeps this pane from being shown, instead of it.
+
+        The others go on. It is tried again with whatever comes, and each second.
+        """
+        told = f"{type(error).__name__}: {error}" if str(error) else repr(error)
+        self._fault = (
+            line(Span(" this pane cannot be shown", "bad")),
+            line(" ", Span(told, "warn")),
+            line(Span(" a fault of the monitor: the other panes go on", "dim")),
+        )
+        self.call_later(self.repaint)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """What goes wrong meanwhile is this pane's alone."""
+        try:
+            yield
+        except Exception as error:  # it is said where it matters
+            self.fail(error)
+
     def _look_at(self, place: int, width: int) -> tuple[Line, str]:
+        if not self._fault:
+            try:
+                return self._line_at(place, width)
+            except Exception as error:  # else one odd item would end the monitor
+                self.fail(error)
+        row = place - round(self.scroll_y)
+        return (self._fault[row] if 0 <= row < len(self._fault) else ()), ""
+
+    def _line_at(self, place: int, width: int) -> tuple[Line, str]:
         if place >= len(self.items):
             return (self.empty() if not self.items and place == 0 else ()), ""
         item = self.items[place]

@@ -5,7 +5,8 @@ is always what was committed.
 """
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from nbflow.model import TERMINAL_RUN, Run
 
@@ -27,6 +28,8 @@ class Sent:
     is_kept: bool = False
     ended_at: dt.datetime | None = None
     """When the run had ended, for one that goes on."""
+    endings: Mapping[str, dt.datetime | None] = field(default_factory=dict)
+    """The same of several runs, by their ids."""
 
 
 class Pending:
@@ -63,4 +66,5 @@ class Pending:
 def _is_done(sent: Sent, run: Run) -> bool:
     if sent.verb == "cancel":
         return run.status in TERMINAL_RUN
-    return run.status not in TERMINAL_RUN or run.ended_at != sent.ended_at
+    ended_at = sent.endings.get(run.run_id, sent.ended_at)
+    return run.status not in TERMINAL_RUN or run.ended_at != ended_at

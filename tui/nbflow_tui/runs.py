@@ -1,7 +1,7 @@
 """The list of runs: all apps of the home, newest first, children below parents."""
 
 import datetime as dt
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -138,6 +138,14 @@ class RunsList(LineList[Entry]):
         if entry is not None:
             self.marked ^= {entry.key}
             self.move_to(self.cursor + 1)
+            self.repaint()
+            self.post_message(self.Turned())
+
+    def unmark(self, keys: Iterable[RunKey]) -> None:
+        """Take the marks from these runs."""
+        left = self.marked.difference(keys)
+        if left != self.marked:
+            self.marked = left
             self.repaint()
             self.post_message(self.Turned())
 

@@ -137,15 +137,17 @@ class MonitorScreen(Taking):
             self.runs.is_mixed = len(snapshot.apps) > 1
             self.runs.blank = heads.no_runs(snapshot, self.feed.home)
             had_items = bool(self.runs.items)
-            self.runs.take(self._noted(snapshot), now)
+            with self.runs.guarded():
+                self.runs.take(self._noted(snapshot), now)
             if not had_items and snapshot.entries:
                 self.wish()
         shown = snapshot.shown
         if shown is not None and shown.path == self.path:
-            self.timeline.blank = heads.no_steps(shown, self.look)
-            self.timeline.take(shown.tracks, shown.life, now)
+            with self.timeline.guarded():
+                self.timeline.blank = heads.no_steps(shown, self.look)
+                self.timeline.take(shown.tracks, shown.life, now)
             self.details.subject_app = shown.path[-1][0]
-            self.details.take_events(shown.events, now)
+            self.details.take_events(shown.events, now, shown.life)
         self._inspect()
         self._tell(now)
 
@@ -165,7 +167,9 @@ class MonitorScreen(Taking):
         now = clock.now()
         self.runs.tick(now)
         if self.shown is not None:
-            self.timeline.tick(now)
+            with self.timeline.guarded():
+                self.timeline.tick(now)
+            self.details.tick(now)
         self._inspect()
         self._tell(now)
 
@@ -396,6 +400,8 @@ class MonitorScreen(Taking):
 
     def _inspect(self) -> None:
         subject = self.subject()
+        track = None if self.shown is None else self.timeline.item
+        self.details.events.select(None if track is None else track.step)
         self.details.inspect(subject, self._state_of(subject))
 
     def _state_of(self, subject: Subject | None) -> object:

@@ -1,10 +1,12 @@
 """What is taken out of the monitor: copies, whole texts, the pager."""
 
+import re
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from nbflow.view import plain
 from nbflow_tui.details import Details
 from nbflow_tui.feed import Feed
 from nbflow_tui.inspector import TABS, plain_text, told
@@ -19,6 +21,7 @@ class Taking(Screen[None]):
         Binding("y", "copy", "copy", id="text.copy"),
         Binding("Y", "copy_id", "copy id", id="run.copy_id", show=False),
         Binding("C", "copy_code", "copy as Python", id="run.copy_code", show=False),
+        Binding("s", "save", "save", id="text.save", show=False),
         Binding("w", "whole", "whole text", id="text.whole", show=False),
         Binding("o", "pager", "pager", id="text.pager", show=False),
     ]
@@ -71,6 +74,35 @@ class Taking(Screen[None]):
         if found is not None:
             title = f"{TABS[found.tab]}  {found.subject.title}"
             self.app.push_screen(TextBox(title, found.text or plain_text(found.lines)))
+
+    def action_save(self) -> None:
+        """What the tab says, whole, into a file."""
+        from nbflow_tui.dialogs import SaveDialog
+
+        events, found = self.details.events, self.details.text.document
+        if not self.path:
+            self.notify("nothing to save here", timeout=3)
+            return
+        app, run_id = self.path[-1]
+        title, text, ending = f"the events of {run_id}", "", "txt"
+        subject, tab = run_id, "events"
+        if self.details.are_events_shown:
+            text = "".join(f"{plain(each)}\n" for each in events.lines())
+        elif found is not None:
+            subject, tab = found.subject.title, TABS[found.tab].lower()
+            title = f"the {tab} of {subject}"
+            # An overview is what is read; of the other tabs, it is their whole text.
+            is_read = TABS[found.tab] == "Overview" or not found.text
+            text = f"{plain_text(found.lines) if is_read else found.text}\n"
+            ending = "json" if found.json else "txt"
+        name = re.sub(r"[^\w.-]+", "-", f"{subject}-{tab}").strip("-.")[:80]
+        if text:
+            dialog = SaveDialog(
+                self.feed.client(app), title, text, f"{name or 'text'}.{ending}"
+            )
+            self.app.push_screen(dialog, getattr(self.app, "sent", None))
+        else:
+            self.notify("nothing to save here", timeout=3)
 
     def action_pager(self) -> None:
         """The whole text in $PAGER."""

@@ -1,6 +1,6 @@
 """The monitor's own colours, dark and light; any theme of Textual's works as well."""
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 DARK = Theme(
     name="nbflow-dark",
@@ -31,3 +31,17 @@ LIGHT = Theme(
     dark=False,
 )
 OWN = (DARK, LIGHT)
+
+ANSI, ANSI_LIGHT = "ansi-dark", "ansi-light"
+"""The sixteen colours that the terminal's user has chosen."""
+_SHORT = {"dark": DARK.name, "light": LIGHT.name, "ansi": ANSI}
+
+
+def theme_names() -> list[str]:
+    """What can be asked for: the monitor's own first."""
+    return [*_SHORT, *sorted(BUILTIN_THEMES)]
+
+
+def full_name(name: str) -> str:
+    """How Textual calls a theme."""
+    return _SHORT.get(name, name)

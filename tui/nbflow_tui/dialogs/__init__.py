@@ -9,6 +9,8 @@ from nbflow_tui.dialogs.cancel import CancelDialog
 from nbflow_tui.dialogs.invoke import InvokeDialog
 from nbflow_tui.dialogs.rerun import RerunDialog
 from nbflow_tui.dialogs.resume import ResumeDialog
+from nbflow_tui.dialogs.resume_several import ResumeSeveralDialog
+from nbflow_tui.dialogs.save import SaveDialog
 from nbflow_tui.dialogs.send import SendDialog
 from nbflow_tui.dialogs.textbox import TextBox
 
@@ -19,6 +21,8 @@ __all__ = [
     "InvokeDialog",
     "RerunDialog",
     "ResumeDialog",
+    "ResumeSeveralDialog",
+    "SaveDialog",
     "Say",
     "SendDialog",
     "TextBox",

@@ -41,9 +41,7 @@ class CancelDialog(Dialog):
 
     def body(self) -> Iterable[Widget]:
         """The runs, their children, a reason."""
-        yield Say(
-            *_some([_brief(run, self.look) for run in self.open_runs]), classes="rows"
-        )
+        yield Say(*brief_lines(self.open_runs, self.look), classes="rows")
         ended = len(self.runs) - len(self.open_runs)
         if ended:
             yield Say(
@@ -73,9 +71,10 @@ class CancelDialog(Dialog):
 
     def _show_children(self, found: list[Run]) -> None:
         if found:
-            lines = [_brief(run, self.look) for run in found]
             head = f"and with {'it' if len(self.open_runs) == 1 else 'them'}:"
-            self.query_one("#children", Say).say(line(Span(head, "dim")), *_some(lines))
+            self.query_one("#children", Say).say(
+                line(Span(head, "dim")), *brief_lines(found, self.look)
+            )
 
     def call(self) -> Callable[[], Sent] | None:
         """Cancel them in one command."""
@@ -110,11 +109,10 @@ def descendants(client: Client, runs: Sequence[Run], limit: int = 1000) -> list[
     return found
 
 
-def _brief(run: Run, look: Look) -> Line:
-    return line("  ", run_brief(run, look, clock.now()))
-
-
-def _some(lines: list[Line]) -> list[Line]:
-    if len(lines) <= _SHOWN:
-        return lines
-    return [*lines[:_SHOWN], line(Span(f"  and {len(lines) - _SHOWN:,} more", "dim"))]
+def brief_lines(runs: Sequence[Run], look: Look) -> list[Line]:
+    """The first of some runs, a line each; how many more there are."""
+    now = clock.now()
+    lines = [line("  ", run_brief(run, look, now)) for run in runs[:_SHOWN]]
+    if len(runs) > _SHOWN:
+        lines.append(line(Span(f"  and {len(runs) - _SHOWN:,} more", "dim")))
+    return lines
