@@ -292,8 +292,9 @@ def _run(session: Session, text: str, verb: str) -> tuple[Client, str]:
 def _find(session: Session, client: Client, name: str) -> str:
     """The id of the run that a word names."""
     held = session.names.get(name)
-    is_run = isinstance(held, RunHandle | Run)
-    return client.runs.find(held.run_id if is_run else name)
+    if isinstance(held, RunHandle | Run):
+        return client.runs.find(held.run_id)
+    return client.runs.find(name)
 
 
 def _no_more(text: str, verb: str) -> None:
