@@ -47,7 +47,7 @@ def test_fields_win_over_the_whole_input(cli: Cli) -> None:
         (["run", "flows.py::pgae"], "page"),
         (
             ["run", "flows.py::page"],
-            "field 'title' is missing. No run was started. Add -i title=… (string)",
+            "field 'title' is missing. No run was started. Add -i title=… (text)",
         ),
         (["run", "flows.py::limited", "--input", "{}"], "Add -i n=… (a whole number)"),
         (["run", "flows.py::page", "-i", "titel=x"], "did you mean 'title'?"),

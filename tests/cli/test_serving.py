@@ -49,7 +49,7 @@ def test_a_workflow_that_names_its_app_is_served_there(cli: Cli) -> None:
 def test_a_field_that_is_missing_is_named_as_it_is_typed(cli: Cli) -> None:
     served(cli, "flows.py")
     refused = cli("invoke", "flows/page", "-i", "count=2", code=2)
-    assert refused.stderr.strip().endswith("Add -i title=… (string)")
+    assert refused.stderr.strip().endswith("Add -i title=… (text)")
 
 
 def test_who_stops_waiting_is_told_how_the_run_is_served(cli: Cli) -> None:
