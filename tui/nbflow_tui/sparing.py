@@ -70,8 +70,10 @@ def thin(data: str) -> str:
 def _told(state: Pen | None, code: str, is_blank: bool) -> tuple[str, Pen | None]:
     """What leads from one style to another, and what the terminal then draws with."""
     wanted = _pen(code)
-    if wanted is None or state is None:
+    if wanted is None or (state is None and wanted != _PLAIN):
         return f"\x1b[0;{code or 0}m", wanted
+    if state is None:
+        return "\x1b[0m", wanted
     if is_blank and (wanted.marks | state.marks) <= _UNSEEN:
         wanted = state._replace(back=wanted.back)
     if wanted == _PLAIN:
