@@ -26,6 +26,8 @@ def safe_text(text: str, *, multiline: bool = False) -> str:
     That is control, bidi and surrogate characters and line separators; `multiline`
     leaves newline and tab as they are.
     """
+    if text.isprintable():
+        return text  # most are, and this is seen at once
     return (_UNSAFE_LINES if multiline else _UNSAFE_LINE).sub(_visible, text)
 
 

@@ -49,13 +49,16 @@ def _both(event: EventRow, data: bytes) -> Iterator[EventRow]:
         yield event  # was damaged: the digests will tell
         return
     end = int(length)
-    yield event._replace(
-        idx=event.idx - 1,
-        type=_FIRST[event.type],
-        at=int(at),
-        attempt=event.attempt if event.step is not None else None,
-        mark=None,
-        digest=b"",
-        data=rest[:end],
+    yield EventRow(
+        event.run,
+        event.idx - 1,
+        event.tx,
+        _FIRST[event.type],
+        int(at),
+        event.step,
+        None if event.step is None else event.attempt,
+        None,
+        b"",
+        rest[:end],
     )
     yield event._replace(data=rest[end + 1 : -1])

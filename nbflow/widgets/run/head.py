@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nbflow.model import EventType, RunEvent, RunStatus
+from nbflow.model import EventType, Run, RunEvent, RunStatus
 from nbflow.view import Board
 from nbflow.view.board import Facts
 from nbflow.widgets.run.protocol import Head, Question
@@ -40,6 +40,7 @@ def head_of(
     *,
     waiting: Iterable[str] = (),
     engine: str = "live",
+    end: Run | None = None,
     problem: str | None = None,
     unbegun: int = 0,
     questions: Iterable[Question] = (),
@@ -51,26 +52,29 @@ def head_of(
         app: the app's name.
         waiting: why it does not go on.
         engine: "live", or "left" where no engine goes on with it.
+        end: the record of a run that has ended, where the board was not told so far.
         problem: why it cannot be followed any more.
         unbegun: items of its maps that have not begun.
         questions: of it and of the child runs in view.
     """
+    status = board.status if end is None else end.status
+    ended = board.ended if end is None else end.ended_at
     due = board.retry_at
     if due is None and board.started is None:
         due = board.not_before
     text = board.reason
-    if board.status is RunStatus.COMPLETED and board.preview not in _NOTHING:
+    if status is RunStatus.COMPLETED and board.preview not in _NOTHING:
         text = board.preview
     return {
         "run_id": line(board.run_id, NAME),
         "app": app,
         "workflow": line(board.workflow, NAME),
         "label": maybe(board.label, NAME),
-        "status": "unknown" if problem and not board.is_known else board.status.value,
+        "status": "unknown" if problem and not board.is_known else status.value,
         "attempt": board.attempt,
         "queued": millis(board.queued),
         "started": millis(board.started),
-        "ended": millis(board.ended),
+        "ended": millis(ended),
         "due": millis(due),
         "counts": {key.value: n for key, n in board.counts.items() if n},
         "total": sum(board.counts.values()) + unbegun,
@@ -79,9 +83,9 @@ def head_of(
         "text": maybe(text, LINE),
         "waiting": [line(each, ERROR) for each in waiting][:_REASONS],
         "problem": maybe(problem, ERROR),
-        "can": [] if problem else _can(board),
+        "can": [] if problem else _can(status, ended is not None),
         "questions": _some(questions),
-        "engine": "ended" if board.is_ended else engine,
+        "engine": "ended" if ended is not None else engine,
     }
 
 
@@ -217,11 +221,11 @@ def _progress(facts: Facts | None) -> str | None:
     return " · ".join(filter(None, (share, maybe(facts.note, LINE)))) or None
 
 
-def _can(board: Board) -> list[str]:
-    if not board.is_ended:
+def _can(status: RunStatus, is_ended: bool) -> list[str]:
+    if not is_ended:
         return ["cancel"]
     can = ["rerun"]
-    if board.status in (RunStatus.FAILED, RunStatus.CANCELED):
+    if status in (RunStatus.FAILED, RunStatus.CANCELED):
         can.insert(0, "resume")
     return can
 

@@ -23,9 +23,13 @@ from nbflow.widgets.run.protocol import VERSION, Delta, Head, Snapshot
 from nbflow.widgets.run.rows import MESSAGE_BYTES, Rows
 from nbflow.widgets.run.texts import millis, size
 
-PAGES = 40
-"""Pages of events that are read at one go: 20,000 events, then others have a turn."""
-_TURNS = 100
+FIRST = 4
+"""Pages of events that a view begins with: what is more comes when it is on the page,
+so that a run of any length is seen at once."""
+PAGES = 10
+"""Pages that are read at one go: 5,000 events, then others have a turn."""
+_LONG = 1.0
+"""Seconds of reading after which the view says that it reads."""
 _QUIET = 1.0
 _LOOK = 2.0
 """Seconds without an event, and between two looks, to say why a run does not go on."""
@@ -48,6 +52,10 @@ class Live:
         run_id: the run.
         check: raises why there will be no such run, as a handle's `status` does.
 
+    Attributes:
+        is_behind: whether more is recorded than was read: then `delta` tells the
+            header only, and `whole` all of it once it was read.
+
     Raises:
         StoreError: the store cannot be read.
     """
@@ -69,6 +77,7 @@ class Live:
         with suppress(NbflowError):  # it is on its way
             record = client.runs.get(run_id)
         self.board = Board(record, run_id)
+        self._end = record if record is not None and record.is_ended else None
         self._rows = Rows(self.board)
         self._log = Log()
         self._waiting: tuple[str, ...] = ()
@@ -77,11 +86,11 @@ class Live:
         self._newest = time.monotonic()
         self._look_at = 0.0
         self._unexecuted = 0
-        for _ in range(_TURNS):
-            if not self.read():
-                break
+        self.is_behind = False
+        self._behind_since = self._newest
+        self.read(FIRST)
         # Whatever page there will be, its snapshot holds what is known by now.
-        self._log.take_new()
+        self._forget_changes()
 
     @property
     def is_over(self) -> bool:
@@ -113,21 +122,30 @@ class Live:
         self._feeds[self.run_id].look_again()
         self._look_at = 0.0
 
-    def read(self) -> bool:
-        """Take the events that have come; whether any have."""
-        found = False
+    def read(self, pages: int = PAGES) -> None:
+        """Take the events that have come, of each run in the view so many pages."""
+        is_behind = False
         with self._lock:
             for run_id, feed in list(self._feeds.items()):
-                for _ in range(PAGES):
+                for _ in range(pages):
                     events = feed.read()
                     if not events:
                         break
-                    found = True
+                    self._newest = time.monotonic()
                     self._take(run_id, events)
-            now = time.monotonic()
-            if found:
-                self._newest = now
-        return found
+                else:
+                    is_behind = True
+            if is_behind and not self.is_behind:
+                self._behind_since = time.monotonic()
+            self.is_behind = is_behind
+            if not is_behind:
+                self._end = None  # from now on the board knows, also of later lives
+
+    def read_all(self) -> None:
+        """Take all that is recorded, however long it takes."""
+        self.read()
+        while self.is_behind:
+            self.read()
 
     def look(self) -> None:
         """Ask why the run does not go on, where it has been quiet for a while."""
@@ -164,12 +182,22 @@ class Live:
                 "log": self._log.whole(),
             }
 
+    def whole(self) -> Snapshot:
+        """All of the view, for all of its pages: nothing of it comes again."""
+        with self._lock:
+            self._forget_changes()
+            snapshot = self.snapshot()
+            self._head = snapshot["head"]
+            return snapshot
+
     def delta(self) -> Delta | None:
         """What has changed since the last one; None if nothing has."""
         with self._lock:
             head = self._make_head()
             is_new = head != self._head
-            has_more = self._rows.has_changes or self._log.has_changes
+            has_rows = self._rows.has_changes and not self.is_behind
+            has_log = self._log.has_changes and not self.is_behind
+            has_more = has_rows or has_log
             if not is_new and not has_more:
                 return None
             self.seq += 1
@@ -183,10 +211,12 @@ class Live:
             if is_new:
                 self._head = delta["head"] = head
                 room -= max(size(head) - 2_000, 0)
-            if self._log.has_changes:
+            if has_log:
                 delta["log"] = self._log.take_new()
                 room -= size(delta["log"])
-            delta["rows"] = self._rows.take_changes(limit_bytes=max(room, 8_000))
+            if has_rows:
+                room = max(room, 8_000)
+                delta["rows"] = self._rows.take_changes(limit_bytes=room)
             return delta
 
     @property
@@ -272,6 +302,10 @@ class Live:
         for event in logs[-LINES:]:
             self._log.take(event, self._rows.row_of(run_id, event.step))
 
+    def _forget_changes(self) -> None:
+        self._rows.forget_changes()
+        self._log.take_new()
+
     def _make_head(self) -> Head:
         asking = {
             row: node.facts
@@ -281,9 +315,16 @@ class Live:
         return head_of(
             self.board,
             self.app,
-            waiting=self._waiting,
+            waiting=self._reasons(),
             engine=self._engine,
+            end=self._end if self.is_behind else None,
             problem=self.problem,
             unbegun=self._rows.main.tree.unbegun,
             questions=questions_of(asking) if asking else (),
         )
+
+    def _reasons(self) -> tuple[str, ...]:
+        if not self.is_behind or time.monotonic() - self._behind_since < _LONG:
+            return self._waiting
+        count = len(self.board.steps)
+        return (*self._waiting, f"its records are being read: {count:,} steps so far")

@@ -104,7 +104,7 @@ class Delta(TypedDict):
 
 
 class Whole(TypedDict):
-    """The answer to `resync`."""
+    """The answer to `resync`; also where more has come than changes should tell."""
 
     t: Literal["s"]
     snapshot: Snapshot

@@ -158,6 +158,11 @@ class Rows:
             self._note_sent(place, bytes_)
         return sorted(rows, key=lambda row: row[0])
 
+    def forget_changes(self) -> None:
+        """Tell nothing of what has changed so far: it is told as a whole."""
+        self._urgent.clear()
+        self._dirty.clear()
+
     def take_changes(
         self, limit: int = MESSAGE_ROWS, limit_bytes: int = MESSAGE_BYTES
     ) -> list[list[Any]]:

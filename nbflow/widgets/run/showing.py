@@ -25,6 +25,8 @@ LINGER = 2.0
 HELD = 300.0
 """Seconds that it does so at most while someone has pointer or focus inside."""
 
+FIRST_READ = 0.3
+"""Seconds after which a view goes on reading: that it is painted comes before."""
 _WAIT = 0.25
 
 
@@ -75,7 +77,9 @@ class Showing:
         self._basic: Basic | None = None
         self._displays: list[str] = []
         self._made: list[str] = []  # the same, as cells see it
-        self._shown = self._read_at = 0.0
+        self._shown = 0.0
+        self._read_at = time.monotonic() + FIRST_READ if live.is_behind else 0.0
+        self._is_whole = not live.is_behind
         self._ended: float | None = None
         self._held: float | None = None
 
@@ -148,7 +152,9 @@ class Showing:
         wake = due
         if due == float("inf"):  # nobody listens yet, or nobody is there
             wake = now + (SLOW if self._widget is not None else 0)
-        if not live.has_rows:
+        if live.is_behind:
+            wake = now
+        elif not live.has_rows:
             wake = max(wake, now + live.delay)
         self._read_at = wake
         return min(wake, now + SLOW) if self._ended is not None else wake
@@ -161,9 +167,17 @@ class Showing:
         self.done.set()
 
     def _send_changes(self, now: float) -> None:
+        live = self.live
         if self._widget is None or self._basic is not None:
             return
-        delta = self.live.delta()
+        if live.is_behind:
+            self._is_whole = False
+        elif not self._is_whole:
+            self._is_whole = True
+            self._widget.send({"t": "s", "snapshot": live.whole()})
+            self.pace.note_sent(now)
+            return
+        delta = live.delta()
         if delta is not None:
             self._widget.send(delta)
             self.pace.note_sent(now)
@@ -275,4 +289,5 @@ class Showing:
             outputs.publish(self.shell, data, id, update=True)
 
     def _static(self) -> dict[str, Any]:
+        self.live.read_all()
         return {"text/html": self.live.html(), "text/plain": self.live.sentence()}

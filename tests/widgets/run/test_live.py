@@ -40,11 +40,7 @@ class Browser:
     def __init__(self, view: RunView) -> None:
         self.view = view
         self.wire: Wire = view.comm
-        self.state = self.wire.sent[0]["state"]["snapshot"]
-        self.page = Page(self.state["rows"])
-        self.head = self.state["head"]
-        self.seq = self.state["seq"]
-        self.log = list(self.state["log"])
+        self._load(self.wire.sent[0]["state"]["snapshot"])
         self._read = 0
         self.tell(t="hello", v=1, visible=True)
 
@@ -66,6 +62,8 @@ class Browser:
 
     def _take(self, message: dict[str, Any]) -> None:
         content = message.get("content") or {}
+        if content.get("t") == "s":
+            self._load(content["snapshot"])
         if content.get("t") != "d":
             return
         assert content["seq"] == self.seq + 1
@@ -73,6 +71,12 @@ class Browser:
         self.page.take(content["rows"])
         self.head = content.get("head", self.head)
         self.log += content.get("log", [])
+
+    def _load(self, snapshot: dict[str, Any]) -> None:
+        self.page = Page(snapshot["rows"])
+        self.head = snapshot["head"]
+        self.seq = snapshot["seq"]
+        self.log = list(snapshot["log"])
 
     def answer(self, kind: str) -> dict[str, Any]:
         """The last message of a kind."""
@@ -101,10 +105,18 @@ async def nightly(ctx: Context) -> str:
     return "done"
 
 
+@workflow(app="t")
+async def long(ctx: Context, steps: int) -> int:
+    for n in range(steps):
+        await ctx.run(f"step {n}", lambda: 1)
+    ctx.log("all done")
+    return steps
+
+
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     monkeypatch.setattr(comm, "create_comm", lambda *args, **keys: Wire(*args, **keys))
-    with Engine(tmp_path / ".nbflow", "t", [nightly, inner], "process") as engine:
+    with Engine(tmp_path / ".nbflow", "t", [nightly, inner, long], "process") as engine:
         yield engine
 
 
@@ -308,3 +320,45 @@ def test_outside_of_a_kernel_a_run_is_one_line(
         show(run, "graph")  # type: ignore[arg-type]
     with pytest.raises(NotImplementedError):
         run._ipython_display_()
+
+
+def test_a_long_run_is_seen_at_once_and_then_comes_whole(
+    engine: Engine, browse: Callable[[RunHandle[Any]], Browser]
+) -> None:
+    run = long.invoke(8_000)
+    run.result()
+    browser = browse(run)
+    first = browser.head
+    assert 0 < first["total"] < 8_000
+    assert (first["status"], first["can"]) == ("completed", ["rerun"])
+    assert first["ended"] is not None
+    assert len(browser.page.rows) == first["total"]
+    browser.until(lambda: len(browser.page.rows) == 8_000)
+    assert browser.head["total"] == 8_000
+    assert browser.log[-1][2] == "all done"
+    contents = [each.get("content") or {} for each in browser.wire.sent]
+    assert not any(each.get("rows") for each in contents)  # they came in one piece
+
+
+def test_what_is_static_holds_all_of_a_long_run(engine: Engine) -> None:
+    run = long.invoke(3_000)
+    run.result()
+    live = Live(engine.client, run.run_id)
+    assert live.is_behind
+    live.read_all()
+    assert live.is_over
+    assert "3,000/3,000 steps" in live.sentence()
+
+
+def test_that_much_is_being_read_is_said_where_it_takes_long(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = long.invoke(3_000)
+    run.result()
+    live = Live(engine.client, run.run_id)
+    assert live.snapshot()["head"]["waiting"] == []
+    monkeypatch.setattr("nbflow.widgets.run.live._LONG", 0.0)
+    (said,) = live.snapshot()["head"]["waiting"]
+    assert said.startswith("its records are being read: ")
+    live.read_all()
+    assert live.snapshot()["head"]["waiting"] == []
