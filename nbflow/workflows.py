@@ -28,7 +28,7 @@ from nbflow.codecs import Unresolved
 from nbflow.context import Context, Duration, RetryDelay, StepKeywords, current_context
 from nbflow.definition import registry
 from nbflow.definition.apps import default_app
-from nbflow.definition.inputs import InputModel
+from nbflow.definition.inputs import UNKNOWN, InputModel
 from nbflow.definition.spec import StepSpec, Target, WorkflowSpec
 from nbflow.engine import process_host
 from nbflow.errors import DefinitionError, InvalidInput, InvalidOption, InvokeError
@@ -154,9 +154,29 @@ class Workflow(Generic[P, T]):
             InvalidInput: naming workflow, field, value and rule; nothing is recorded.
             EngineBusy: another process runs the app's engine.
         """
-        values = self.spec.inputs.validate_call(args, kwargs)
-        host = process_host(self.app)
-        return start_run(host, self.spec, values, self._run)
+        try:
+            values = self.spec.inputs.validate_call(args, kwargs)
+        except InvalidInput as error:
+            hint = self._hint(error)
+            if hint is None:
+                raise
+            told = f"{error} {hint}"
+            problems = error.problems
+        else:
+            return start_run(process_host(self.app), self.spec, values, self._run)
+        raise InvalidInput(told, problems=problems, workflow=self.name)
+
+    def _hint(self, error: InvalidInput) -> str | None:
+        """Where the options of a run go that were given with its input."""
+        wrong = error.problems.items()
+        known = RunKeywords.__annotations__
+        given = [
+            f"{name}=…" for name, rule in wrong if rule == UNKNOWN if name in known
+        ]
+        if not given:
+            return None
+        call = f"{self.fn.__name__}.options({', '.join(given)}).invoke(…)"
+        return f"Options of a run are set before: {call}."
 
 
 def start_run(

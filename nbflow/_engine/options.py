@@ -189,10 +189,8 @@ def _check_known(name: str) -> bool:
 
 
 def _unknown(name: str, known: frozenset[str], what: str, rest: str) -> InvalidOption:
-    near = get_close_matches(name, known, n=1)
-    hint = (
-        f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-    )
+    near = " or ".join(map(repr, get_close_matches(name, known)))
+    hint = f"did you mean {near}?" if near else f"known: {', '.join(sorted(known))}"
     return InvalidOption(
         f"{name!r} is no option of {what} ({hint}). {rest}.",
         option=name,

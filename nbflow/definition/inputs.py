@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 from nbflow.errors import DefinitionError, InvalidInput
 
+UNKNOWN = "is unknown"
+"""What is wrong with a field that an input does not have."""
+
 _MISSING: Any = inspect.Parameter.empty
 _IMMUTABLE = (str, bytes, int, float, complex, bool, type(None))
 _NO_TYPES = (str, bytes, int, float, complex, list, tuple, dict, set)
@@ -266,7 +269,7 @@ class InputModel:
             if problem["type"] == "missing":
                 yield place, "is missing", f"field {place!r} is missing"
             elif problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
-                yield place, "is unknown", self._unknown(place)
+                yield place, UNKNOWN, self._unknown(place)
             else:
                 shown, rule = show(problem["input"]), _lower(problem["msg"])
                 yield place, rule, f"field {place!r} = {shown}: {rule}"

@@ -52,6 +52,8 @@ class Node:
     started: dt.datetime | None = None
     last: dt.datetime | None = None  # the latest end of one below
     counted: StepStatus | None = None  # as what a step is counted above it
+    # Those that tell how many items they have: itself, or below it.
+    maps: "list[Node] | None" = None
 
     @property
     def is_step(self) -> bool:
@@ -59,11 +61,23 @@ class Node:
         return self.kind not in ("map", "group", "root")
 
     @property
+    def unbegun(self) -> int:
+        """How many items of a map have not begun, where it tells how many it has."""
+        told = None if self.is_step or self.facts is None else self.facts.total
+        return max(int(told or 0) - sum(self.counts.values()), 0)
+
+    @property
     def total(self) -> int | None:
-        """How many items a map has, where it tells."""
-        if self.is_step or self.facts is None or self.facts.total is None:
+        """How many steps are below it, with those to come; None where no map tells."""
+        if self.maps is None:
             return None
-        return max(int(self.facts.total), 0)
+        return sum(self.counts.values()) + sum(each.unbegun for each in self.maps)
+
+    def add_map(self, node: "Node") -> None:
+        """Note a map that tells how many items it has: it, or one below it."""
+        if self.maps is None:
+            self.maps = []
+        self.maps.append(node)
 
     def number_of(self, statuses: Iterable[StepStatus]) -> int:
         """How many steps below are in one of these states."""
@@ -86,7 +100,6 @@ class Tree:
         self._holders: dict[tuple[str, ...], Node] = {}
         self._sites: dict[tuple[int, str], list[Node] | Node] = {}
         self._touched: dict[int, Node] = {}
-        self._maps: list[Node] = []  # those that tell how many items they have
         self._is_over = board.is_ended
 
     def update(self) -> list[Node]:
@@ -95,7 +108,8 @@ class Tree:
         if self._is_over is not self.board.is_ended:
             # What a map does that has not begun all of its items depends on it.
             self._is_over = self.board.is_ended
-            self._touched.update((node.number, node) for node in self._maps)
+            for node in self.root.maps or ():
+                self._touch_all(node)
         return self.place(changed.values())
 
     def place(self, changed: Iterable[Facts]) -> list[Node]:
@@ -111,8 +125,7 @@ class Tree:
     @property
     def unbegun(self) -> int:
         """How many items of maps have not begun, where the maps tell how many."""
-        known = ((node.total or 0) - sum(node.counts.values()) for node in self._maps)
-        return sum(max(each, 0) for each in known)
+        return sum(node.unbegun for node in self.root.maps or ())
 
     def walk(self, node: Node | None = None) -> Iterator[Node]:
         """All nodes below one (the root), each after the one that holds it."""
@@ -167,13 +180,18 @@ class Tree:
         *branch, name = facts.path or (facts.name,)
         node = self._holder("map", (*branch, "", name), self._branch(branch), name)
         if node.facts is None:
-            self._maps.append(node)
+            for holder in _chain(node):
+                holder.add_map(node)
         node.facts = facts
-        self._touch(node)
+        self._touch_all(node)
 
     def _touch(self, node: Node) -> None:
         if node.number:
             self._touched[node.number] = node
+
+    def _touch_all(self, node: Node) -> None:
+        for each in _chain(node):
+            self._touch(each)
 
     def _place(self, facts: Facts) -> Node:
         *branch, last = facts.path or (facts.name,)
@@ -250,6 +268,8 @@ class Tree:
             del above.members[member.number]
             site.members[member.number] = member
             member.parent = site
+            for each in member.maps or ():
+                site.add_map(each)
             self._touched[member.number] = member
             if member.counted is not None:
                 site.counts[member.counted] += 1
@@ -261,6 +281,14 @@ class Tree:
         above.members[number] = site
         self._touched[number] = site
         self._sites[above.number, base] = site
+
+
+def _chain(node: Node) -> Iterator[Node]:
+    """A node, and those that hold it, up to the root."""
+    above: Node | None = node
+    while above is not None:
+        yield above
+        above = above.parent
 
 
 def _note_times(

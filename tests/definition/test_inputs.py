@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import AwareDatetime, BaseModel, Field, NaiveDatetime
 
+from nbflow import Context, workflow
 from nbflow.definition.inputs import InputModel
 from nbflow.errors import DefinitionError, InvalidInput
 
@@ -342,3 +343,17 @@ def test_schemas_tell_decimals_and_times_of_a_zone() -> None:
     assert fields["price"]["format"] == "decimal"
     assert fields["local"]["timezone"] == "naive"
     assert fields["there"]["timezone"] == "aware"
+
+
+def test_options_of_a_run_that_are_given_as_fields_are_told_where_they_go() -> None:
+    @workflow(app="t")
+    async def nightly(ctx: Context, items: int = 30) -> int:
+        return items
+
+    hint = r"set before: nightly\.options\(label=…, retries=…\)\.invoke\(…\)\.$"
+    with pytest.raises(InvalidInput, match=hint) as caught:
+        nightly.invoke(3, label="spring", retries=2)  # type: ignore[call-arg]
+    assert caught.value.problems == {"label": "is unknown", "retries": "is unknown"}
+    with pytest.raises(InvalidInput) as caught:
+        nightly.invoke("x", item=3)  # type: ignore[arg-type, call-arg]
+    assert "options" not in str(caught.value)

@@ -249,6 +249,7 @@ def a_function(n: int) -> int:
         (a_function, {}, r"A plain function is a step: ctx\.run\('kid', a_function"),
         (double, {"n": 4}, r"'n' is no option of an invoke"),
         (double, {"timout": 4}, r"did you mean 'timeout'\?"),
+        (double, {"retry": 4}, r"did you mean 'retries' or 'retry_delay'\?"),
     ],
 )
 async def test_a_wrong_call_says_what_is_wrong(lab, target, options, message) -> None:

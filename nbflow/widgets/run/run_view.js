@@ -1114,8 +1114,9 @@ function valueSection(title, { text, table, image, more }) {
 }
 
 function tableOf(title, { columns, types, rows, more }) {
-	const heads = columns.map((column, index) => h("th", { scope: "col" }, column, types[index] && h("small", types[index])));
-	const body = rows.map((cells) => h("tr", cells.map((cell) => h("td", cell))));
+	const kinds = columns.map((_, index) => (/^(u?int|float|double|decimal)/i.test(types[index]) ? ".number" : ""));
+	const heads = columns.map((column, index) => h(`th${kinds[index]}`, { scope: "col" }, column, types[index] && h("small", types[index])));
+	const body = rows.map((cells) => h("tr", cells.map((cell, index) => h(`td${kinds[index]}`, cell))));
 	return h("div.table", { tabindex: 0, role: "region", "aria-label": `${title} as a table` },
 		h("table", h("thead", h("tr", heads)), h("tbody", body)), more && h("p.soft", more));
 }

@@ -54,8 +54,7 @@ def _table(value: Any) -> Table | None:
     except Exception:  # a preview is worth no error: the text says what it is
         return None
     rows = [
-        [line(codecs.preview(cell, _CELL), _CELL) for cell in row]
-        for row in zip(*columns, strict=True)
+        [line(_cell(cell), _CELL) for cell in row] for row in zip(*columns, strict=True)
     ]
     more = ""
     if size[0] > ROWS or size[1] > COLUMNS:
@@ -66,6 +65,13 @@ def _table(value: Any) -> Table | None:
         "rows": rows,
         "more": more,
     }
+
+
+def _cell(value: Any) -> str:
+    """A cell as tables show it: text bare, six digits of a float, as pandas does."""
+    if type(value) is str:
+        return value[: _CELL + 1]
+    return f"{value:.6g}" if type(value) is float else codecs.preview(value, _CELL)
 
 
 def _columns(

@@ -188,8 +188,16 @@ def test_tables_are_shown_by_their_first_rows(library: str) -> None:
     assert shown["columns"][:2] == ["c0", "c1"]
     assert len(shown["columns"]) == len(shown["types"]) == 12
     assert len(shown["rows"]) == 20
-    assert shown["rows"][0][0] == "'<b>0</b>'"
+    assert shown["rows"][0][0] == "<b>0</b>"
     assert shown["more"] == "50 rows × 14 columns"
+
+
+def test_cells_of_a_table_are_short_as_in_their_library() -> None:
+    pandas = pytest.importorskip("pandas")
+    cells = {"name": ["a\x1b[31m"], "share": [1 / 7], "n": [7], "seen": [None]}
+    shown = value_of(pandas.DataFrame(cells), "run['x']")["table"]
+    assert shown is not None
+    assert shown["rows"] == [["a\\x1b[31m", "0.142857", "7", "None"]]
 
 
 def test_a_small_picture_is_shown_a_large_one_is_named() -> None:

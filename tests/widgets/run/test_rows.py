@@ -85,6 +85,27 @@ def test_a_map_tells_its_total_before_its_items_are_there() -> None:
     assert field(page_of(story), "ask", "status") == "canceled"
 
 
+def test_a_group_counts_the_items_to_come_of_its_maps() -> None:
+    story = Story()
+    story.step("all\x1fprepare")
+    story.tell("progress", "all\x1fask", None, done=0, total=20, message=None)
+    story.step("all\x1fask[0]")
+    page = page_of(story)
+    assert field(page, "ask", "counts") == [1, 0, 0, 0, 20]
+    assert field(page, "all", "counts") == [2, 0, 0, 0, 21]
+    assert field(page, "all", "status") == "running"
+
+
+def test_branches_that_gather_keep_the_totals_of_their_maps() -> None:
+    story = Story()
+    for number in range(4):
+        branch = f"work~{number}"
+        story.tell("progress", f"{branch}\x1fask", None, done=0, total=5, message=None)
+        story.step(f"{branch}\x1fask[0]")
+    page = page_of(story)
+    assert page.rows[min(page.rows)][FIELD["counts"]] == [4, 0, 0, 0, 20]
+
+
 def test_attempts_and_pauses_are_spans() -> None:
     story = Story()
     story.tell("step.queued", "load", kind="run", flow_key="api", place=2)

@@ -320,6 +320,9 @@ def test_details_show_values_as_text_table_or_image(view: RunPage) -> None:
     view.tell({"t": "t", "detail": detail(row=1, result=value, input=asked)})
     details = view.page.get_by_role("complementary")
     assert details.locator("td").all_inner_texts() == ["1", "x", "2", "<b>y</b>"]
+    number, text = details.locator("td").all()[:2]
+    expect(number).to_have_css("text-align", "right")
+    expect(text).to_have_css("text-align", "left")
     expect(details).to_contain_text("40 rows × 2 columns")
     expect(details.get_by_label("Input", exact=True)).to_have_text("n = 2")
     assert details.locator("img").count() == 0
