@@ -67,8 +67,9 @@ _WAITING: Mapping[StepStatus, Callable[[StepState, int], str]] = {
 
 
 def _clock(micros: int, now: int) -> str:
-    moment = from_micros(micros)
-    pattern = "%H:%M:%S UTC" if abs(micros - now) < _DAY else "%Y-%m-%d %H:%M:%S UTC"
+    """A moment as the clock on the wall says it: reasons are read by people."""
+    moment = from_micros(micros).astimezone()
+    pattern = "%H:%M:%S" if abs(micros - now) < _DAY else "%Y-%m-%d %H:%M:%S"
     return moment.strftime(pattern)
 
 

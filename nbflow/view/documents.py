@@ -136,7 +136,7 @@ def run_document(run: Run, look: Look, now: dt.datetime) -> list[Line]:
 
 
 def wrapped(lines: Iterable[Line], width: int) -> Iterator[Line]:
-    """Lines broken where they are longer than `width` cells."""
+    """Lines broken where they are longer than `width` cells, between words if it can."""
     width = max(width, 1)
     for each in lines:
         room = width
@@ -150,13 +150,22 @@ def wrapped(lines: Iterable[Line], width: int) -> Iterator[Line]:
                     room, part = width, []
                     continue
                 taken = taken or left[0]
+                is_full = len(taken) < len(left)
+                if is_full and left[len(taken)] != " ":
+                    taken = _whole_words(taken)
                 part.append(Span(taken, role))
                 room -= cells(taken)
                 left = left[len(taken) :]
-                if left and room <= 0:
+                if is_full:
                     yield tuple(part)
                     room, part = width, []
         yield tuple(part)
+
+
+def _whole_words(text: str) -> str:
+    """A text without the word it breaks off in, unless that is most of it."""
+    end = text.rfind(" ") + 1
+    return text[:end] if end > len(text) // 2 else text
 
 
 def _taken(text: str, room: int) -> str:

@@ -3,6 +3,8 @@
 import datetime as dt
 import json
 import pickle
+import time
+from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -232,6 +234,15 @@ class TestEvents:
 
 
 class TestReasons:
+    @pytest.fixture(autouse=True)
+    def far_east(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Reasons are read by people: their clock is the one on the wall."""
+        monkeypatch.setenv("TZ", "IST-5:30")
+        time.tzset()
+        yield
+        monkeypatch.undo()
+        time.tzset()
+
     def lines(self, script, now: int = START):
         states = fold_steps(script.events).values()
         return waiting_lines(script.row, states, body_retry(script.events), now)
@@ -244,17 +255,17 @@ class TestReasons:
         script.add("step.retrying", "fetch", 1, _retry_at=START + 5 * SECOND)
         script.add("step.waiting", "w", kind="wait", event="paid", _until=due)
         assert self.lines(script) == [
-            "sleeping until 14:03:20 UTC (step 'pause')",
+            "sleeping until 19:33:20 (step 'pause')",
             "invoking child r-2 (step 'kid')",
             "retrying fetch in 5 s",
-            "waiting for event 'paid' until 14:03:20 UTC (step 'w')",
+            "waiting for event 'paid' until 19:33:20 (step 'w')",
         ]
 
     def test_far_times_have_their_date(self, script):
         due = START + 200_000 * SECOND
         script.add("step.sleeping", "pause", kind="sleep", _until=due)
         assert self.lines(script) == [
-            "sleeping until 2026-01-03 07:33:20 UTC (step 'pause')"
+            "sleeping until 2026-01-03 13:03:20 (step 'pause')"
         ]
 
     def test_a_body_that_is_to_be_retried_says_when(self, script):
@@ -264,7 +275,7 @@ class TestReasons:
 
     def test_a_delayed_run_says_from_when(self, script):
         script.row = script.row._replace(status="queued", wake=START)
-        assert self.lines(script) == ["not before 00:00:00 UTC"]
+        assert self.lines(script) == ["not before 05:30:00"]
 
     def test_an_ended_run_waits_for_nothing(self, script):
         script.add("step.sleeping", "pause", kind="sleep", _until=START)

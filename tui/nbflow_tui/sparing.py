@@ -63,7 +63,7 @@ def thin(data: str) -> str:
         kept += (said, text)
     if state != _PLAIN:
         kept.append("\x1b[0m")
-    return "".join(kept)
+    return min(data, "".join(kept), key=len)
 
 
 @lru_cache(4096)
