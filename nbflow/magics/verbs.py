@@ -15,7 +15,7 @@ from nbflow.definition import registry
 from nbflow.errors import NotebookError
 from nbflow.magics import cell, display, history
 from nbflow.magics.session import Session
-from nbflow.model import Run, RunStatus, safe_text
+from nbflow.model import RESUMABLE_RUN, Run, RunStatus, safe_text
 from nbflow.notebook import exporting
 from nbflow.notebook.options import (
     OPTIONS,
@@ -162,7 +162,7 @@ def _show(session: Session, text: str) -> None:
     display.print_lines(lines)
     if run.error is not None:
         print(f"\n{error_text(run)}")
-    if run.status in (RunStatus.FAILED, RunStatus.CANCELED):
+    if run.status in RESUMABLE_RUN:
         print(f"\ngo on: %workflow resume {run_id}")
 
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nbflow.model import EventType, RunEvent, RunStatus
+from nbflow.model import RESUMABLE_RUN, EventType, RunEvent, RunStatus
 from nbflow.view import Board
 from nbflow.view.board import Facts
 from nbflow.widgets.run.protocol import Head, Question
@@ -221,7 +221,7 @@ def _can(board: Board) -> list[str]:
     if not board.is_ended:
         return ["cancel"]
     can = ["rerun"]
-    if board.status in (RunStatus.FAILED, RunStatus.CANCELED):
+    if board.status in RESUMABLE_RUN:
         can.insert(0, "resume")
     return can
 
