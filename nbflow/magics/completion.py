@@ -67,15 +67,18 @@ def _candidates(session: Session, magic: str, rest: str) -> Iterable[str]:
     if not before:
         return verbs.VERBS
     verb = before[0]
+    known = verbs.VERBS.get(verb)
+    if known is None:
+        return []
     if verb == "runs" and previous == "--status":
         return [str(status) for status in RunStatus]
     if verb == "runs" and previous == "--workflow":
         return _workflows(session)
-    if len(before) == 1 and verb in verbs.RUN_VERBS:
+    if len(before) == 1 and known.names == "run":
         return _run_ids(session, verb)
-    if len(before) == 1 and verb in verbs.WORKFLOW_VERBS:
+    if len(before) == 1 and known.names == "workflow":
         return _workflows(session)
-    return _values(previous) or verbs.FLAGS.get(verb, ())
+    return _values(previous) or known.flags
 
 
 def _values(previous: str) -> tuple[str, ...]:
