@@ -873,9 +873,7 @@ async def test_the_tries_of_a_step_are_copied_as_they_are_read(store: Path) -> N
         await shows(pilot, "ZeroDivisionError: division by zero")
         await pilot.press("enter", "n", "5")
         text = main(pilot).details.text
-        await until(
-            pilot, lambda: text.document is not None and text.document.tab == 4
-        )
+        await until(pilot, lambda: text.document is not None and text.document.tab == 4)
         await pilot.press("y")
         shown = [plain(item.line).strip() for item in text.items]
         assert shown[0]
