@@ -1,6 +1,6 @@
 """A list of runs, one line each: what it is, what it does and until when.
 
-Pure; the monitor and its text snapshot draw the same. Neighbour: `timeline`.
+Pure; the monitor draws it. Neighbour: `tables` has the list of the command line.
 """
 
 import datetime as dt

@@ -2,7 +2,7 @@
 
 Groups and the branches of tasks hold their steps, a map its items, and from the fourth
 call on, one call site its calls. Each change of a step costs its depth in the tree.
-Neighbours: `board` says what each step does; `html` and the widgets draw the tree.
+Neighbours: `board` says what each step does; `tracks`, `html`, the widgets draw it.
 """
 
 import datetime as dt
