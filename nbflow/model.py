@@ -152,6 +152,7 @@ TERMINAL_RUN = frozenset(
     {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED, RunStatus.SKIPPED}
 )
 UNFINISHED_RUN = (RunStatus.QUEUED, RunStatus.RUNNING)
+RESUMABLE_RUN = (RunStatus.FAILED, RunStatus.CANCELED)
 TERMINAL_STEP = frozenset(
     {
         StepStatus.COMPLETED,
@@ -164,41 +165,6 @@ TERMINAL_STEP = frozenset(
 TERMINAL_EVENTS = frozenset(
     kind for kind, status in RUN_STATUS_AFTER.items() if status in TERMINAL_RUN
 )
-
-RUN_TRANSITIONS: Mapping[RunStatus, frozenset[RunStatus]] = {
-    RunStatus.QUEUED: frozenset(
-        {RunStatus.RUNNING, RunStatus.FAILED, RunStatus.CANCELED, RunStatus.SKIPPED}
-    ),
-    RunStatus.RUNNING: frozenset(
-        {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELED}
-    ),
-    # A resumed run may have to wait for its turn again.
-    RunStatus.FAILED: frozenset({RunStatus.QUEUED, RunStatus.RUNNING}),
-    RunStatus.CANCELED: frozenset({RunStatus.QUEUED, RunStatus.RUNNING}),
-    RunStatus.COMPLETED: frozenset(),
-    RunStatus.SKIPPED: frozenset(),
-}
-
-_WAITS = {StepStatus.SLEEPING, StepStatus.WAITING, StepStatus.INVOKING}
-_LIVE = frozenset({StepStatus.QUEUED, StepStatus.RUNNING, *_WAITS})
-# None: the step is not there yet. Clock, random and send are completed at once, and a
-# step that was superseded or comes from a cache may end without having started.
-STEP_TRANSITIONS: Mapping[StepStatus | None, frozenset[StepStatus]] = {
-    None: _LIVE | TERMINAL_STEP,
-    StepStatus.QUEUED: _LIVE | TERMINAL_STEP,
-    # Back to queued or running: a crash cut the attempt off, it is made again.
-    StepStatus.RUNNING: TERMINAL_STEP
-    | {StepStatus.RETRYING, StepStatus.QUEUED, StepStatus.RUNNING},
-    StepStatus.RETRYING: TERMINAL_STEP | {StepStatus.QUEUED, StepStatus.RUNNING},
-    StepStatus.SLEEPING: TERMINAL_STEP,
-    StepStatus.WAITING: TERMINAL_STEP,
-    StepStatus.INVOKING: TERMINAL_STEP,
-    # From an outcome on only by the user's word: resume, refresh, an edit.
-    StepStatus.COMPLETED: _LIVE | TERMINAL_STEP,
-    StepStatus.FAILED: _LIVE | TERMINAL_STEP,
-    StepStatus.CANCELED: _LIVE | TERMINAL_STEP,
-    StepStatus.TIMED_OUT: _LIVE | TERMINAL_STEP,
-}
 
 
 class Lazy(Generic[T]):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+from nbflow.cli import failures
 from nbflow.cli.displays import Display
 from nbflow.client import Client, RunHandle
 from nbflow.engine import Engine
@@ -215,6 +216,7 @@ def wait_for_engine(
 
     Raises:
         KeyboardInterrupt: `asked` has counted an interrupt meanwhile.
+        Usage: the target has opened an engine of the app itself.
     """
     is_told = False
     while True:
@@ -223,10 +225,24 @@ def wait_for_engine(
         try:
             return engine().start()
         except EngineBusy as error:
+            refuse_own(error)
             if not is_told:
                 is_told = True
                 display.note(f"nbflow: {_busy(error)}")
         time.sleep(0.5)
+
+
+def refuse_own(error: EngineBusy) -> None:
+    """Whoever waits for an engine of this process would wait for ever.
+
+    Raises:
+        Usage: the engine is one that the target has opened as it was loaded.
+    """
+    if (error.pid, error.host) == (os.getpid(), os.uname().nodename):
+        raise failures.Usage(
+            "the target opens an engine of this app as it is loaded: do that below "
+            '`if __name__ == "__main__":`, here the command runs the engine'
+        ) from None
 
 
 def _busy(error: EngineBusy) -> str:

@@ -4,12 +4,16 @@ from typing import Any
 
 from nbflow.cli import failures
 from nbflow.cli.displays import Display
+from nbflow.engine import shutdown
 from nbflow.errors import NotebookError
 from nbflow.model import safe_text
 
 
 def load(target: str, display: Display, *, every: bool = False) -> Any:
     """Load a target; with `every`, all workflows of a notebook.
+
+    Runs that a script starts itself, without `if __name__ == "__main__":`, end with
+    its last line or stay resumable, as under Python: the app's engine is the command's.
 
     Raises:
         NotebookError: as `load_target`; the user's frames were shown before.
@@ -24,6 +28,7 @@ def load(target: str, display: Display, *, every: bool = False) -> Any:
             frames = failures.user_frames(cause)
             display.note(safe_text(frames, multiline=True))
         raise
+    shutdown()
     for warning in loaded.warnings:
         display.note(f"nbflow: {warning}")
     return loaded

@@ -10,7 +10,7 @@ from nbflow.cli import failures, output, places
 from nbflow.client import Client
 from nbflow.client.asked import newest
 from nbflow.errors import StoreError
-from nbflow.model import Run, RunStatus, Step
+from nbflow.model import RESUMABLE_RUN, Run, Step
 from nbflow.view import (
     Filter,
     FilterError,
@@ -171,7 +171,7 @@ def _value(run: Run, name: str) -> Any:
 def _tell_next(options: argparse.Namespace, client: Client, run: Run) -> None:
     """What can be done with the run."""
     is_served = client.is_served()
-    is_stopped = run.status in (RunStatus.FAILED, RunStatus.CANCELED)
+    is_stopped = run.status in RESUMABLE_RUN
     if not is_stopped and (run.is_ended or is_served):
         return
     target = places.target_of(client, run.workflow) or "TARGET"

@@ -190,6 +190,7 @@ def _engine_for(
     try:
         return engine.start()
     except EngineBusy as error:
+        following.refuse_own(error)
         job.display.note(
             f"nbflow: process {error.pid or '?'} serves app {client.app!r} already and "
             "does it with its own code"

@@ -13,6 +13,7 @@ from functools import cached_property
 from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
 
+from nbflow.definition.shown import show
 from nbflow.errors import DefinitionError, InvalidInput
 
 UNKNOWN = "is unknown"
@@ -360,15 +361,6 @@ class InputModel:
             include_extras=True,
         )
         return hints["it"]
-
-
-def show(value: Any, limit: int = 80) -> str:
-    """A short `repr` for messages, whatever the value does."""
-    try:
-        text = repr(value)
-    except Exception as error:  # a value that cannot show itself
-        text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _local_names(

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import SchemaValidator, ValidationError
 
-from nbflow.definition.inputs import show
+from nbflow.definition.shown import show
 from nbflow.errors import InvalidInput
 
 CONVERTS = "converts"

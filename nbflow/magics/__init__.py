@@ -1,12 +1,12 @@
 """IPython's side of nbflow: `%load_ext nbflow`, `%%workflow`, `%workflow`, `%nbflow`.
 
-`session` holds what one shell has loaded; `line` are the magics, which only read their
-line and hand over to `cell` and `verbs`.
+`extension` puts it into a shell, whose `session` the others work on; `line` are the
+magics, which only read their line and hand over to `cell` and `verbs`.
 """
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from nbflow.magics.session import load, unload
+from nbflow.magics.extension import load, unload
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 

@@ -14,12 +14,11 @@ from IPython.core.completer import (
 from nbflow.definition import registry
 from nbflow.magics import verbs
 from nbflow.magics.session import Session
-from nbflow.model import RunStatus
+from nbflow.model import RESUMABLE_RUN, RunStatus
 from nbflow.notebook.options import OPTIONS
 
 _LINE = re.compile(r"\s*(%%workflow|%workflow|%nbflow)(?=\s)(.*)", re.DOTALL)
 _RUNS = 50
-_RESUMABLE = (RunStatus.FAILED, RunStatus.CANCELED)
 
 
 class Completions:
@@ -68,15 +67,18 @@ def _candidates(session: Session, magic: str, rest: str) -> Iterable[str]:
     if not before:
         return verbs.VERBS
     verb = before[0]
+    known = verbs.VERBS.get(verb)
+    if known is None:
+        return []
     if verb == "runs" and previous == "--status":
         return [str(status) for status in RunStatus]
     if verb == "runs" and previous == "--workflow":
         return _workflows(session)
-    if len(before) == 1 and verb in verbs.RUN_VERBS:
+    if len(before) == 1 and known.names == "run":
         return _run_ids(session, verb)
-    if len(before) == 1 and verb in verbs.WORKFLOW_VERBS:
+    if len(before) == 1 and known.names == "workflow":
         return _workflows(session)
-    return _values(previous) or verbs.FLAGS.get(verb, ())
+    return _values(previous) or known.flags
 
 
 def _values(previous: str) -> tuple[str, ...]:
@@ -107,5 +109,5 @@ def _run_ids(session: Session, verb: str) -> list[str]:
     if verb == "cancel":
         runs = [run for run in runs if not run.is_ended]  # type: ignore[assignment]
     elif verb == "resume":
-        runs = [r for r in runs if not r.is_ended or r.status in _RESUMABLE]  # type: ignore[assignment]
+        runs = [r for r in runs if not r.is_ended or r.status in RESUMABLE_RUN]  # type: ignore[assignment]
     return [run.run_id for run in runs]

@@ -1,6 +1,5 @@
-"""What one shell has loaded: the settings, the hooks, and what its cells have done."""
+"""What is known of one shell: its settings, its cells, and what they wait for."""
 
-import weakref
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -10,7 +9,6 @@ from nbflow.definition import apps, registry
 from nbflow.definition.spec import WorkflowSpec
 from nbflow.engine import process_host
 from nbflow.errors import EngineBusy
-from nbflow.magics import tracebacks
 from nbflow.magics.capture import Displays
 from nbflow.magics.compile import Cell
 from nbflow.magics.interrupts import Interrupts
@@ -25,6 +23,7 @@ class Session:
         shell: the shell.
         settings: `%config NBFlow`.
         interrupts: watches what the cells wait for.
+        displays: makes lines of the log of what runs display.
         told: ids of unfinished runs that the user has been told of.
         undecided: workflows whose unfinished runs another process may have, and how
             often to look again.
@@ -34,7 +33,7 @@ class Session:
         self.shell = shell
         self.settings = NBFlow(parent=shell)
         self.interrupts = Interrupts(self.settings)
-        self._displays = Displays(shell)
+        self.displays = Displays(shell)
         self.told: set[str] = set()
         self.undecided: dict[WorkflowSpec, int] = {}
         self._cell = ""
@@ -107,86 +106,21 @@ class Session:
                     found.append(spec)
         return found
 
-    # Hooks of the shell
-
-    def _cell_begins(self, info: Any) -> None:
+    def cell_begins(self, info: Any) -> None:
+        """A cell begins, or one that a cell executes."""
         if self._depth and not info.store_history:
             self._depth += 1
             return
         self._depth = 1
-        self._displays.teach()
+        self.displays.teach()
         self._cell = info.raw_cell or ""
         self.interrupts.cell_begins()
 
-    def _cell_ends(self, result: Any) -> None:
-        from nbflow.magics.unfinished import tell_unfinished
-
+    def cell_ends(self, result: Any) -> bool:
+        """A cell has ended; whether it is the user's, not one that a cell executes."""
         self._depth = max(self._depth - 1, 0)
         if self._depth:
-            return
-        self._displays.teach()
+            return False
+        self.displays.teach()
         self.interrupts.cell_ends(getattr(result, "error_in_exec", None))
-        tell_unfinished(self)
-
-    def _configurables(self) -> list[Any]:
-        """What `%config` knows; its annotation in IPython is too narrow."""
-        found: list[Any] = self.shell.configurables
-        return found
-
-    def _install(self) -> None:
-        from nbflow.magics.completion import Completions
-        from nbflow.magics.line import WorkflowMagics
-
-        shell = self.shell
-        self.new_definitions()
-        shell.register_magics(WorkflowMagics(shell, self))
-        self._configurables().append(self.settings)
-        shell.events.register("pre_run_cell", self._cell_begins)
-        shell.events.register("post_run_cell", self._cell_ends)
-        self.interrupts.install()
-        tracebacks.install(
-            shell, lambda: bool(self.settings.short_errors), self.interrupts.shown
-        )
-        self._displays.install()
-        self._completions = Completions(self)
-        self._completions.install()
-
-    def _uninstall(self) -> None:
-        shell = self.shell
-        for kind, name in (
-            ("cell", "workflow"),
-            ("line", "workflow"),
-            ("line", "nbflow"),
-        ):
-            shell.magics_manager.magics[kind].pop(name, None)
-        if self.settings in self._configurables():
-            self._configurables().remove(self.settings)
-        shell.events.unregister("pre_run_cell", self._cell_begins)
-        shell.events.unregister("post_run_cell", self._cell_ends)
-        self.interrupts.uninstall()
-        self._displays.uninstall()
-        tracebacks.uninstall(shell)
-        self._completions.uninstall()
-        self.settings.app = ""
-
-
-_sessions: "weakref.WeakKeyDictionary[InteractiveShell, Session]" = (
-    weakref.WeakKeyDictionary()
-)
-
-
-def load(shell: InteractiveShell) -> Session:
-    """The session of a shell; a new one at the first call."""
-    session = _sessions.get(shell)
-    if session is None:
-        session = Session(shell)
-        session._install()
-        _sessions[shell] = session
-    return session
-
-
-def unload(shell: InteractiveShell) -> None:
-    """End the session of a shell, if it has one."""
-    session = _sessions.pop(shell, None)
-    if session is not None:
-        session._uninstall()
+        return True

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from traitlets import TraitError
 
@@ -15,7 +15,7 @@ from nbflow.definition import registry
 from nbflow.errors import NotebookError
 from nbflow.magics import cell, display, history
 from nbflow.magics.session import Session
-from nbflow.model import Run, RunStatus, safe_text
+from nbflow.model import RESUMABLE_RUN, Run, RunStatus, safe_text
 from nbflow.notebook import exporting
 from nbflow.notebook.options import (
     OPTIONS,
@@ -78,7 +78,7 @@ def call(session: Session, text: str) -> Any:
             f"there is no {verb!r}: {nearest(verb, VERBS)}. "
             "`%workflow help` explains them"
         )
-    return VERBS[verb](session, rest)
+    return VERBS[verb].do(session, rest)
 
 
 def nbflow_line(session: Session, text: str) -> None:
@@ -162,7 +162,7 @@ def _show(session: Session, text: str) -> None:
     display.print_lines(lines)
     if run.error is not None:
         print(f"\n{error_text(run)}")
-    if run.status in (RunStatus.FAILED, RunStatus.CANCELED):
+    if run.status in RESUMABLE_RUN:
         print(f"\ngo on: %workflow resume {run_id}")
 
 
@@ -242,28 +242,34 @@ def _help(session: Session, text: str) -> None:
     print(HELP)
 
 
-VERBS: dict[str, Callable[[Session, str], Any]] = {
-    "invoke": _invoke,
-    "list": _list,
-    "runs": _runs,
-    "show": _show,
-    "cancel": _cancel,
-    "resume": _resume,
-    "export": _export,
-    "monitor": _monitor,
-    "doctor": _doctor,
-    "help": _help,
-}
-RUN_VERBS = ("show", "cancel", "resume")
-WORKFLOW_VERBS = ("invoke", "export")
-FLAGS: dict[str, tuple[str, ...]] = {
-    "invoke": tuple(flag for option in OPTIONS for flag in option.flags),
-    "runs": (
-        *("--status", "--workflow", "--label", "--since", "--search"),
-        *("--children", "--limit"),
-    ),
-    "resume": ("--plan", "--refresh", "--wait"),
-    "export": ("--force",),
+class Verb(NamedTuple):
+    """What `%workflow VERB` does, and what its line is completed with.
+
+    Attributes:
+        do: carries it out, given the session and the rest of the line.
+        names: what its first word is the name of: "workflow", "run" or nothing.
+        flags: its options.
+    """
+
+    do: Callable[[Session, str], Any]
+    names: str = ""
+    flags: tuple[str, ...] = ()
+
+
+_STARTING = tuple(flag for option in OPTIONS for flag in option.flags)
+_FILTERS = ("--status", "--workflow", "--label", "--since", "--search", "--children")
+
+VERBS = {
+    "invoke": Verb(_invoke, "workflow", _STARTING),
+    "list": Verb(_list),
+    "runs": Verb(_runs, flags=(*_FILTERS, "--limit")),
+    "show": Verb(_show, "run"),
+    "cancel": Verb(_cancel, "run"),
+    "resume": Verb(_resume, "run", ("--plan", "--refresh", "--wait")),
+    "export": Verb(_export, "workflow", ("--force",)),
+    "monitor": Verb(_monitor),
+    "doctor": Verb(_doctor),
+    "help": Verb(_help),
 }
 
 

@@ -1,7 +1,9 @@
 """Pure presentation of records, shared by command line, monitor and widgets.
 
-One vocabulary of signs and words (`words`), text measured in terminal cells (`text`),
-a run's steps as rows (`board`, `rows`), lists and events as lines (`tables`).
+Vocabulary: `words`, `states`; `text`, measured in terminal cells. A run: `board` takes
+its events; `rows` draws it as it scrolls by, `tree`, `tracks`, `bars` and `timeline` in
+the monitor, `html` in a notebook. Lists of runs: `tables` for the command line,
+`listing` and `filter` for the monitor. What is read: `documents`, `page`.
 """
 
 from nbflow.view.board import Board, Facts, Family, error_line, family_name, first_line

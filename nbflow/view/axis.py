@@ -1,6 +1,6 @@
 """Time on a row of cells: a scale that may fold long idle stretches, and its ruler.
 
-Neighbours: `timeline` makes the stretches of a run's rows, `bars` draws them.
+Neighbours: `timeline` finds the idle stretches of a run, `bars` draws on the scale.
 """
 
 import datetime as dt

@@ -1,6 +1,6 @@
 """Bars of a timeline, by half cells: what a row did when.
 
-Neighbours: `axis` says where moments lie, `timeline` what belongs to a row.
+Neighbours: `axis` says where moments lie, `tracks` what belongs to a row.
 """
 
 import datetime as dt

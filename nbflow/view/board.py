@@ -27,6 +27,7 @@ from nbflow.model import (
     StepKind,
     StepStatus,
 )
+from nbflow.view.states import FAILED, WAITS
 
 HIDDEN = frozenset({StepKind.NOW, StepKind.RANDOM, StepKind.UUID})
 """Kinds of steps that are recorded, but no work anybody waits for."""
@@ -34,7 +35,6 @@ HIDDEN = frozenset({StepKind.NOW, StepKind.RANDOM, StepKind.UUID})
 FOLD = 4
 """From so many steps of one call site on, they are shown as one row."""
 
-_WAITS = frozenset({StepStatus.SLEEPING, StepStatus.WAITING, StepStatus.INVOKING})
 _ITEM = re.compile(r"\[[^\[\]]*\]")
 _TASK = re.compile(r"~\d+")
 _NUMBER = re.compile(r":\d+(?=/|\Z)")
@@ -100,7 +100,7 @@ class Tally:
         self.counts[facts.status] += 1
         if facts.is_open:
             self.open[facts.name] = facts
-        elif facts.status in (StepStatus.FAILED, StepStatus.TIMED_OUT):
+        elif facts.status in FAILED:
             self.failed[facts.name] = facts
 
     def remove(self, facts: Facts) -> None:
@@ -362,7 +362,7 @@ class Board:
                 facts.is_kept = True
                 self.changed[facts.name] = facts
             if facts.interrupted is not None:
-                is_waiting = facts.interrupted in _WAITS
+                is_waiting = facts.interrupted in WAITS
                 facts.since = event.timestamp
                 if not is_waiting:  # it begins again
                     facts.queued = facts.started = facts.spans = None
@@ -483,7 +483,7 @@ def _note(facts: Facts, status: StepStatus, data: Mapping[str, Any]) -> None:
     elif status is StepStatus.RETRYING:
         facts.until = moment(data.get("retry_at"))
         facts.error = error_line(data.get("error"))
-    elif status in _WAITS:
+    elif status in WAITS:
         facts.until = moment(data.get("until"))
         facts.event = _text(data.get("event"))
         facts.question = _text(data.get("question"))

@@ -136,7 +136,7 @@ def run_document(run: Run, look: Look, now: dt.datetime) -> list[Line]:
 
 
 def wrapped(lines: Iterable[Line], width: int) -> Iterator[Line]:
-    """Lines broken where they are longer than `width` cells, between words if it can."""
+    """Lines broken where they are longer than `width` cells, where it can at blanks."""
     width = max(width, 1)
     for each in lines:
         room = width

@@ -13,8 +13,9 @@ from nbflow.model import RunStatus, StepStatus, safe_text
 from nbflow.view.board import Board, Facts
 from nbflow.view.frames import Cells, no_cells, with_cells
 from nbflow.view.rows import run_words, short_id
+from nbflow.view.states import BUSY, FAILED, IDLE
 from nbflow.view.text import cut
-from nbflow.view.tree import BUSY, FAILED, IDLE, Node, Tree
+from nbflow.view.tree import Node, Tree
 from nbflow.view.words import mark, passed, plural, took
 
 ROWS = 200

@@ -1,6 +1,6 @@
 """A list of runs, one line each: what it is, what it does and until when.
 
-Pure; the monitor and its text snapshot draw the same. Neighbour: `timeline`.
+Pure; the monitor draws it. Neighbour: `tables` has the list of the command line.
 """
 
 import datetime as dt
@@ -10,20 +10,13 @@ from typing import NamedTuple, TypeAlias
 from nbflow.model import Run, RunStatus, StepStatus
 from nbflow.view.board import Board, Facts, first_line
 from nbflow.view.rows import progress_text
+from nbflow.view.states import PRESSING
 from nbflow.view.text import Line, Span, cells, cut, fit, line, pad, width_of
 from nbflow.view.words import Look, ago, badge, mark, passed, took, until, word
 
 RunKey: TypeAlias = tuple[str, str]
 """A run of a home: its app and its id."""
 
-_PRESSING = (
-    StepStatus.WAITING,
-    StepStatus.RETRYING,
-    StepStatus.SLEEPING,
-    StepStatus.INVOKING,
-    StepStatus.RUNNING,
-    StepStatus.QUEUED,
-)
 _ORDER = (
     RunStatus.RUNNING,
     RunStatus.QUEUED,
@@ -32,6 +25,7 @@ _ORDER = (
     RunStatus.SKIPPED,
     RunStatus.COMPLETED,
 )
+assert set(_ORDER) == set(RunStatus)
 
 
 class Doing(NamedTuple):
@@ -70,7 +64,7 @@ def doing(run: Run, board: Board | None) -> Doing:
     if board.retry_at is not None:
         told = line(Span(board.error or "", "again"))
         return Doing("retrying", told, (f"try {board.attempt + 1}", board.retry_at))
-    for status in _PRESSING:
+    for status in PRESSING:
         count = board.counts[status]
         if count:
             facts = next(f for f in board.open.values() if f.status is status)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from nbflow.model import RunStatus, StepStatus
 from nbflow.view.board import FOLD, Board, Facts, Family
+from nbflow.view.states import FAILED, TELLING_ENDED, TELLING_OPEN
 from nbflow.view.text import Line, Span, cells, cut, line, pad
 from nbflow.view.words import (
     Look,
@@ -25,18 +26,6 @@ from nbflow.view.words import (
 
 _NAME = 32
 _SHOWN_MEMBERS = 3
-_FAILED = (StepStatus.FAILED, StepStatus.TIMED_OUT)
-_TOLD = (
-    StepStatus.RUNNING,
-    StepStatus.RETRYING,
-    StepStatus.SLEEPING,
-    StepStatus.WAITING,
-    StepStatus.INVOKING,
-    StepStatus.QUEUED,
-    StepStatus.FAILED,
-    StepStatus.TIMED_OUT,
-    StepStatus.CANCELED,
-)
 
 
 class Row(NamedTuple):
@@ -177,7 +166,7 @@ def _is_nested(facts: Facts, child: Board) -> bool:
     """Whether a child run's steps are shown: while it goes on, and where it failed."""
     if facts.kind == "start":
         return not child.is_ended
-    return facts.is_open or facts.status in _FAILED
+    return facts.is_open or facts.status in FAILED
 
 
 def _step_entry(
@@ -188,7 +177,7 @@ def _step_entry(
         time = ""
     elif facts.is_open and facts.started is not None:
         time = passed(facts.started, now)
-    urgent = facts.is_open or facts.status in _FAILED
+    urgent = facts.is_open or facts.status in FAILED
     detail = line(*_joined(_step_facts(facts, look, now, width), look))
     return _Entry(str(facts.status), facts.name, time, detail, depth, urgent)
 
@@ -224,7 +213,7 @@ def _step_facts(
     if facts.is_stale:
         yield (Span("stale", "warn"),)
     if facts.error and status is not StepStatus.COMPLETED:
-        yield (Span(facts.error, "bad" if status in _FAILED else "warn"),)
+        yield (Span(facts.error, "bad" if status in FAILED else "warn"),)
     elif status is StepStatus.COMPLETED and facts.preview not in (None, "None", "null"):
         yield (Span(facts.preview or "", "dim"),)
 
@@ -257,7 +246,7 @@ def _family_entry(
     if is_whole and done < total and family.tally.open:
         parts.append((*bar(done, total, 16 if width >= 72 else 8, look), Span(" ")))
     parts.append((Span(f"{done:,}/{total:,} done" if is_whole else f"{done:,} done"),))
-    others = _counts({s: n for s, n in counts.items() if s in _TOLD})
+    others = _counts({s: n for s, n in counts.items() if s is not StepStatus.COMPLETED})
     if others:
         parts.append((Span(", "), *others))
     status = _family_status(family, done >= total)
@@ -273,10 +262,10 @@ def _family_entry(
 def _family_status(family: Family, is_complete: bool) -> StepStatus:
     """The most telling status: what runs, then what waits, then what failed."""
     counts = family.tally.counts
-    for status in _TOLD[:6]:
+    for status in TELLING_OPEN:
         if counts[status]:
             return status
-    for status in (*_FAILED, StepStatus.CANCELED):
+    for status in TELLING_ENDED:
         if counts[status]:
             return status
     return StepStatus.COMPLETED if is_complete else StepStatus.RUNNING
@@ -293,7 +282,7 @@ def _remarkable(family: Family) -> list[Facts]:
 
 def _counts(counts: Mapping[StepStatus, int]) -> Line:
     parts: list[Span] = []
-    for status in (StepStatus.COMPLETED, *_TOLD):
+    for status in (StepStatus.COMPLETED, *TELLING_OPEN, *TELLING_ENDED):
         if counts.get(status):
             if parts:
                 parts.append(Span(", "))

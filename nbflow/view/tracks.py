@@ -7,31 +7,18 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
-from nbflow.model import RunStatus, StepStatus
+from nbflow.model import TERMINAL_STEP, RunStatus, StepStatus
 from nbflow.view.bars import WORK, Piece
 from nbflow.view.board import Board, Facts
+from nbflow.view.states import FAILED, LETTERS
 from nbflow.view.text import Line, Span, line
-from nbflow.view.tree import FAILED, Node, Tree
-from nbflow.view.words import number, word
+from nbflow.view.tree import Node, Tree
+from nbflow.view.words import mark, number, word
 
 Key: TypeAlias = tuple[str, int, int]
 """A row's identity: the run, the node's number, the attempt (0: all of it)."""
 
-_LETTERS = {
-    StepStatus.QUEUED: "q",
-    StepStatus.RUNNING: "r",
-    StepStatus.RETRYING: "b",
-    StepStatus.SLEEPING: "s",
-    StepStatus.WAITING: "w",
-    StepStatus.INVOKING: "i",
-}
 _KINDS = {"sleep": "s", "wait": "w", "ask": "w", "invoke": "i"}
-_OUTCOMES = {
-    StepStatus.COMPLETED: "good",
-    StepStatus.FAILED: "bad",
-    StepStatus.TIMED_OUT: "bad",
-    StepStatus.CANCELED: "dim",
-}
 
 
 class Life(NamedTuple):
@@ -170,10 +157,10 @@ def _holder(
     seconds = None
     if node.started is not None:
         letter = "h" if is_open else "r"
-        role = "dim" if is_open else _OUTCOMES.get(status, "")
+        role = "dim" if is_open else _outcome(status)
         idle = status in (StepStatus.SLEEPING, StepStatus.WAITING, StepStatus.QUEUED)
         if idle and not is_open:
-            letter = _LETTERS[status]
+            letter = LETTERS[status]
         is_failed = status in FAILED and not is_open
         pieces = (Piece(letter, node.started, ended, role, is_failed),)
         if ended is not None:
@@ -204,12 +191,17 @@ def _tally(node: Node) -> Line:
     parts: list[Span] = [
         Span(f"{done:,}/{total:,}" if known or done < total else f"{total:,}")
     ]
-    for status in _LETTERS | _OUTCOMES:
+    for status in StepStatus:
         count = node.counts[status]
         if count and status is not StepStatus.COMPLETED:
             said = word(status)
             parts += [Span(", "), Span(f"{count:,} {said.text}", said.role)]
     return tuple(parts)
+
+
+def _outcome(status: StepStatus) -> str:
+    """The role of a status; none where the step goes on."""
+    return mark(status).role if status in TERMINAL_STEP else ""
 
 
 def _attempts(facts: Facts, key: Key, depth: int) -> Iterator[Track]:
@@ -268,8 +260,8 @@ def pieces_of(facts: Facts) -> Iterator[Piece]:
         if is_failed:
             role = "bad"
         elif place == len(spans) - 1 and not facts.is_open:
-            role = _OUTCOMES[facts.status]
-        yield Piece(_LETTERS.get(status, "r"), start, end, role, is_failed)
+            role = _outcome(facts.status)
+        yield Piece(LETTERS.get(status, "r"), start, end, role, is_failed)
     if facts.is_open and facts.since is not None:
         yield _present(facts, facts.since)
 
@@ -285,14 +277,14 @@ def _plain_pieces(facts: Facts) -> Iterator[Piece]:
         yield _present(facts, started)
         return
     letter = _KINDS.get(facts.kind, "r")
-    role = _OUTCOMES[facts.status]
+    role = _outcome(facts.status)
     if letter in "sw" and role == "good":
         role = ""
     yield Piece(letter, started, facts.ended, role, facts.status in FAILED)
 
 
 def _present(facts: Facts, since: dt.datetime) -> Piece:
-    letter = _LETTERS.get(facts.status, "r")
+    letter = LETTERS.get(facts.status, "r")
     return Piece(letter, since, None, "busy" if letter in WORK else "")
 
 

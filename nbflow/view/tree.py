@@ -2,7 +2,7 @@
 
 Groups and the branches of tasks hold their steps, a map its items, and from the fourth
 call on, one call site its calls. Each change of a step costs its depth in the tree.
-Neighbours: `board` says what each step does; `html` and the widgets draw the tree.
+Neighbours: `board` says what each step does; `tracks`, `html`, the widgets draw it.
 """
 
 import datetime as dt
@@ -14,27 +14,12 @@ from dataclasses import dataclass, field
 
 from nbflow.model import TERMINAL_STEP, StepKind, StepStatus
 from nbflow.view.board import FOLD, Board, Facts
-
-FAILED = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})
-BUSY = frozenset({StepStatus.RUNNING, StepStatus.RETRYING, StepStatus.INVOKING})
-IDLE = frozenset({StepStatus.QUEUED, StepStatus.SLEEPING, StepStatus.WAITING})
+from nbflow.view.states import BUSY, TELLING_ENDED, TELLING_OPEN
 
 _ITEM = re.compile(r"([^\[]+)(\[.*\](?::\d+)?)\Z", re.DOTALL)
 _REPEATED = re.compile(r"(.+):\d+\Z", re.DOTALL)
 _TASK = re.compile(r"(.+)~\d+\Z", re.DOTALL)
 _KINDS = frozenset(map(str, StepKind)) - {"map"}
-# The most telling comes first.
-_TELLING = (
-    StepStatus.RUNNING,
-    StepStatus.RETRYING,
-    StepStatus.INVOKING,
-    StepStatus.WAITING,
-    StepStatus.SLEEPING,
-    StepStatus.QUEUED,
-    StepStatus.FAILED,
-    StepStatus.TIMED_OUT,
-    StepStatus.CANCELED,
-)
 
 
 @dataclass(slots=True, eq=False)
@@ -140,10 +125,10 @@ class Tree:
             assert node.facts is not None
             return node.facts.status
         counts = node.counts
-        for status in _TELLING[:6]:
+        for status in TELLING_OPEN:
             if counts[status]:
                 return StepStatus.RUNNING if status in BUSY else status
-        for status in _TELLING[6:]:
+        for status in TELLING_ENDED:
             if counts[status]:
                 return status
         total = node.total

@@ -136,6 +136,17 @@ class Cli:
         }
         self._open: list[subprocess.Popen[str]] = []
 
+    def python(self, code: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run Python code beside `flows.py`, with these arguments."""
+        return subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def __call__(
         self, *words: str, code: int | None = 0, stdin: str | None = None, **env: str
     ) -> subprocess.CompletedProcess[str]:

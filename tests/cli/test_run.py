@@ -335,6 +335,41 @@ def test_a_killed_run_waits_and_is_mentioned(cli: Cli) -> None:
     assert cli.calls() == 1
 
 
+SCRIPT = """
+import asyncio
+from pathlib import Path
+
+from nbflow import Context, workflow
+
+
+async def nap():
+    Path("began").touch()
+    await asyncio.sleep(0 if Path("ready").exists() else 60)
+    return "rested"
+
+
+@workflow
+async def rest(ctx: Context) -> str:
+    return await ctx.run("nap", nap)
+
+
+rest.invoke().result()
+"""
+
+
+def test_a_script_that_starts_runs_itself_is_a_target_too(cli: Cli) -> None:
+    (cli.folder / "script.py").write_text(SCRIPT)
+    script = subprocess.Popen(
+        [sys.executable, "script.py"], cwd=cli.folder, env=cli.env, text=True
+    )
+    cli.wait_for("began")
+    script.kill()
+    script.wait()
+    run_id = cli.newest()
+    cli.make("ready")
+    assert cli("resume", run_id, "script.py").stdout == '"rested"\n'
+
+
 def test_a_second_process_waits_for_the_first(cli: Cli) -> None:
     first = cli.start("run", "flows.py::short", "-i", "seconds=2")
     cli.wait_for("began")

@@ -98,6 +98,15 @@ def test_wrong_names_say_what_there_is(cli: Cli) -> None:
     assert "names are unique in an app" in clash
 
 
+def test_a_target_that_holds_the_engine_itself_is_refused(cli: Cli) -> None:
+    cli("run", "flows.py::page", "-i", "title=a", "--app", "flows")
+    source = (cli.folder / "flows.py").read_text()
+    opened = "\nfrom nbflow import Engine\nengine = Engine(app='flows').start()\n"
+    (cli.folder / "flows.py").write_text(source + opened)
+    for words in (["serve", "flows.py"], ["rerun", cli.newest(), "flows.py"]):
+        assert '`if __name__ == "__main__":`' in cli(*words, code=2).stderr
+
+
 CALLER = """
 from nbflow import Context, reference, workflow
 

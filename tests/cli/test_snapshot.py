@@ -1,8 +1,6 @@
 """`nbflow tui --snapshot`: what the monitor would show, as text."""
 
 import json
-import subprocess
-import sys
 
 from tests.cli.conftest import Cli, until
 
@@ -161,14 +159,7 @@ def test_commands_that_read_load_no_engine_and_no_front_end(cli: Cli) -> None:
         ["events", run],
         ["flow"],
     ):
-        done = subprocess.run(
-            [sys.executable, "-c", code, *words],
-            cwd=cli.folder,
-            env=cli.env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = cli.python(code, *words)
         assert done.returncode == 0, (words, done.stderr)
 
 
@@ -180,14 +171,7 @@ def test_a_program_of_its_own_collects_garbage_once_it_has_started(cli: Cli) -> 
         "print(code, gc.isenabled(), gc.get_freeze_count() > 0, file=sys.stderr)"
     )
     for words in (["runs"], ["tui", "--snapshot"]):
-        done = subprocess.run(
-            [sys.executable, "-c", code, *words],
-            cwd=cli.folder,
-            env=cli.env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = cli.python(code, *words)
         assert done.stderr == "0 True True\n"
 
 

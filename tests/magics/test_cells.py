@@ -203,7 +203,7 @@ class TestText:
 
 
 def nbflow_client(shell: Shell) -> Any:
-    from nbflow.magics.session import load
+    from nbflow.magics.extension import load
 
     return load(shell.ip).client()
 

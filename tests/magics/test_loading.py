@@ -7,7 +7,7 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 
 from nbflow.errors import NbflowError
-from nbflow.magics.session import load
+from nbflow.magics.extension import load
 from tests.magics.conftest import Shell
 
 DOUBLE = "%%workflow double(n: int = 2) -> int\nreturn n * 2"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nbflow.magics.verbs import VERBS
 from tests.magics.conftest import Done, Shell
 
 DOUBLE = "%%workflow double(n: int = 2) -> int\nreturn n * 2"
@@ -103,7 +104,11 @@ def test_resume_takes_the_corrected_code_and_refreshes(shell: Shell) -> None:
 def test_doctor_and_help(shell: Shell) -> None:
     shell.ok(DOUBLE.replace("\n", " -w\n"))
     assert shell.ok("%workflow doctor").text.endswith("all is well\n")
-    assert "%workflow resume RUN [--plan]" in shell.ok("%workflow help").text
+    told = shell.ok("%workflow help").text
+    for name, verb in VERBS.items():
+        assert f"%workflow {name}" in told
+        if name != "invoke":  # `%%workflow?` has its options
+            assert all(flag in told for flag in verb.flags)
 
 
 @pytest.mark.parametrize(

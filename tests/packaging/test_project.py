@@ -18,7 +18,7 @@ def test_every_command_of_the_readme_is_run_by_ci() -> None:
         assert command in script
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_holds_both_packages_whole_and_nothing_else(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT],
         check=True,
@@ -26,14 +26,12 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
     )
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    tops = {name.partition("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {
-        "nbflow",
-        "nbflow_tui",
+    assert {name for name in names if ".dist-info/" not in name} == {
+        path.relative_to(folder).as_posix()
+        for folder, package in ((ROOT, "nbflow"), (ROOT / "tui", "nbflow_tui"))
+        for path in (folder / package).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
     }
-    assert {"nbflow/py.typed", "nbflow_tui/py.typed"} <= set(names)
-    assert "nbflow_tui/monitor.tcss" in names
-    assert "nbflow/_store/schema.sql" in names
 
 
 def test_nothing_else_lies_at_the_top() -> None:

@@ -867,6 +867,19 @@ async def test_a_text_is_shown_whole_and_what_is_selected_in_it_is_copied(
         assert pilot.app.screen is main(pilot)
 
 
+async def test_the_tries_of_a_step_are_copied_as_they_are_read(store: Path) -> None:
+    async with opened(store) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 3)
+        await shows(pilot, "ZeroDivisionError: division by zero")
+        await pilot.press("enter", "n", "5")
+        text = main(pilot).details.text
+        await until(pilot, lambda: text.document is not None and text.document.tab == 4)
+        await pilot.press("y")
+        shown = [plain(item.line).strip() for item in text.items]
+        assert shown[0]
+        assert shown[0] in pilot.app.clipboard
+
+
 async def test_an_event_is_shown_whole(store: Path) -> None:
     async with opened(store) as pilot:
         await until(pilot, lambda: len(names(pilot)) == 3)

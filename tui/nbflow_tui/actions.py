@@ -11,13 +11,12 @@ from textual.screen import ModalScreen
 
 from nbflow.client import Client
 from nbflow.errors import NbflowError
-from nbflow.model import Run, RunStatus, StepStatus, safe_text
+from nbflow.model import RESUMABLE_RUN, Run, StepStatus, safe_text
 from nbflow.view import Look
 from nbflow.view.listing import RunKey
 from nbflow_tui.pending import Pending, Sent
 
 _ACTIONS = ("cancel", "resume", "rerun", "rerun_step", "send", "answer", "invoke")
-_RESUMABLE = (RunStatus.FAILED, RunStatus.CANCELED)
 
 
 class Acting(App[int]):
@@ -141,7 +140,7 @@ class Acting(App[int]):
 
     def _can_go_on(self, run: Run) -> bool:
         """Whether it failed, was canceled, or has lost its engine."""
-        if run.status in _RESUMABLE:
+        if run.status in RESUMABLE_RUN:
             return True
         return not run.is_ended and not self.client(run.app).is_served()
 

@@ -42,6 +42,7 @@ class Details(Vertical):
         self.look = look
         self.tab = 0
         self.subject: Subject | None = None
+        self.subject_app: str | None = None  # of the run whose events are shown
         self._read_last: tuple[Subject, int, object] | None = None
         self._read_at = 0.0
 
@@ -153,9 +154,6 @@ class Details(Vertical):
         event.stop()
         if self.subject_app is not None:
             self._read_older(self.subject_app, event.run_id, event.before)
-
-    subject_app: str | None = None
-    """The app whose run's events are shown."""
 
     @work(thread=True, exclusive=True, group="older", exit_on_error=False)
     def _read_older(self, app: str, run_id: str, before: int) -> None:

@@ -1,17 +1,17 @@
 """What there is to read of the selected run or step: values, error, attempts, source.
 
-Values are read and decoded in a worker thread, one at a time: the newest wish wins.
+`document` reads one tab of it, as lines; `details` shows it, and calls it in a worker.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from nbflow.client import Client
 from nbflow.errors import NbflowError
 from nbflow.model import Run, RunEvent, Step
-from nbflow.view import Line, Look, Span, line, plain
+from nbflow.view import Line, Look, Span, line, plain, plural
 from nbflow.view.documents import (
     attempt_lines,
     error_lines,
@@ -58,7 +58,7 @@ class Document:
     json: tuple[str, ...] = ()  # of a value, its lines as far as they are shown
 
 
-def plain_text(lines: Rows) -> str:
+def plain_text(lines: Iterable[Line]) -> str:
     """Lines as a text."""
     return "\n".join(plain(each) for each in lines)
 
@@ -109,8 +109,9 @@ def _of_run(
         return error_lines(run.error), f"{run.error.traceback}\n{run.error}"
     if tab == "Tries":
         text = f"try {run.attempt} of {max(run.retries + 1, run.attempt)}"
-        more = f", recovered {run.recoveries} times" if run.recoveries else ""
-        return [line(f"{text}{more}")], text
+        times = plural(run.recoveries, "time")
+        more = f", recovered {times}" if run.recoveries else ""
+        return [line(f"{text}{more}")], f"{text}{more}"
     if tab == "Source":
         return _source(client, run)
     found = run_document(run, look, now)
@@ -138,7 +139,8 @@ def _of_step(
             return [_dim("no error")], ""
         return error_lines(error), f"{error.traceback}\n{error}"
     if tab == "Tries":
-        return attempt_lines(step, look, now), ""
+        lines = attempt_lines(step, look, now)
+        return lines, plain_text(lines)
     if tab == "Source":
         return _source(client, run)
     found = step_facts(step, look, now)

@@ -20,11 +20,6 @@ from nbflow.widgets.run.protocol import Ack, PlanTold, Told
 from nbflow.widgets.run.row import counts_of
 from nbflow.widgets.run.texts import NAME, line
 
-ANSWERED = frozenset({"cancel", "resume", "rerun", "answer"})
-"""Commands, answered by `ack`."""
-ASKED = frozenset({"detail", "plan"})
-"""Questions, answered by what they ask for."""
-
 _TEXT = 1_000
 _SHOWN = 50
 
@@ -139,6 +134,11 @@ _ACTS: Mapping[Any, Callable[[Live, Mapping[str, Any]], str]] = {
     "rerun": _rerun,
     "answer": _answer,
 }
+
+ANSWERED = frozenset(_ACTS)
+"""Commands, answered by `ack`."""
+ASKED = frozenset({"detail", "plan"})
+"""Questions, answered by what they ask for."""
 
 
 def _plan(live: Live) -> PlanTold:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nbflow.model import EventType, Run, RunEvent, RunStatus
+from nbflow.model import RESUMABLE_RUN, EventType, Run, RunEvent, RunStatus
 from nbflow.view import Board
 from nbflow.view.board import Facts
 from nbflow.widgets.run.protocol import Head, Question
@@ -225,7 +225,7 @@ def _can(status: RunStatus, is_ended: bool) -> list[str]:
     if not is_ended:
         return ["cancel"]
     can = ["rerun"]
-    if status in (RunStatus.FAILED, RunStatus.CANCELED):
+    if status in RESUMABLE_RUN:
         can.insert(0, "resume")
     return can
 

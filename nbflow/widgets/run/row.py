@@ -4,19 +4,12 @@ from typing import Any
 
 from nbflow.model import StepStatus
 from nbflow.view.board import Facts
-from nbflow.view.tree import BUSY, FAILED, IDLE, Node, Tree
+from nbflow.view.states import BUSY, FAILED, IDLE, LETTERS
+from nbflow.view.tree import Node, Tree
 from nbflow.widgets.run.texts import ERROR, LINE, NAME, line, millis, plain_number
 
 _DONE = (StepStatus.COMPLETED, StepStatus.CANCELED)
 _NOTHING = (None, "None", "null")
-_LETTERS = {
-    StepStatus.QUEUED: "q",
-    StepStatus.RUNNING: "r",
-    StepStatus.RETRYING: "b",
-    StepStatus.SLEEPING: "s",
-    StepStatus.WAITING: "w",
-    StepStatus.INVOKING: "i",
-}
 
 
 def counts_of(node: Node) -> list[int | None]:
@@ -62,7 +55,7 @@ def step_row(node: Node, above: int, flags: str | None) -> list[Any]:
     spans = None
     if facts.spans:
         spans = [
-            [_LETTERS.get(status, "r"), millis(since), millis(until)]
+            [LETTERS.get(status, "r"), millis(since), millis(until)]
             for status, since, until in facts.spans
         ]
     counts = None

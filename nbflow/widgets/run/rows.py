@@ -12,7 +12,8 @@ from typing import Any
 
 from nbflow.model import RunEvent, StepStatus
 from nbflow.view import Board
-from nbflow.view.tree import BUSY, FAILED, Node, Tree
+from nbflow.view.states import BUSY, FAILED
+from nbflow.view.tree import Node, Tree
 from nbflow.widgets.run.row import holder_row, step_row
 from nbflow.widgets.run.texts import size
 

@@ -38,9 +38,9 @@ export const MARKS = {
 const mark = (status) => [status.replace("_", " "), ...(MARKS[status] ?? ["dim", "M4 8h8"])];
 const BAD = ["failed", "timed_out"];
 const OVER = [...BAD, "completed", "canceled", "skipped"];
-const BUSY = ["running", "retrying", "sleeping", "waiting", "invoking"];
-const isFailed = (status) => BAD.includes(status);
-const isOver = (status) => OVER.includes(status);
+const BUSY = Object.keys(MARKS).filter((status) => status !== "queued" && !OVER.includes(status));
+export const isFailed = (status) => BAD.includes(status);
+export const isOver = (status) => OVER.includes(status);
 const FILTERS = { all: null, running: BUSY, failed: BAD };
 
 const count = (number) => number.toLocaleString("en-US");

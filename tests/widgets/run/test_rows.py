@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -22,6 +23,11 @@ def page_of(story: Story) -> Page:
 
 def field(page: Page, row: str, name: str) -> Any:
     return page.row(row)[FIELD[name]]
+
+
+def test_the_browser_knows_the_fields_of_a_row_in_their_order() -> None:
+    script = files("nbflow.widgets.run").joinpath("run_view.js").read_text("utf-8")
+    assert f'"{" ".join(ROW)}"' in script
 
 
 def test_a_finished_step_is_a_short_row() -> None:

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from nbflow import durations
-from nbflow.model import RunStatus, StepStatus
+from nbflow.model import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
+from nbflow.view.states import FAILED
 from nbflow.view.words import MARKS
 from nbflow.widgets.run.script import sent
 from tests.widgets.page import START, RunPage, head, row, snapshot
@@ -84,7 +85,7 @@ def test_the_header_says_what_the_run_is_at(view: RunPage) -> None:
     assert bar.get_attribute("aria-valuemax") == "6"
 
 
-def test_words_and_durations_are_those_of_the_terminal(view: RunPage) -> None:
+def test_words_statuses_and_durations_are_those_of_the_terminal(view: RunPage) -> None:
     script = """async (status) =>
       (await import("./run_view.js")).statusWords({status, flags: ""}, 0)"""
     for status in MARKS:
@@ -93,6 +94,12 @@ def test_words_and_durations_are_those_of_the_terminal(view: RunPage) -> None:
         'async () => Object.keys((await import("./run_view.js")).MARKS)'
     )
     assert set(marks) == {*map(str, RunStatus), *map(str, StepStatus)}
+    known = """async (name) => {
+      const module = await import("./run_view.js");
+      return Object.keys(module.MARKS).filter(module[name]);
+    }"""
+    assert set(view.page.evaluate(known, "isOver")) == TERMINAL_RUN | TERMINAL_STEP
+    assert set(view.page.evaluate(known, "isFailed")) == FAILED
     for ms in (0, 7, 250, 999, 1234, 59_900, 61_000, 3_600_000, 7_260_000, 180_000_000):
         shown = view.page.evaluate(
             'async (ms) => (await import("./run_view.js")).duration(ms)', ms
