@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from nbflow.view import Line, Look, Span, line
-from nbflow_tui.door import Painted, rules
+from nbflow_tui.door import Painted
 
 T = TypeVar("T")
 
@@ -41,12 +41,9 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         Binding("end,G", "bottom", "last", id="list.bottom", show=False),
         Binding("enter", "choose", "open", id="list.open"),
     ]
-    DEFAULT_CSS = (
-        rules("LineList")
-        + """
+    DEFAULT_CSS = """
     LineList { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
     """
-    )
 
     BLURRED: ClassVar[str] = "cursor-blurred"
     """How the line under the cursor looks when another pane has the focus."""
