@@ -4,7 +4,8 @@ One vocabulary of signs and words (`words`), text measured in terminal cells (`t
 a run's steps as rows (`board`, `rows`), lists and events as lines (`tables`).
 """
 
-from nbflow.view.board import Board, Facts, Family, error_line, family_name, first_line
+from nbflow.view.board import Board, error_line, first_line
+from nbflow.view.families import Facts, Family, family_name
 from nbflow.view.filter import Filter, FilterError
 from nbflow.view.filter import parse as parse_filter
 from nbflow.view.flow import flow_limits, flow_lines

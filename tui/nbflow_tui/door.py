@@ -83,7 +83,7 @@ class Painted(Widget):
         segments = [
             Segment(safe_text(text), base + styles[role]) for text, role in line if text
         ]
-        return Strip(segments).adjust_cell_length(width, base)
+        return Strip(Segment.adjust_line_length(segments, width, base), width)
 
     def role_style(self, role: str) -> Style:
         """The style of a role alone, its colours blended with what lies below."""
@@ -108,7 +108,9 @@ class Painted(Widget):
         def blended(name: str | None) -> RichColor | None:
             if name is None:
                 return None
-            return (below + Color.parse(theme[name]).multiply_alpha(tint.alpha)).rich_color
+            return (
+                below + Color.parse(theme[name]).multiply_alpha(tint.alpha)
+            ).rich_color
 
         return Style(
             color=blended(tint.text), bgcolor=blended(tint.back), bold=tint.is_bold
