@@ -18,6 +18,9 @@ from nbflow.errors import EngineClosed, NotAStore, StoreReadOnly
 TRIES = 25
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
+_CACHE = 512
+"""KiB of pages that a reader keeps."""
+
 
 class SqliteReader(Queries):
     """Reads a store without locking anybody out; any thread, also a stranger's store.
@@ -119,6 +122,8 @@ class SqliteReader(Queries):
         connection = opening.connect(self._file, mode)
         try:
             connection.execute("PRAGMA query_only = on").fetchall()
+            # Another process's commit empties it: a large one gains nothing.
+            connection.execute(f"PRAGMA cache_size = -{_CACHE}").fetchall()
             opening.verify(connection, self._file, whole=False)
             row = connection.execute("SELECT uid FROM store").fetchall()[0]
         except BaseException:

@@ -13,12 +13,12 @@ from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from nbflow.codecs import _objects as objects
 from nbflow.codecs._classes import Unresolved, type_name
 from nbflow.codecs._libraries import library, library_of
 from nbflow.codecs._secrets import Secret, redact
+from nbflow.codecs._times import is_zone
 from nbflow.model import safe_text
 
 _NESTING = 8
@@ -252,7 +252,7 @@ def _show_array(line: _Line, value: Any) -> None:
 _SHOWN: dict[type, _Show] = {
     **dict.fromkeys((type(None), bool, float, complex, range, Secret), _show_repr),
     **dict.fromkeys(
-        (datetime, date, time, timedelta, timezone, ZoneInfo, Decimal, Fraction, UUID),
+        (datetime, date, time, timedelta, timezone, Decimal, Fraction, UUID),
         _show_str,
     ),
     **dict.fromkeys(
@@ -280,6 +280,8 @@ def _find(kind: type) -> _Show | None:
         return _show_class
     if issubclass(kind, BaseException):
         return _show_error
+    if is_zone(kind):
+        return _show_str
     if objects.is_namedtuple(kind):
         return _show_namedtuple
     if objects.is_model(kind):

@@ -4,7 +4,6 @@ import re
 import sys
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nbflow.codecs._text import Node
 from nbflow.codecs._walk import (
@@ -130,8 +129,24 @@ def _read_timezone(reader: Reader, node: Node) -> timezone:
     return timezone(offset)
 
 
-@encodes(ZoneInfo)
-def _write_zone(writer: Writer, value: ZoneInfo) -> Node:
+# Zones: their module reads how Python was built, 5 ms and a megabyte that most do
+# without. A value of it can only be there if somebody has imported it.
+
+
+def is_zone(kind: type) -> bool:
+    """Whether a class is `zoneinfo.ZoneInfo`."""
+    zoneinfo = sys.modules.get("zoneinfo")
+    return zoneinfo is not None and kind is zoneinfo.ZoneInfo
+
+
+def _find_zone(kind: type) -> Encoder | None:
+    return _write_zone if is_zone(kind) else None
+
+
+FINDERS.append(_find_zone)
+
+
+def _write_zone(writer: Writer, value: Any) -> Node:
     writer.tagged = True
     if value.key is None or not _ZONE.fullmatch(value.key):
         raise Refusal("is a time zone without a name in the zone database", value)
@@ -139,7 +154,9 @@ def _write_zone(writer: Writer, value: ZoneInfo) -> Node:
 
 
 @decodes("$zone")
-def _read_zone(reader: Reader, node: Node) -> ZoneInfo:
+def _read_zone(reader: Reader, node: Node) -> tzinfo:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     key = text_of(node["$zone"])
     if not _ZONE.fullmatch(key):
         damaged("a time zone has an impossible name")

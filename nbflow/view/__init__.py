@@ -6,7 +6,8 @@ the monitor, `html` in a notebook. Lists of runs: `tables` for the command line,
 `listing` and `filter` for the monitor. What is read: `documents`, `page`.
 """
 
-from nbflow.view.board import Board, Facts, Family, error_line, family_name, first_line
+from nbflow.view.board import Board, error_line, first_line
+from nbflow.view.families import Facts, Family, family_name
 from nbflow.view.filter import Filter, FilterError
 from nbflow.view.filter import parse as parse_filter
 from nbflow.view.flow import flow_limits, flow_lines

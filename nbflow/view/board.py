@@ -2,16 +2,15 @@
 
 A `Board` takes a live stream of thousands of steps at a constant price each: steps of
 one call site (items of a map, branches of a function, a call in a loop) are counted
-as a family. `rows` draws it. Neighbour: `client.runs.steps` has the full records.
+as a family (`families`), where somebody asks for that. `rows` draws it. Neighbour:
+`client.runs.steps` has the full records.
 """
 
 import datetime as dt
 import itertools
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from nbflow.model import (
     RUN_STATUS_AFTER,
@@ -27,138 +26,13 @@ from nbflow.model import (
     StepKind,
     StepStatus,
 )
-from nbflow.view.states import FAILED, WAITS
+from nbflow.view.families import FOLD, Facts, Families, Family, Span
+from nbflow.view.states import WAITS
 
 HIDDEN = frozenset({StepKind.NOW, StepKind.RANDOM, StepKind.UUID})
 """Kinds of steps that are recorded, but no work anybody waits for."""
 
-FOLD = 4
-"""From so many steps of one call site on, they are shown as one row."""
-
-_ITEM = re.compile(r"\[[^\[\]]*\]")
-_TASK = re.compile(r"~\d+")
-_NUMBER = re.compile(r":\d+(?=/|\Z)")
-
-
-Span: TypeAlias = tuple[StepStatus, dt.datetime, dt.datetime]
-"""A status that a step had, from when to when."""
-
 _SPANS = 24
-
-
-@dataclass(slots=True)
-class Facts:
-    """What is shown of one step."""
-
-    name: str
-    kind: str = "run"
-    status: StepStatus = StepStatus.QUEUED
-    attempt: int = 0
-    started: dt.datetime | None = None
-    ended: dt.datetime | None = None
-    duration: float | None = None
-    until: dt.datetime | None = None
-    error: str | None = None
-    preview: str | None = None
-    event: str | None = None
-    question: str | None = None
-    schema: Mapping[str, Any] | None = None  # of the answer that is asked for
-    child: str | None = None
-    target: str | None = None
-    app: str | None = None  # of the child, where it is another one
-    flow_key: str | None = None
-    place: int | None = None
-    failure: Mapping[str, Any] | None = None  # the error as it was recorded
-    cached_from: str | None = None
-    is_stale: bool = False
-    done: float | None = None
-    total: float | None = None
-    note: str | None = None
-    interrupted: StepStatus | None = None
-    is_kept: bool = False  # has its value from a former life
-    path: tuple[str, ...] = ()  # its branches, outermost first, and its id
-    queued: dt.datetime | None = None
-    since: dt.datetime | None = None  # of the present status
-    spans: list[Span] | None = None  # former states, where times alone do not tell
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it has no outcome yet."""
-        return self.status not in TERMINAL_STEP
-
-
-@dataclass(slots=True)
-class Tally:
-    """How many steps of a family do what, those without outcome, those that failed."""
-
-    counts: Counter[StepStatus] = field(default_factory=Counter)
-    open: dict[str, Facts] = field(default_factory=dict)
-    failed: dict[str, Facts] = field(default_factory=dict)
-
-    def add(self, facts: Facts) -> None:
-        """Count a step as what it does now."""
-        self.counts[facts.status] += 1
-        if facts.is_open:
-            self.open[facts.name] = facts
-        elif facts.status in FAILED:
-            self.failed[facts.name] = facts
-
-    def remove(self, facts: Facts) -> None:
-        """Count a step no longer as what it did."""
-        self.counts[facts.status] -= 1
-        self.open.pop(facts.name, None)
-        self.failed.pop(facts.name, None)
-
-
-@dataclass(slots=True)
-class Family:
-    """The steps of one call site."""
-
-    name: str
-    members: dict[str, Facts] = field(default_factory=dict)
-    first: dt.datetime | None = None  # start
-    last: dt.datetime | None = None  # end
-    totals: dict[str, int] | None = None  # of maps that tell theirs
-    # Made for those that are drawn as one row: a run may have thousands of others.
-    _tally: Tally | None = None
-
-    @property
-    def tally(self) -> Tally:
-        """Its steps, counted; kept up to date once it was asked for."""
-        if self._tally is None:
-            self._tally = Tally()
-            for facts in self.members.values():
-                self._tally.add(facts)
-        return self._tally
-
-    def add(self, facts: Facts) -> None:
-        """Take a step into it."""
-        self.members[facts.name] = facts
-        if self._tally is not None:
-            self._tally.add(facts)
-
-    def set(self, facts: Facts, status: StepStatus) -> None:
-        """Give a step of it another status, or note anew one that it has."""
-        if self._tally is not None:
-            self._tally.remove(facts)
-        facts.status = status
-        if self._tally is not None:
-            self._tally.add(facts)
-        self.note_times(facts)
-
-    def note_times(self, facts: Facts) -> None:
-        """Keep the span of time that the steps take."""
-        if facts.started is not None and (
-            self.first is None or facts.started < self.first
-        ):
-            self.first = facts.started
-        if facts.ended is not None and (self.last is None or facts.ended > self.last):
-            self.last = facts.ended
-
-
-def family_name(step: str) -> str:
-    """What steps of one call site have in common: "ask[17]" and "ask[18]" are "ask"."""
-    return _NUMBER.sub("", _TASK.sub("", _ITEM.sub("", step))) or step
 
 
 class Board:
@@ -185,7 +59,6 @@ class Board:
         self.not_before: dt.datetime | None = None
         self.progress: Facts | None = None
         self.steps: dict[str, Facts] = {}
-        self.families: dict[str, Family] = {}
         self.open: dict[str, Facts] = {}  # steps without outcome
         self.counts: Counter[StepStatus] = Counter()
         self.children: dict[str, Board] = {}
@@ -196,7 +69,15 @@ class Board:
         self.maps: dict[str, Facts] = {}
         # What has changed since whoever draws the board has cleared this.
         self.changed: dict[str, Facts] = {}
-        self._homes: dict[str, Family] = {}
+        self._families: Families | None = None
+
+    @property
+    def families(self) -> Mapping[str, Family]:
+        """The steps by their call sites, in order of appearance.
+
+        They take a third of a long run's memory, and not all who read a board ask.
+        """
+        return self._gathered().by_name
 
     @property
     def is_known(self) -> bool:
@@ -265,24 +146,26 @@ class Board:
     def _facts(self, name: str) -> Facts:
         facts = self.steps.get(name)
         if facts is None:
-            facts = self.steps[name] = Facts(name, path=(name,))
-            family = self._homes[name] = self._family(family_name(name))
-            family.add(facts)
+            facts = self.steps[name] = Facts(name)
+            if self._families is not None:
+                self._families.add(facts)
             self.open[name] = facts
             self.counts[facts.status] += 1
         return facts
 
-    def _family(self, name: str) -> Family:
-        family = self.families.get(name)
-        if family is None:
-            family = self.families[name] = Family(name)
-        return family
+    def _gathered(self) -> Families:
+        if self._families is None:
+            self._families = Families(self.steps.values())
+        return self._families
 
     def _set(self, facts: Facts, status: StepStatus) -> None:
         self.changed[facts.name] = facts
         self.counts[facts.status] -= 1
         self.counts[status] += 1
-        self._homes[facts.name].set(facts, status)
+        if self._families is None:
+            facts.status = status
+        else:
+            self._families.set(facts, status)
         if facts.is_open:
             self.open[facts.name] = facts
         else:
@@ -301,7 +184,9 @@ class Board:
         facts = self.steps.get(event.step)
         if facts is None:
             facts = self._facts(event.step)
-            facts.path = event.path
+            path = event.path
+            if path != (event.step,):
+                facts.path = path
         facts.kind = str(data.get("kind") or _kind_of(status) or facts.kind)
         facts.interrupted = None
         if superseded or (not facts.is_open and status not in TERMINAL_STEP):
@@ -403,7 +288,7 @@ class Board:
             facts = self.maps.get(event.step) or Facts(event.step, path=event.path)
             self.maps[event.step] = facts
             total = _float(event.data.get("total"))
-            family = self._family(family_name(event.step))
+            family = self._gathered().of(event.step)  # now: it has its place
             family.totals = {**(family.totals or {}), event.step: int(total or 0)}
         if event.step is not None:
             self.changed[event.step] = facts

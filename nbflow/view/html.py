@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from html import escape
 
 from nbflow.model import RunStatus, StepStatus, safe_text
-from nbflow.view.board import Board, Facts
+from nbflow.view.board import Board
+from nbflow.view.families import Facts
 from nbflow.view.frames import Cells, no_cells, with_cells
 from nbflow.view.rows import run_words, short_id
 from nbflow.view.states import BUSY, FAILED, IDLE

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from nbflow.model import Run, RunStatus, StepStatus
-from nbflow.view.board import Board, Facts, first_line
+from nbflow.view.board import Board, first_line
+from nbflow.view.families import Facts
 from nbflow.view.rows import progress_text
 from nbflow.view.states import PRESSING
 from nbflow.view.text import Line, Span, cells, cut, fit, line, pad, width_of

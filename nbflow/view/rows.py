@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from nbflow.model import RunStatus, StepStatus
-from nbflow.view.board import FOLD, Board, Facts, Family
+from nbflow.view.board import Board
+from nbflow.view.families import FOLD, Facts, Family
 from nbflow.view.states import FAILED, TELLING_ENDED, TELLING_OPEN
 from nbflow.view.text import Line, Span, cells, cut, line, pad
 from nbflow.view.words import (

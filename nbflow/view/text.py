@@ -12,11 +12,11 @@ from nbflow.model import safe_text
 ELLIPSIS = "…"
 
 # Characters of one cell each that never join with their neighbours: Latin, Greek,
-# Cyrillic, punctuation, arrows, box drawing, and the signs of `words`. A test compares
+# Cyrillic, punctuation, arrows, box drawing, ⏎, the signs of `words`. A test compares
 # them with wcwidth, whose tables take 20 ms and 9 MB: most text does without.
 SINGLE = re.compile(
     "[ -~\xa1-\xac\xae-\u02ff\u0370-\u0482\u2010-\u2027\u2030-\u205e"
-    "\u2190-\u22ff\u2500-\u25fc\u2713\u2717]*"
+    "\u2190-\u22ff\u23ce\u2500-\u25fc\u2713\u2717]*"
 )
 
 

@@ -180,7 +180,7 @@ def timeline_lines(
     """A whole run as text: ruler and rows."""
     tree = _grown(board)
     trees = {run_id: _grown(child) for run_id, child in board.children.items()}
-    rows = tracks(tree, lambda key, node: opens_by_itself(key, node), trees)
+    rows = list(tracks(tree, opens_by_itself, trees))
     if not rows:
         return []
     scale = scale_of(rows, Life.of(board), Columns.of(width).bar, now)

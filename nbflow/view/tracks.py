@@ -9,7 +9,8 @@ from typing import NamedTuple, TypeAlias
 
 from nbflow.model import TERMINAL_STEP, RunStatus, StepStatus
 from nbflow.view.bars import WORK, Piece
-from nbflow.view.board import Board, Facts
+from nbflow.view.board import Board
+from nbflow.view.families import Facts
 from nbflow.view.states import FAILED, LETTERS
 from nbflow.view.text import Line, Span, line
 from nbflow.view.tree import Node, Tree
@@ -37,7 +38,8 @@ class Life(NamedTuple):
 class Track(NamedTuple):
     """One row of a timeline, frozen."""
 
-    key: Key
+    run_id: str
+    number: int  # the node's
     depth: int
     status: StepStatus | RunStatus
     name: str
@@ -47,11 +49,15 @@ class Track(NamedTuple):
     seconds: float | None  # how long it took
     note: Line
     due: tuple[str, dt.datetime] | None  # what comes next, and when
-    run_id: str
     step: str | None  # the step's name; None: it holds others
     child: str | None  # the run that it has started
     app: str | None  # that run's, where it is another one
     attempt: int = 0
+
+    @property
+    def key(self) -> Key:
+        """What identifies it."""
+        return self.run_id, self.number, self.attempt
 
     @property
     def is_failed(self) -> bool:
@@ -69,8 +75,8 @@ def tracks(
     is_open: Callable[[Key, Node], bool],
     children: Mapping[str, Tree] | None = None,
     depth: int = 0,
-) -> list[Track]:
-    """The rows of a run that are to be seen.
+) -> Iterator[Track]:
+    """The rows of a run that are to be seen, from above.
 
     Args:
         tree: the run's steps.
@@ -78,9 +84,7 @@ def tracks(
         children: runs that these steps have started, as far as they are read.
         depth: that of the first rows.
     """
-    found: list[Track] = []
-    _walk(tree, tree.root, is_open, children or {}, depth, found)
-    return found
+    return _walk(tree, tree.root, is_open, children or {}, depth)
 
 
 def opens_by_itself(key: Key, node: Node) -> bool:
@@ -94,8 +98,7 @@ def _walk(
     is_open: Callable[[Key, Node], bool],
     children: Mapping[str, Tree],
     depth: int,
-    found: list[Track],
-) -> None:
+) -> Iterator[Track]:
     run_id = tree.board.run_id
     for node in list(above.members.values()):
         key = (run_id, node.number, 0)
@@ -104,30 +107,31 @@ def _walk(
         if node.is_step and facts is not None:
             has_rows = facts.child is not None or _tries(facts) > 1
         opened = is_open(key, node) if has_rows else None
-        found.append(_track(tree, node, key, depth, opened))
+        yield _track(tree, node, depth, opened)
         if not opened:
             continue
         if node.members:
-            _walk(tree, node, is_open, children, depth + 1, found)
+            yield from _walk(tree, node, is_open, children, depth + 1)
         elif facts is not None:
             if _tries(facts) > 1:
-                found += _attempts(facts, key, depth + 1)
+                yield from _attempts(facts, key, depth + 1)
             child = children.get(facts.child or "")
             if child is not None:
-                _walk(child, child.root, is_open, children, depth + 1, found)
+                yield from _walk(child, child.root, is_open, children, depth + 1)
 
 
-def _track(tree: Tree, node: Node, key: Key, depth: int, is_open: bool | None) -> Track:
+def _track(tree: Tree, node: Node, depth: int, is_open: bool | None) -> Track:
     status = tree.status(node)
     facts = node.facts
     if not node.is_step or facts is None:
-        return _holder(tree, node, key, depth, is_open, status)
+        return _holder(tree, node, depth, is_open, status)
     name = node.name
     since = None
     if facts.is_open and facts.status is not StepStatus.QUEUED:
         since = facts.started
     return Track(
-        key,
+        tree.board.run_id,
+        node.number,
         depth,
         status,
         name,
@@ -137,7 +141,6 @@ def _track(tree: Tree, node: Node, key: Key, depth: int, is_open: bool | None) -
         facts.duration,
         line(*_said(facts)),
         _due(facts),
-        key[0],
         facts.name,
         facts.child,
         facts.app,
@@ -147,7 +150,6 @@ def _track(tree: Tree, node: Node, key: Key, depth: int, is_open: bool | None) -
 def _holder(
     tree: Tree,
     node: Node,
-    key: Key,
     depth: int,
     is_open: bool | None,
     status: StepStatus,
@@ -166,7 +168,8 @@ def _holder(
         if ended is not None:
             seconds = max((ended - node.started).total_seconds(), 0.0)
     return Track(
-        key,
+        tree.board.run_id,
+        node.number,
         depth,
         status,
         node.name.removesuffix("~"),
@@ -176,7 +179,6 @@ def _holder(
         seconds,
         _tally(node) if node.kind == "map" or not is_open else (),
         None,
-        key[0],
         None,
         None,
         None,
@@ -219,7 +221,8 @@ def _attempts(facts: Facts, key: Key, depth: int) -> Iterator[Track]:
         ended = piece.end
         seconds = None if ended is None else (ended - piece.start).total_seconds()
         yield Track(
-            (key[0], key[1], attempt),
+            key[0],
+            key[1],
             depth,
             status,
             f"try {attempt}",
@@ -229,7 +232,6 @@ def _attempts(facts: Facts, key: Key, depth: int) -> Iterator[Track]:
             seconds,
             (),
             None,
-            key[0],
             facts.name,
             None,
             None,

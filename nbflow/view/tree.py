@@ -9,11 +9,13 @@ import datetime as dt
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
 from nbflow.model import TERMINAL_STEP, StepKind, StepStatus
-from nbflow.view.board import FOLD, Board, Facts
+from nbflow.view.board import Board
+from nbflow.view.families import FOLD, Facts
 from nbflow.view.states import BUSY, TELLING_ENDED, TELLING_OPEN
 
 _ITEM = re.compile(r"([^\[]+)(\[.*\](?::\d+)?)\Z", re.DOTALL)
@@ -32,13 +34,41 @@ class Node:
     name: str  # without the names of what holds it
     label: str
     facts: Facts | None = None  # of a step; of a map what it tells of itself
-    members: "dict[int, Node]" = field(default_factory=dict)
-    counts: Counter[StepStatus] = field(default_factory=Counter)  # of the steps below
     started: dt.datetime | None = None
     last: dt.datetime | None = None  # the latest end of one below
     counted: StepStatus | None = None  # as what a step is counted above it
     # Those that tell how many items they have: itself, or below it.
     maps: "list[Node] | None" = None
+    # Made for those that hold others: a run may have thousands of steps.
+    _members: "dict[int, Node] | None" = None
+    _counts: Counter[StepStatus] | None = None
+
+    @property
+    def members(self) -> "Mapping[int, Node]":
+        """What it holds, by number."""
+        return _NO_MEMBERS if self._members is None else self._members
+
+    @property
+    def counts(self) -> Mapping[StepStatus, int]:
+        """How many steps below do what; 0 for what none does."""
+        return _NO_COUNTS if self._counts is None else self._counts
+
+    def hold(self, node: "Node") -> None:
+        """Take a node into it."""
+        if self._members is None:
+            self._members = {}
+        self._members[node.number] = node
+
+    def release(self, node: "Node") -> None:
+        """Hold it no more."""
+        if self._members is not None:
+            del self._members[node.number]
+
+    def count(self, status: StepStatus, by: int = 1) -> None:
+        """Count steps below as what they do, or (-1) no longer."""
+        if self._counts is None:
+            self._counts = Counter()
+        self._counts[status] += by
 
     @property
     def is_step(self) -> bool:
@@ -69,6 +99,10 @@ class Node:
         return sum(self.counts[status] for status in statuses)
 
 
+_NO_MEMBERS: Mapping[int, Node] = MappingProxyType({})
+_NO_COUNTS: Mapping[StepStatus, int] = MappingProxyType(Counter())
+
+
 class Tree:
     """The steps of one run, placed.
 
@@ -83,7 +117,8 @@ class Tree:
         self.steps: dict[str, Node] = {}
         self._numbers = itertools.count(1) if numbers is None else numbers
         self._holders: dict[tuple[str, ...], Node] = {}
-        self._sites: dict[tuple[int, str], list[Node] | Node] = {}
+        # By what holds them and their name: one call, a few, or the node of many.
+        self._sites: dict[int, dict[str, Node | tuple[Node, ...]]] = {}
         self._touched: dict[int, Node] = {}
         self._is_over = board.is_ended
 
@@ -154,9 +189,9 @@ class Tree:
         above = node.parent
         while above is not None:
             if former is not status:
-                above.counts[status] += 1
+                above.count(status)
                 if former is not None:
-                    above.counts[former] -= 1
+                    above.count(former, -1)
             _note_times(above, facts.started, facts.ended)
             self._touch(above)
             above = above.parent
@@ -223,49 +258,51 @@ class Tree:
         base: str | None = None,
     ) -> Node:
         site: Node | None = None
-        members: list[Node] = []
+        members: tuple[Node, ...] = ()
         if base is not None:
-            key = (above.number, base)
-            known = self._sites.get(key)
+            known = self._sites.setdefault(above.number, {}).get(base)
             if known is None:
                 next(self._numbers)  # for the row that may hold them all
-                known = self._sites[key] = []
-            if isinstance(known, Node):
+            elif isinstance(known, tuple):
+                members = known
+            elif known.kind == "map":
                 site = known
             else:
-                members = known
+                members = (known,)
         node = Node(next(self._numbers), site or above, kind, name, label, facts)
-        (site or above).members[node.number] = node
+        (site or above).hold(node)
         self._touched[node.number] = node
         if base is not None and site is None:
-            members.append(node)
+            members = (*members, node)
+            self._sites[above.number][base] = members if len(members) > 1 else node
             if len(members) >= FOLD:
                 self._gather(above, base, members)
         return node
 
-    def _gather(self, above: Node, base: str, members: list[Node]) -> None:
+    def _gather(self, above: Node, base: str, members: tuple[Node, ...]) -> None:
         """Put the calls of one call site under a node of their own."""
         number = members[0].number - 1
         name = base.removesuffix("~")
         label = f"{above.label}/{name}" if above.label else name
         site = Node(number, above, "map", name, label)
         for member in members:
-            del above.members[member.number]
-            site.members[member.number] = member
+            above.release(member)
+            site.hold(member)
             member.parent = site
             for each in member.maps or ():
                 site.add_map(each)
             self._touched[member.number] = member
             if member.counted is not None:
-                site.counts[member.counted] += 1
+                site.count(member.counted)
                 assert member.facts is not None
                 _note_times(site, member.facts.started, member.facts.ended)
             elif not member.is_step:
-                site.counts.update(member.counts)
+                for status, count in member.counts.items():
+                    site.count(status, count)
                 _note_times(site, member.started, member.last)
-        above.members[number] = site
+        above.hold(site)
         self._touched[number] = site
-        self._sites[above.number, base] = site
+        self._sites[above.number][base] = site
 
 
 def _chain(node: Node) -> Iterator[Node]:

@@ -341,3 +341,20 @@ def test_totals_of_maps_that_share_a_row_add_up() -> None:
         story.step(f"ask:1[{item}]")
         story.tell("step.started", f"each~0/ask[{item}]", 1, kind="run")
     assert "5/200 done" in story.rows()[0]
+
+
+@given(st.lists(st.tuples(KINDS, NAMES, FIELDS), max_size=30))
+def test_call_sites_are_the_same_whenever_they_are_asked_for(
+    events: list[tuple[str, str | None, dict[str, Any]]],
+) -> None:
+    early, late = Story(), Story()
+    assert not early.board.families
+    for story in (early, late):
+        for kind, step, data in events:
+            story.tell(kind, step, None, **data)
+    found, wanted = late.board.families, early.board.families
+    assert list(found) == list(wanted)
+    for name, family in wanted.items():
+        assert list(found[name].members) == list(family.members)
+        assert found[name].totals == family.totals
+        assert found[name].tally.counts == family.tally.counts

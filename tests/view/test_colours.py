@@ -4,7 +4,9 @@ import re
 from importlib.resources import files
 
 import pytest
-from nbflow_tui import door
+from nbflow_tui import door, theme
+from textual.color import Color
+from textual.theme import BUILTIN_THEMES
 
 from nbflow.view import MARKS, ROLES
 from nbflow.view import html as pages
@@ -23,7 +25,17 @@ def test_in_a_terminal(role):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_in_the_monitor(role):
-    assert f".{door.NAMES[role]} {{" in door.CSS
+    assert door.TINTS[role].text
+
+
+@pytest.mark.parametrize(
+    "theme", [*theme.OWN, *BUILTIN_THEMES.values()], ids=lambda each: each.name
+)
+def test_every_theme_of_the_monitor_has_all_of_its_colours(theme):
+    colors = theme.to_color_system().generate()
+    for tint in door.TINTS.values():
+        for name in filter(None, (tint.text, tint.back)):
+            assert Color.parse(colors[name])
 
 
 @pytest.mark.parametrize("role", SHOWN)

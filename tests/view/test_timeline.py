@@ -66,8 +66,8 @@ class Told:
         tree = Tree(self.board)
         tree.place((*self.board.steps.values(), *self.board.maps.values()))
         if opened:
-            return tracks(tree, lambda key, node: True)
-        return tracks(tree, opens_by_itself)
+            return list(tracks(tree, lambda key, node: True))
+        return list(tracks(tree, opens_by_itself))
 
     def text(self, width: int = 60, now: float = 10, look: Look = UNICODE) -> list[str]:
         lines = timeline_lines(self.board, look, at(now), width=width)
@@ -171,7 +171,7 @@ def test_a_child_run_is_named_and_can_be_opened(told: Told) -> None:
     tree, below = Tree(told.board), Tree(child.board)
     tree.place(told.board.steps.values())
     below.place(child.board.steps.values())
-    rows = tracks(tree, lambda key, node: True, {"r-2": below})
+    rows = list(tracks(tree, lambda key, node: True, {"r-2": below}))
     assert [(each.name, each.depth, each.run_id) for each in rows] == [
         ("sub", 0, "r-1"),
         ("inner", 1, "r-2"),

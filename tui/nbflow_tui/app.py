@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
+from textual.filter import ANSIToTruecolor, LineFilter
 from textual.message import Message
 from textual.screen import Screen
 
@@ -107,6 +108,15 @@ class Monitor(Acting):
     def get_driver_class(self) -> type[Driver]:
         """The terminal's, sending fewer bytes."""
         return sparing(super().get_driver_class())
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every line passes before it is sent.
+
+        Not what looks for the sixteen colours of the terminal, to make others of them:
+        here only themes that want them have them, and every line was kept twice.
+        """
+        filters = super().get_line_filters()
+        return [each for each in filters if not isinstance(each, ANSIToTruecolor)]
 
     def on_mount(self) -> None:
         """Show the screen, then begin to read."""

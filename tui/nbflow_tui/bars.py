@@ -7,7 +7,7 @@ from textual.binding import Binding
 from textual.strip import Strip
 
 from nbflow.view import Line, Span, fit, line, width_of
-from nbflow_tui.door import Painted, rules
+from nbflow_tui.door import Painted
 
 _SMALL = 12
 
@@ -15,7 +15,7 @@ _SMALL = 12
 class LineBar(Painted):
     """One line, set from outside; what does not fit on the right is cut first."""
 
-    DEFAULT_CSS = rules("LineBar") + "\nLineBar { height: 1; width: 1fr; }"
+    DEFAULT_CSS = "LineBar { height: 1; width: 1fr; }"
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -44,7 +44,7 @@ class LineBar(Painted):
 class KeyBar(Painted):
     """The keys that do something now, from the bindings; each can be clicked."""
 
-    DEFAULT_CSS = rules("KeyBar") + "\nKeyBar { height: 1; width: 1fr; }"
+    DEFAULT_CSS = "KeyBar { height: 1; width: 1fr; }"
 
     def on_mount(self) -> None:
         """Follow focus and what is possible."""

@@ -10,7 +10,8 @@ import heapq
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from nbflow.client import Client, homes
@@ -303,15 +304,12 @@ class Feed:
         )
         if state != self._drawn:
             trees = {run_id: child.tree for run_id, child in children.items()}
-            self._rows = tuple(
-                tracks(
-                    followed.tree,
-                    lambda row, node: (
-                        (row in want.turned) != opens_by_itself(row, node)
-                    ),
-                    trees,
-                )
+            fresh = tracks(
+                followed.tree,
+                lambda row, node: (row in want.turned) != opens_by_itself(row, node),
+                trees,
             )
+            self._rows = tuple(_kept(self._rows, fresh))
             self._drawn = state
         return self._rows
 
@@ -334,6 +332,17 @@ class Feed:
             self._is_unread |= child.is_behind
             yield facts.child, child
             yield from self._children(child, where, want, depth + 1)
+
+
+def _kept(rows: Sequence[Track], fresh: Iterable[Track]) -> Iterator[Track]:
+    """The fresh rows; those that are as before are the very same.
+
+    The screen still holds those of before: it would be all of a long run twice.
+    """
+    for row, former in zip_longest(fresh, rows):
+        if row is None:
+            return
+        yield former if row == former else row
 
 
 def _progress(board: Board) -> tuple[float, float | None, str | None] | None:

@@ -17,9 +17,12 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from nbflow.view import Line, Look, Span, line
-from nbflow_tui.door import Painted, rules
+from nbflow_tui.door import Painted
 
 T = TypeVar("T")
+
+_STRIPS = 128
+"""Drawn lines that are kept: some screens, as the cursor comes back to them."""
 
 
 class LineList(Painted, ScrollView, Generic[T], can_focus=True):
@@ -41,12 +44,9 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         Binding("end,G", "bottom", "last", id="list.bottom", show=False),
         Binding("enter", "choose", "open", id="list.open"),
     ]
-    DEFAULT_CSS = (
-        rules("LineList")
-        + """
+    DEFAULT_CSS = """
     LineList { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
     """
-    )
 
     BLURRED: ClassVar[str] = "cursor-blurred"
     """How the line under the cursor looks when another pane has the focus."""
@@ -80,7 +80,7 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         self.look = look
         self.items: Sequence[T] = ()
         self.now = dt.datetime.now(dt.UTC)
-        self._places: dict[Hashable, int] = {}
+        self._place = 0
         self._key: Hashable | None = None
         self._fault: Sequence[Line] = ()
         self._drawn: dict[int, tuple[Line, str]] = {}
@@ -110,7 +110,7 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
     @property
     def cursor(self) -> int:
         """The place of the cursor; 0 in an empty list."""
-        return self._places.get(self._key, 0)
+        return self._place
 
     @property
     def item(self) -> T | None:
@@ -130,25 +130,37 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         """
         old = self.item
         top = round(self.scroll_y)
-        offset = self.cursor - top
+        offset = self._place - top
         anchor = self.key_of(self.items[top]) if top < len(self.items) else None
-        keys = [self.key_of(item) for item in items]
         self.items, self.now = items, now
-        was = self.cursor
-        self._places = {key: place for place, key in enumerate(keys)}
-        if self._key not in self._places:
-            self._key = keys[min(was, len(keys) - 1)] if keys else None
+        place = self._place_of(self._key, self._place) if old is not None else None
+        if place is None:
+            place = max(min(self._place, len(items) - 1), 0)
+            self._key = self.key_of(items[place]) if items else None
+        self._place = place
         self._fault = ()
         self._set_size(Size(self.columns, len(items)))
-        if anchored and anchor in self._places and self._places[anchor] != top:
-            self._scroll(self._places[anchor])
-        elif anchored and anchor not in self._places and old is not None:
-            self._scroll(self.cursor - offset)
+        if anchored and old is not None:
+            line_of_anchor = None if anchor is None else self._place_of(anchor, top)
+            first = place - offset if line_of_anchor is None else line_of_anchor
+            if first != top:
+                self._scroll(first)
         self.repaint()
         if (self.item is None) != (old is None) or (
             old is not None and self.key_of(old) != self._key
         ):
             self.post_message(self.Moved(self, self.item))
+
+    def _place_of(self, key: Hashable, guess: int = 0) -> int | None:
+        """Where the item of that key is; None: nowhere.
+
+        Most look-ups find it where it was. A table of all places would take more memory
+        than the list, and longer to make than one search.
+        """
+        items, key_of = self.items, self.key_of
+        if guess < len(items) and key_of(items[guess]) == key:
+            return guess
+        return next((at for at, item in enumerate(items) if key_of(item) == key), None)
 
     def move_to(self, place: int) -> None:
         """Put the cursor on the item at a place, and that into sight."""
@@ -156,7 +168,7 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
             return
         place = min(max(place, 0), len(self.items) - 1)
         key = self.key_of(self.items[place])
-        moved, self._key = key != self._key, key
+        moved, self._key, self._place = key != self._key, key, place
         self._into_sight(place)
         self.repaint()
         if moved:
@@ -164,14 +176,14 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
 
     def find(self, key: Hashable) -> bool:
         """Put the cursor on the item of that key; whether there is one."""
-        place = self._places.get(key)
+        place = self._place_of(key)
         if place is not None:
             self.move_to(place)
         return place is not None
 
     def has(self, key: Hashable) -> bool:
         """Whether there is an item of that key."""
-        return key in self._places
+        return self._place_of(key) is not None
 
     @property
     def columns(self) -> int:
@@ -235,7 +247,7 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         key = (*drawn, width)
         strip = self._strips.get(key)
         if strip is None:
-            if len(self._strips) > 512:
+            if len(self._strips) > _STRIPS:
                 self._strips.clear()
             strip = self._strips[key] = self.strip_of(drawn[0], width, over=drawn[1])
         return strip

@@ -7,7 +7,7 @@ from typing import Any
 
 from nbflow.model import RESUMABLE_RUN, EventType, Run, RunEvent, RunStatus
 from nbflow.view import Board
-from nbflow.view.board import Facts
+from nbflow.view.families import Facts
 from nbflow.widgets.run.protocol import Head, Question
 from nbflow.widgets.run.texts import (
     ERROR,

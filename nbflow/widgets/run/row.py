@@ -3,7 +3,7 @@
 from typing import Any
 
 from nbflow.model import StepStatus
-from nbflow.view.board import Facts
+from nbflow.view.families import Facts
 from nbflow.view.states import BUSY, FAILED, IDLE, LETTERS
 from nbflow.view.tree import Node, Tree
 from nbflow.widgets.run.texts import ERROR, LINE, NAME, line, millis, plain_number

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from nbflow.view import Board
-from nbflow.view.board import Facts
+from nbflow.view.families import Facts
 from nbflow.widgets.run.head import (
     DELTA_LOG_BYTES,
     LINES,
@@ -94,10 +94,10 @@ def test_schemas_that_hold_themselves_or_too_much_end() -> None:
 
 
 def test_questions_come_by_row_and_never_too_many() -> None:
-    asking = {
-        row: Facts(f"ok-{row}", kind="ask", question="Go?", schema={"type": "boolean"})
-        for row in range(500, 0, -1)
-    }
+    asking = {row: Facts(f"ok-{row}") for row in range(500, 0, -1)}
+    for facts in asking.values():
+        facts.kind, facts.question = "ask", "Go?"
+        facts.schema = {"type": "boolean"}
     told = questions_of(asking)
     assert [each["row"] for each in told] == list(range(1, 21))
     assert size(head_of(Board(run_id="r"), "t", questions=told)) < 20_000
