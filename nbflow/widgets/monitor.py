@@ -45,6 +45,8 @@ class Monitor(ipywidgets.VBox):
         self._is_offering = False
         self.runs_view = RunsView(self._client, view=view)
         self.queues_view = QueuesView(self._client)
+        for each in (self.runs_view, self.queues_view):
+            each._on_drawn = lambda: places.redraw(self)
         self._message = label("", "nbflow-message")
         self._message.layout.display = "none"
         self._picker = make_menu("choose a workflow")
@@ -90,7 +92,7 @@ class Monitor(ipywidgets.VBox):
     def picture(self) -> list[str]:
         """All tabs as text."""
         shown = [self.runs_view.picture(), self.queues_view.picture()]
-        return [repr(self), *(line for lines in shown for line in lines)]
+        return [repr(self)[1:-1], *(line for lines in shown for line in lines)]
 
     def close(self) -> None:
         """Stop looking, and leave a plain picture in its place; runs go on."""

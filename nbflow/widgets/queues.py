@@ -60,7 +60,7 @@ class QueuesView(LiveBox):
     def picture(self) -> list[str]:
         """The keys as text."""
         return [
-            safe_text(repr(self)),
+            safe_text(repr(self)[1:-1]),
             *map(plain, flow_lines(self._keys, self._client.now())),
         ]
 

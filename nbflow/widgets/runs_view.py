@@ -10,7 +10,7 @@ import ipywidgets
 from nbflow.client import Client, RunHandle
 from nbflow.errors import InvalidCursor, InvalidOption, RunNotFound, StoreError
 from nbflow.model import TERMINAL_RUN, UNFINISHED_RUN, Page, Run, RunStatus, safe_text
-from nbflow.view import Look, plain, plural, runs_table
+from nbflow.view import line, plain, plural, table
 from nbflow.widgets.elements import (
     button,
     close_tree,
@@ -21,7 +21,7 @@ from nbflow.widgets.elements import (
     text_line,
 )
 from nbflow.widgets.following import LiveBox
-from nbflow.widgets.tables import RunTable, is_live
+from nbflow.widgets.tables import RunTable, is_live, told
 
 ViewOfRun = Callable[[RunHandle[Any]], Any]
 """Makes the widget that shows one run."""
@@ -95,8 +95,9 @@ class RunsView(LiveBox):
 
     def picture(self) -> list[str]:
         """The list as text."""
-        lines = runs_table(self._page, Look(), self._client.now())
-        return [safe_text(repr(self)), *map(plain, lines)]
+        now = self._client.now()
+        rows = [[line(text) for text in told(run, now)] for run in self._page]
+        return [safe_text(repr(self)[1:-1]), *map(plain, table(rows, right=(4,)))]
 
     def show_run(self, run_id: str) -> Any:
         """Show a run below the list; returns its view.

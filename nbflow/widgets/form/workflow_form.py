@@ -69,7 +69,7 @@ class WorkflowForm(ipywidgets.VBox):
         self._is_single = shape.kind != "group"
         if self._is_single:
             shape = Shape("", "group", fields=(shape,))
-        self._group = Group(shape, boxed=False)
+        self._group = Group(shape, lambda: places.redraw(self), boxed=False)
         self._dom_classes = ("nbflow", "nbflow-form")
         self._make_controls()
 
@@ -131,14 +131,8 @@ class WorkflowForm(ipywidgets.VBox):
 
     def picture(self) -> list[str]:
         """The form as text."""
-        lines = [repr(self)]
-        for name, field in self._group.fields.items():
-            with suppress(Problem):
-                value = field.get()
-                lines.append(
-                    f"  {name} = {'(default)' if value is ABSENT else value!r}"
-                )
-        return [*lines, *map(repr, self._views)]
+        fields = (f"  {name} = {text}" for name, text in self._group.told().items())
+        return [repr(self)[1:-1], *fields, *map(repr, self._views)]
 
     def close(self) -> None:
         """Close it with the views below; the runs go on. A picture stays."""
@@ -229,6 +223,7 @@ class WorkflowForm(ipywidgets.VBox):
         self._views.insert(0, view)
         old, self._views[MAX_VIEWS:] = self._views[MAX_VIEWS:], []
         self._shown.children = tuple(self._views)
+        places.redraw(self)
         close_tree(*old)
         hear_while_busy(self._shown)
 

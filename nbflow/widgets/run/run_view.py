@@ -10,8 +10,8 @@ from nbflow.client import Client, RunHandle
 from nbflow.widgets import outputs
 from nbflow.widgets.run.hub import hub
 from nbflow.widgets.run.live import Live
-from nbflow.widgets.run.script import sent
 from nbflow.widgets.run.showing import Showing
+from nbflow.widgets.script import sent
 
 _MIME = "application/vnd.jupyter.widget-view+json"
 
@@ -20,7 +20,8 @@ class RunView(anywidget.AnyWidget):
     """A run as it goes on: its steps, their times, their values, and what to do.
 
     As a cell's value it is replaced by static HTML when the run has ended. Inside of
-    other widgets it stays as it is: what a saved notebook shows there is theirs.
+    other widgets it stays a widget as long as they do. JupyterLab and Notebook 7 save
+    HTML in either case; of a box that holds runs, that of the runs and of nothing else.
 
     Args:
         run: a handle, or the id of a run.
@@ -83,8 +84,8 @@ class RunView(anywidget.AnyWidget):
     def bundle(self) -> dict[str, Any]:
         """The output that displays it."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        # No picture of a run that has hardly begun: one comes with its end, or with
-        # that of the kernel (`leavePicture` in the script).
+        # No picture of a run that has hardly begun: one comes with its end, and the
+        # script makes one when the notebook is saved or the kernel goes.
         return {_MIME: view, "text/plain": repr(self)}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
