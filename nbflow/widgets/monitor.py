@@ -17,6 +17,7 @@ from nbflow.widgets.elements import (
     text_line,
 )
 from nbflow.widgets.form.workflow_form import WorkflowForm
+from nbflow.widgets.given import check_view, client_of
 from nbflow.widgets.queues import QueuesView
 from nbflow.widgets.runs_view import RunsView, ViewOfRun
 
@@ -29,6 +30,9 @@ class Monitor(ipywidgets.VBox):
     Args:
         client: the app; that of the notebook if None.
         view: makes the widget for a run that is opened; the live view if None.
+
+    Raises:
+        TypeError: `client` is none, or `view` cannot be called.
     """
 
     _is_closed = True  # until it is made: there is nothing to close
@@ -36,8 +40,10 @@ class Monitor(ipywidgets.VBox):
     def __init__(
         self, client: Client | None = None, *, view: ViewOfRun | None = None
     ) -> None:
+        client = client_of("Monitor", client)
+        check_view("Monitor", view)
         super().__init__()
-        self._client = Client() if client is None else client
+        self._client = client
         self._view_of = view
         self._is_closed = False
         self._form: WorkflowForm | None = None

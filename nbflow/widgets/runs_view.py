@@ -21,6 +21,7 @@ from nbflow.widgets.elements import (
     text_line,
 )
 from nbflow.widgets.following import LiveBox
+from nbflow.widgets.given import check_view, client_of
 from nbflow.widgets.tables import RunTable, is_live, told
 
 ViewOfRun = Callable[[RunHandle[Any]], Any]
@@ -54,7 +55,7 @@ class RunsView(LiveBox):
             hold for all that is listed, `search` is what the search field begins with.
 
     Raises:
-        TypeError: a filter is unknown.
+        TypeError: a filter is unknown, `client` is none, or `view` cannot be called.
         InvalidOption: a filter has a value that it cannot take.
     """
 
@@ -67,7 +68,8 @@ class RunsView(LiveBox):
         **filters: Any,
     ) -> None:
         _check(rows, filters)
-        super().__init__(Client() if client is None else client, "runs")
+        check_view("RunsView", view)
+        super().__init__(client_of("RunsView", client), "runs")
         self._view_of = run_view if view is None else view
         self._size = rows
         self._fixed = {k: v for k, v in filters.items() if k != "search"}
@@ -286,7 +288,7 @@ def _check(rows: int, filters: dict[str, Any]) -> None:
             raise TypeError(
                 f"RunsView() has no filter {name!r}; known: {', '.join(known)}"
             )
-    if isinstance(rows, bool) or not 1 <= rows <= MAX_ROWS:
+    if type(rows) is not int or not 1 <= rows <= MAX_ROWS:
         raise InvalidOption(
             f"rows={rows!r}: a page of RunsView shows 1 to {MAX_ROWS} runs",
             option="rows",

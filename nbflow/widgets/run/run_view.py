@@ -8,6 +8,7 @@ import traitlets
 
 from nbflow.client import Client, RunHandle
 from nbflow.widgets import outputs
+from nbflow.widgets.given import client_of
 from nbflow.widgets.run.hub import hub
 from nbflow.widgets.run.live import Live
 from nbflow.widgets.run.showing import Showing
@@ -29,6 +30,7 @@ class RunView(anywidget.AnyWidget):
 
     Raises:
         RunNotFound: there is no run of that id.
+        TypeError: `run` is none, or `client`.
     """
 
     _esm = sent("run_view.js")
@@ -40,7 +42,7 @@ class RunView(anywidget.AnyWidget):
     def __init__(
         self, run: RunHandle[Any] | str, *, client: Client | None = None
     ) -> None:
-        self._live = live_of(handle_of(run, client))
+        self._live = live_of(handle_of("RunView", run, client))
         shell = outputs.kernel_shell()
         self._showing = Showing(
             self._live,
@@ -113,9 +115,11 @@ def live_of(handle: RunHandle[Any]) -> Live:
     return Live(Client.of(handle), handle.run_id, lambda: handle.status)
 
 
-def handle_of(run: RunHandle[Any] | str, client: Client | None = None) -> Any:
+def handle_of(
+    caller: str, run: RunHandle[Any] | str, client: Client | None = None
+) -> Any:
     """The handle of a run that was given by its id, or as a handle."""
     if isinstance(run, RunHandle):
         return run
-    client = Client() if client is None else client
+    client = client_of(caller, client)
     return client.runs.handle(client.runs.find(run))
