@@ -13,8 +13,6 @@ const NOTE = "nbflow"; // in an output's metadata: whose picture it is
 /** When a picture was made, as a reader of the notebook takes it: "2026-05-12 14:07". */
 const pictureTime = () => new Date().toLocaleString("sv").slice(0, 16);
 
-const escaped = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt()};`);
-
 const modelIn = (output) => output.data?.[VIEW]?.model_id;
 
 /** A widget and all that it holds. */

@@ -216,6 +216,7 @@ class Store {
 		model.on("comm_live_update", () => {
 			this.commands.clear();
 			this.plan = null;
+			this.#lastHeard = this.now;
 			this.#close("disconnected: the kernel was restarted; run the cell again to go on");
 			this.#picture.leave(this.notice.text);
 		});
@@ -881,7 +882,8 @@ function makeTree(store) {
 			length = list.length;
 		}
 		empty.hidden = length > 0;
-		say(empty, store.rows.size ? `no step ${store.search ? "in this view has such a name" : "matches the filter"}` : "no steps yet");
+		columns.hidden = !store.rows.size;
+		say(empty, store.rows.size ? `no step ${store.search ? "in this view has such a name" : "matches the filter"}` : isOver(head.status) ? "no steps" : "no steps yet");
 		const place = store.mustReveal ? list.findIndex(({ key }) => key === store.selected) : -1;
 		if (place >= 0) {
 			const top = place * ROW_HEIGHT;
