@@ -8,6 +8,7 @@ engine and the client.
 from nbflow.codecs import _builtins as _builtins
 from nbflow.codecs import _frames as _frames
 from nbflow.codecs import _objects as _objects
+from nbflow.codecs import _shell as _shell
 from nbflow.codecs import _tables as _tables
 from nbflow.codecs import _times as _times
 from nbflow.codecs._arguments import (

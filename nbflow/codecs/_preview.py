@@ -18,6 +18,7 @@ from nbflow.codecs import _objects as objects
 from nbflow.codecs._classes import Unresolved, type_name
 from nbflow.codecs._libraries import library, library_of
 from nbflow.codecs._secrets import Secret, redact
+from nbflow.codecs._shell import is_lines
 from nbflow.codecs._times import is_zone
 from nbflow.model import safe_text
 
@@ -136,6 +137,9 @@ def _show_sequence(before: str, after: str) -> _Show:
         line.add(after)
 
     return show
+
+
+_show_list = _show_sequence("[", "]")
 
 
 def _show_tuple(line: _Line, value: tuple[Any, ...]) -> None:
@@ -264,7 +268,7 @@ _SHOWN: dict[type, _Show] = {
     **dict.fromkeys((FunctionType, BuiltinFunctionType, ModuleType), _show_callable),
     str: _show_text,
     int: _show_int,
-    list: _show_sequence("[", "]"),
+    list: _show_list,
     tuple: _show_tuple,
     deque: _show_sequence("deque([", "])"),
     MethodType: _show_method,
@@ -288,6 +292,8 @@ def _find(kind: type) -> _Show | None:
         return _show_model
     if objects.is_dataclass_of_attributes(kind):
         return _show_dataclass
+    if is_lines(kind):
+        return _show_list
     name = library_of(kind)
     return None if name is None else _of_library(name, kind)
 

@@ -4,6 +4,7 @@ Lists of the command line (`flow_lines`), and rows of displays (`key_line`).
 """
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Sequence
 
 from nbflow import durations
@@ -13,6 +14,7 @@ from nbflow.view.text import Line, Span, cut, fit, line, pad
 from nbflow.view.words import Look, ago, bar, number, until
 
 _SHOWN = 20
+_NOTHING_MORE = re.compile(r" 00 \w+$")
 
 
 def flow_lines(keys: Sequence[FlowKey], now: dt.datetime) -> list[Line]:
@@ -121,7 +123,8 @@ def flow_limits(key: FlowKey) -> str:
     """What a key allows: "10 in 1 s · 2 at once"."""
     parts = []
     if key.rate is not None:
-        parts.append(f"{number(key.rate)} in {durations.show(key.period)}")
+        period = _NOTHING_MORE.sub("", durations.show(key.period))
+        parts.append(f"{number(key.rate)} in {period}")
     if key.parallelism is not None:
         parts.append(f"{number(key.parallelism)} at once")
     return " · ".join(parts) or "no limits"

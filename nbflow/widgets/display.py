@@ -29,6 +29,7 @@ def show(
     Raises:
         RunNotFound: there is no run of that id.
         InvalidOption: there is no such view.
+        TypeError: `run` is none, or `client`.
     """
     if view not in ("live", "static", "none"):
         raise InvalidOption(
@@ -38,7 +39,7 @@ def show(
         )
     if view == "none":
         return
-    handle = handle_of(run, client)
+    handle = handle_of("show", run, client)
     _ = handle.status  # raises for a run that was refused
     shell = outputs.kernel_shell()
     if shell is None:

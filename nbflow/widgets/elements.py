@@ -15,6 +15,7 @@ from nbflow.model import safe_text, short
 from nbflow.widgets.outputs import hear_everywhere
 
 _LIMIT = 400
+_FLAT = "margin:0;padding:0;white-space:pre;overflow-x:auto"
 # JupyterLab would set what stands between dollar signs as a formula.
 _NO_MATH = ("mathjax_ignore", "tex2jax_ignore")
 
@@ -102,7 +103,7 @@ def hear_while_busy(*widgets: Any) -> None:
 def picture(lines: Iterable[str]) -> str:
     """Lines of text as HTML that says nothing else."""
     text = "\n".join(lines)
-    return f"<pre>{html.escape(safe_text(text, multiline=True))}</pre>"
+    return f'<pre style="{_FLAT}">{html.escape(safe_text(text, multiline=True))}</pre>'
 
 
 @cache

@@ -5,6 +5,7 @@ Neighbours: `ticker` calls it, `places` says where it is shown.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets
@@ -51,6 +52,7 @@ class LiveBox(ipywidgets.VBox):
         self._next_draw = 0.0
         self._next_check = 0.0
         self._next_second = 0.0
+        self._on_drawn: Callable[[], None] = lambda: places.redraw(self)
         # The front end counts the views of it from here on.
         self._view_count = 0
         self.observe(self._on_views, "_view_count")
@@ -119,6 +121,7 @@ class LiveBox(ipywidgets.VBox):
             self._is_stale = False
             began = time.monotonic()
             changed = self._draw()
+            self._on_drawn()
             ended = time.monotonic()
         except NbflowError as error:
             self._tell(error)

@@ -17,6 +17,7 @@ from nbflow.widgets.elements import (
     text_line,
 )
 from nbflow.widgets.form.workflow_form import WorkflowForm
+from nbflow.widgets.given import check_view, client_of
 from nbflow.widgets.queues import QueuesView
 from nbflow.widgets.runs_view import RunsView, ViewOfRun
 
@@ -29,6 +30,9 @@ class Monitor(ipywidgets.VBox):
     Args:
         client: the app; that of the notebook if None.
         view: makes the widget for a run that is opened; the live view if None.
+
+    Raises:
+        TypeError: `client` is none, or `view` cannot be called.
     """
 
     _is_closed = True  # until it is made: there is nothing to close
@@ -36,8 +40,10 @@ class Monitor(ipywidgets.VBox):
     def __init__(
         self, client: Client | None = None, *, view: ViewOfRun | None = None
     ) -> None:
+        client = client_of("Monitor", client)
+        check_view("Monitor", view)
         super().__init__()
-        self._client = Client() if client is None else client
+        self._client = client
         self._view_of = view
         self._is_closed = False
         self._form: WorkflowForm | None = None
@@ -45,6 +51,8 @@ class Monitor(ipywidgets.VBox):
         self._is_offering = False
         self.runs_view = RunsView(self._client, view=view)
         self.queues_view = QueuesView(self._client)
+        for each in (self.runs_view, self.queues_view):
+            each._on_drawn = lambda: places.redraw(self)
         self._message = label("", "nbflow-message")
         self._message.layout.display = "none"
         self._picker = make_menu("choose a workflow")
@@ -90,7 +98,7 @@ class Monitor(ipywidgets.VBox):
     def picture(self) -> list[str]:
         """All tabs as text."""
         shown = [self.runs_view.picture(), self.queues_view.picture()]
-        return [repr(self), *(line for lines in shown for line in lines)]
+        return [repr(self)[1:-1], *(line for lines in shown for line in lines)]
 
     def close(self) -> None:
         """Stop looking, and leave a plain picture in its place; runs go on."""

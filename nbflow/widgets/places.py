@@ -1,14 +1,15 @@
 """Where a widget is shown: cells, front ends that cannot show widgets, and the end.
 
 With nobody there to use a widget (nbclient, papermill, nbconvert), a plain picture is
-shown instead. A widget that is closed leaves its picture; a cell that is executed again
-closes what it has shown before, runs and widgets alike.
+shown instead. A widget that is closed leaves its picture, and so does one whose kernel
+goes or whose notebook is saved (`keeper`); a cell that is executed again closes what it
+has shown before, runs and widgets alike.
 """
 
 import contextvars
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from nbflow.widgets import outputs
@@ -21,6 +22,8 @@ _lock = threading.Lock()
 class Pictured(Protocol):
     """A widget that can say what it shows."""
 
+    @property
+    def model_id(self) -> str | None: ...
     def picture(self) -> list[str]: ...
     def close(self) -> None: ...
 
@@ -31,9 +34,11 @@ class Shown(Protocol):
     def close(self) -> None: ...
 
 
-# Displays of each widget; and what each cell shows, with the execution that did: alive
-# only as long as somebody keeps it up to date.
+# Displays of each widget, and what keeps its picture in the page.
 _displays: dict[Shown, list[Any]] = {}
+_keepers: dict[Shown, Any] = {}
+# What each cell shows, with the execution that did: alive only as long as somebody
+# keeps it up to date.
 _cells: dict[str, tuple[str | None, list[weakref.ref[Shown]]]] = {}
 
 
@@ -62,6 +67,8 @@ def display(widget: Pictured, make: Callable[[], Any]) -> None:
     if not isinstance(shown, dict):
         return
     shell = outputs.kernel_shell()
+    if shell is not None and _WIDGET in shown:
+        _keep(widget, shown)
     handle = show(shown, raw=True, display_id=True)
     if handle is not None and _WIDGET in shown:
         with _lock:
@@ -90,6 +97,14 @@ def claim(shell: Any, shown: Shown) -> None:
             known.close()
 
 
+def redraw(widget: Pictured) -> None:
+    """It shows something else: what is saved of it, too."""
+    with _lock:
+        keeper = _keepers.get(widget)
+    if keeper is not None:
+        keeper.redraw(picture(widget.picture()), repr(widget))
+
+
 def freeze(widget: Pictured) -> None:
     """Leave a picture wherever the widget is shown."""
     with _lock:
@@ -99,12 +114,31 @@ def freeze(widget: Pictured) -> None:
         for handle in handles:
             # In a context of its own: the display belongs to no cell that runs now.
             contextvars.Context().run(handle.update, shown, raw=True)
+    _let_go(widget)
 
 
 def forget(widget: Shown) -> None:
     """Its output is gone: it leaves no picture."""
     with _lock:
         _displays.pop(widget, None)
+    _let_go(widget)
+
+
+def _keep(widget: Pictured, shown: Mapping[str, Any]) -> None:
+    from nbflow.widgets.keeper import Keeper
+
+    with _lock:
+        if widget not in _keepers:
+            _keepers[widget] = Keeper(
+                str(widget.model_id), shown["text/html"], shown["text/plain"]
+            )
+
+
+def _let_go(widget: Shown) -> None:
+    with _lock:
+        keeper = _keepers.pop(widget, None)
+    if keeper is not None:
+        keeper.close()
 
 
 def is_attended() -> bool:

@@ -21,6 +21,7 @@ from nbflow.view import (
 from nbflow.widgets import acting
 from nbflow.widgets.elements import button, close_tree, label, text_line
 from nbflow.widgets.following import LiveBox
+from nbflow.widgets.given import client_of
 
 _KEYS = 30
 _WAITERS = 10
@@ -31,10 +32,13 @@ class QueuesView(LiveBox):
 
     Args:
         client: the app; that of the notebook if None.
+
+    Raises:
+        TypeError: `client` is none.
     """
 
     def __init__(self, client: Client | None = None) -> None:
-        super().__init__(Client() if client is None else client, "queues")
+        super().__init__(client_of("QueuesView", client), "queues")
         self._keys: list[FlowKey] = []
         self._cards: dict[str, _Card] = {}
         self._list = ipywidgets.VBox()
@@ -60,7 +64,7 @@ class QueuesView(LiveBox):
     def picture(self) -> list[str]:
         """The keys as text."""
         return [
-            safe_text(repr(self)),
+            safe_text(repr(self)[1:-1]),
             *map(plain, flow_lines(self._keys, self._client.now())),
         ]
 

@@ -10,7 +10,7 @@ import ipywidgets
 from nbflow.client import Client, RunHandle
 from nbflow.errors import InvalidCursor, InvalidOption, RunNotFound, StoreError
 from nbflow.model import TERMINAL_RUN, UNFINISHED_RUN, Page, Run, RunStatus, safe_text
-from nbflow.view import Look, plain, plural, runs_table
+from nbflow.view import line, plain, plural, table
 from nbflow.widgets.elements import (
     button,
     close_tree,
@@ -21,7 +21,8 @@ from nbflow.widgets.elements import (
     text_line,
 )
 from nbflow.widgets.following import LiveBox
-from nbflow.widgets.tables import RunTable, is_live
+from nbflow.widgets.given import check_view, client_of
+from nbflow.widgets.tables import RunTable, is_live, told
 
 ViewOfRun = Callable[[RunHandle[Any]], Any]
 """Makes the widget that shows one run."""
@@ -54,7 +55,7 @@ class RunsView(LiveBox):
             hold for all that is listed, `search` is what the search field begins with.
 
     Raises:
-        TypeError: a filter is unknown.
+        TypeError: a filter is unknown, `client` is none, or `view` cannot be called.
         InvalidOption: a filter has a value that it cannot take.
     """
 
@@ -67,7 +68,8 @@ class RunsView(LiveBox):
         **filters: Any,
     ) -> None:
         _check(rows, filters)
-        super().__init__(Client() if client is None else client, "runs")
+        check_view("RunsView", view)
+        super().__init__(client_of("RunsView", client), "runs")
         self._view_of = run_view if view is None else view
         self._size = rows
         self._fixed = {k: v for k, v in filters.items() if k != "search"}
@@ -95,8 +97,9 @@ class RunsView(LiveBox):
 
     def picture(self) -> list[str]:
         """The list as text."""
-        lines = runs_table(self._page, Look(), self._client.now())
-        return [safe_text(repr(self)), *map(plain, lines)]
+        now = self._client.now()
+        rows = [[line(text) for text in told(run, now)] for run in self._page]
+        return [safe_text(repr(self)[1:-1]), *map(plain, table(rows, right=(4,)))]
 
     def show_run(self, run_id: str) -> Any:
         """Show a run below the list; returns its view.
@@ -285,7 +288,7 @@ def _check(rows: int, filters: dict[str, Any]) -> None:
             raise TypeError(
                 f"RunsView() has no filter {name!r}; known: {', '.join(known)}"
             )
-    if isinstance(rows, bool) or not 1 <= rows <= MAX_ROWS:
+    if type(rows) is not int or not 1 <= rows <= MAX_ROWS:
         raise InvalidOption(
             f"rows={rows!r}: a page of RunsView shows 1 to {MAX_ROWS} runs",
             option="rows",

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import ipywidgets
 from ipywidgets.widgets.widget_string import LabelStyle
 
-from nbflow.model import UNFINISHED_RUN, Run, RunStatus
+from nbflow.model import UNFINISHED_RUN, Run, RunStatus, short
 from nbflow.view import clock, first_line, mark, short_id, took
 from nbflow.widgets.elements import button, set_role, text_line
+
+_NOTE = 120
 
 
 class Cells(NamedTuple):
@@ -44,6 +46,14 @@ def cells(run: Run, now: dt.datetime) -> Cells:
         note,
         role,
     )
+
+
+def told(run: Run, now: dt.datetime) -> tuple[str, ...]:
+    """The texts of a run's row in an order for plain text; its id whole."""
+    found = cells(run, now)
+    about = f"{run.label} · {run.run_id}" if run.label else run.run_id
+    note = short(found.note, _NOTE)
+    return (found.status, found.name, about, found.when, found.took, note)
 
 
 def lasted(run: Run, now: dt.datetime) -> str:

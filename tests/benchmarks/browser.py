@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from nbflow.widgets.run.script import sent
+from nbflow.widgets.script import sent
 from tests.browser.lab import Lab, Tab
 
 SETUP = """%load_ext nbflow

@@ -6,7 +6,7 @@ would send is put in with `tell`, what the view sends is read with `sent`.
 
 from typing import Any
 
-from nbflow.widgets.run.script import sent
+from nbflow.widgets.script import sent
 
 START = 1_800_000_000_000  # the kernel's clock when the runs of the tests start
 

@@ -4,7 +4,7 @@ Values are plain JSON, in both directions. A value that the control of its type 
 hold is shown as JSON text. `shapes` says which control, `controls` makes it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ipywidgets
@@ -15,14 +15,26 @@ from nbflow.widgets.form.shapes import ABSENT, Shape, fits
 
 
 class Group:
-    """Fields in a box: the form of a model, or of the whole input."""
+    """Fields in a box: the form of a model, or of the whole input.
 
-    def __init__(self, shape: Shape, *, boxed: bool = True) -> None:
-        self.fields = {each.name: Field(each) for each in shape.fields}
+    Args:
+        shape: of the group.
+        on_change: called when a field has another value.
+        boxed: whether there is a frame around it.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        on_change: Callable[[], None] = lambda: None,
+        *,
+        boxed: bool = True,
+    ) -> None:
+        self.fields = {each.name: Field(each, on_change) for each in shape.fields}
         self._extra: Field | None = None
         if shape.extra:
             more = Shape("other fields", "json", required=False, hint="JSON object")
-            self._extra = Field(more)
+            self._extra = Field(more, on_change)
         self.widget = ipywidgets.VBox([each.widget for each in self._all()])
         self.widget.add_class("nbflow-group" if boxed else "nbflow-fields")
 
@@ -46,6 +58,10 @@ class Group:
         if is_wrong or more is None:
             raise Problem("has fields without a value")
         return {**more, **values}
+
+    def told(self) -> dict[str, str]:
+        """What the fields show, by name, for people; says nothing at them."""
+        return {name: field.told() for name, field in self.fields.items()}
 
     def set(self, value: Mapping[str, Any]) -> None:
         """Show values by name; a field that none is given for shows its default."""
@@ -111,10 +127,18 @@ class Group:
 
 
 class Field:
-    """One field: its label, control, toggle, hint and problem."""
+    """One field: its label, control, toggle, hint and problem.
 
-    def __init__(self, shape: Shape) -> None:
+    Args:
+        shape: of its values.
+        on_change: called when it has another one.
+    """
+
+    def __init__(
+        self, shape: Shape, on_change: Callable[[], None] = lambda: None
+    ) -> None:
         self.shape = shape
+        self._on_change = on_change
         self._label = label(shape.name, "nbflow-name")
         if shape.required:
             self._label.add_class("nbflow-required")
@@ -144,6 +168,21 @@ class Field:
             if not isinstance(self._control, Group):
                 self._say(str(error))
             raise
+
+    def told(self) -> str:
+        """What it shows, for people; never what is to be typed unseen."""
+        if self._toggle is not None and self._toggle.value:
+            return "none" if self.shape.optional else "default"
+        if isinstance(self._control, Group):
+            parts = (f"{name}={text}" for name, text in self._control.told().items())
+            return f"({', '.join(parts)})"
+        if self.shape.kind == "password":
+            return "(not shown)"
+        try:
+            value = self._control.get()
+        except Problem:
+            return "(no value yet)"
+        return "(no value yet)" if value is ABSENT else repr(value)
 
     def set(self, value: Any) -> None:
         """Show a value; one that the control cannot hold is shown as JSON."""
@@ -201,12 +240,12 @@ class Field:
             description=word, indent=False, tooltip=text_line(f"{word}: {shape.name}")
         )
         toggle.add_class("nbflow-toggle")
-        toggle.observe(lambda change: self._enable(), "value")
+        toggle.observe(lambda change: self._toggled(), "value")
         return toggle
 
     def _make(self, kind: str) -> Control:
         if kind == "group":
-            return Group(self.shape)
+            return Group(self.shape, self._on_change)
         control = make_control(kind, self.shape)
         control.widget.tooltip = text_line(self.shape.name)
         control.widget.layout.width = "auto"
@@ -226,8 +265,13 @@ class Field:
         self.widget.children = [*parts, self._problem]
         self._enable()
 
+    def _toggled(self) -> None:
+        self._enable()
+        self._on_change()
+
     def _typed(self) -> None:
         """The user has changed it: say at once if it can be no value."""
+        self._on_change()
         if isinstance(self._control, Json):
             try:
                 self.get()

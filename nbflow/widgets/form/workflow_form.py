@@ -22,6 +22,7 @@ from nbflow.widgets.elements import (
 from nbflow.widgets.form.controls import Problem
 from nbflow.widgets.form.fields import Field, Group
 from nbflow.widgets.form.shapes import ABSENT, Shape, input_shape
+from nbflow.widgets.given import check_view, client_of
 from nbflow.widgets.runs_view import ViewOfRun, run_view
 from nbflow.workflows import Workflow
 
@@ -47,7 +48,7 @@ class WorkflowForm(ipywidgets.VBox):
 
     Raises:
         WorkflowNotFound: the client's app knows no workflow of that name.
-        TypeError: `workflow` is neither.
+        TypeError: `workflow` is neither, `client` is none, or `view` cannot be called.
     """
 
     _is_closed = True  # until it is made: there is nothing to close
@@ -59,9 +60,11 @@ class WorkflowForm(ipywidgets.VBox):
         *,
         view: ViewOfRun | None = None,
     ) -> None:
+        check_view("WorkflowForm", view)
+        start, name, schema = _target(workflow, client)
         super().__init__()
         self._view_of = run_view if view is None else view
-        self._start, self._name, schema = _target(workflow, client)
+        self._start, self._name = start, name
         self._is_closed = False
         self._views: list[Any] = []
         shape = input_shape(schema)
@@ -69,7 +72,7 @@ class WorkflowForm(ipywidgets.VBox):
         self._is_single = shape.kind != "group"
         if self._is_single:
             shape = Shape("", "group", fields=(shape,))
-        self._group = Group(shape, boxed=False)
+        self._group = Group(shape, lambda: places.redraw(self), boxed=False)
         self._dom_classes = ("nbflow", "nbflow-form")
         self._make_controls()
 
@@ -131,14 +134,8 @@ class WorkflowForm(ipywidgets.VBox):
 
     def picture(self) -> list[str]:
         """The form as text."""
-        lines = [repr(self)]
-        for name, field in self._group.fields.items():
-            with suppress(Problem):
-                value = field.get()
-                lines.append(
-                    f"  {name} = {'(default)' if value is ABSENT else value!r}"
-                )
-        return [*lines, *map(repr, self._views)]
+        fields = (f"  {name} = {text}" for name, text in self._group.told().items())
+        return [repr(self)[1:-1], *fields, *map(repr, self._views)]
 
     def close(self) -> None:
         """Close it with the views below; the runs go on. A picture stays."""
@@ -229,6 +226,7 @@ class WorkflowForm(ipywidgets.VBox):
         self._views.insert(0, view)
         old, self._views[MAX_VIEWS:] = self._views[MAX_VIEWS:], []
         self._shown.children = tuple(self._views)
+        places.redraw(self)
         close_tree(*old)
         hear_while_busy(self._shown)
 
@@ -285,8 +283,10 @@ def _target(
     workflow: Workflow[..., Any] | str, client: Client | None
 ) -> tuple[Start, str, Mapping[str, Any]]:
     """How a run is started, the workflow's name, and the schema of its input."""
+    if client is not None:
+        client_of("WorkflowForm", client)
     if isinstance(workflow, str):
-        chosen = Client() if client is None else client
+        chosen = client_of("WorkflowForm", client)
         schema = chosen.workflows.get(workflow).input_schema or {}
         return _by_name(chosen, workflow), workflow, schema
     if not isinstance(workflow, Workflow):

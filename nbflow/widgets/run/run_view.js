@@ -168,7 +168,6 @@ class Item {
 }
 
 class Store {
-	id = ""; // of the model
 	head = null;
 	/** @type {Map<number, Row>} */
 	rows = new Map();
@@ -193,6 +192,7 @@ class Store {
 	isDeaf = false; // nothing can be asked of the kernel
 
 	#model = null;
+	#picture = null;
 	#seq = 0;
 	#missing = 0; // the first number that is missing; 0: none is
 	#resyncAt = 0;
@@ -216,11 +216,14 @@ class Store {
 		model.on("comm_live_update", () => {
 			this.commands.clear();
 			this.plan = null;
+			this.#lastHeard = this.now;
 			this.#close("disconnected: the kernel was restarted; run the cell again to go on");
-			if (this.head) leavePicture(this, model);
+			this.#picture.leave(this.notice.text);
 		});
+		// Closed at its end, on a page that does not hear of the HTML that replaces it.
+		model.on("comm:close", () => this.head && isOver(this.head.status) && this.#picture.leave("", true));
 		this.#load(model.get("snapshot"));
-		this.id = model.get("snapshot").id;
+		this.#picture = keepPicture(model.get("snapshot").id, model, (remark) => pictureOf(this, remark));
 	}
 
 	/** The kernel's time; where nothing more will come, when it was last heard. */
@@ -230,6 +233,7 @@ class Store {
 
 	attach(view) {
 		this.#views.set(view, { isVisible: true, isHeld: false });
+		this.#picture.found();
 		this.#ticker ||= setInterval(() => this.#tick(), SECOND);
 		this.send({ t: "hello", v: 1, visible: true });
 	}
@@ -878,7 +882,8 @@ function makeTree(store) {
 			length = list.length;
 		}
 		empty.hidden = length > 0;
-		say(empty, store.rows.size ? `no step ${store.search ? "in this view has such a name" : "matches the filter"}` : "no steps yet");
+		columns.hidden = !store.rows.size;
+		say(empty, store.rows.size ? `no step ${store.search ? "in this view has such a name" : "matches the filter"}` : isOver(head.status) ? "no steps" : "no steps yet");
 		const place = store.mustReveal ? list.findIndex(({ key }) => key === store.selected) : -1;
 		if (place >= 0) {
 			const top = place * ROW_HEIGHT;
@@ -1230,27 +1235,26 @@ function makeView(store) {
 }
 
 const PICTURED = 200; // rows
+const PICTURE_STYLE = "&{font:var(--jp-ui-font-size1,13px)/1.45 var(--jp-ui-font-family,system-ui)}& table{border-collapse:collapse;margin:2px 0;width:100%}& :is(th,td){padding:1px 16px 1px 0;border:0;text-align:left;vertical-align:top;white-space:nowrap;background:none}& :is(th,td):last-child{width:100%;white-space:normal;overflow-wrap:anywhere}& th{font-weight:400}& :is(th,.n-dim){color:var(--jp-ui-font-color2,GrayText)}& .n-bad{color:var(--jp-error-color1,CanvasText)}& .n-busy{color:var(--jp-brand-color1,LinkText)}& .n-warn{color:var(--jp-warn-color1,CanvasText)}";
 
-/**
- * Without its kernel a saved view would be an error ("model not found"): leave its rows as
- * plain HTML in the outputs that show it. JupyterLab's manager knows the notebook; where
- * there is none, or another, the view stays as it is.
- */
-function leavePicture({ head, list, notice, now, id }, { widget_manager: manager }) {
+/** The run as HTML that needs no script, and in a line; null: nothing is known of it. */
+function pictureOf({ head, list, now }, remark) {
+	if (!head) return null;
+	const tinted = (status, words) => h("span", { class: `n-${mark(status)[1]}` }, words);
 	const lines = list.slice(0, PICTURED).map(({ row, depth, more }) => {
-		const cells = more ? [`${count(more)} more`] : [row.name, statusWords(row, now), timeOf(row, now), row.text];
-		return h("tr", cells.map((text, column) => h("td", (column ? "" : "\u2003".repeat(depth - 1)) + text)));
+		const cells = more ? [`${count(more)} more`] : [h("code", row.name), tinted(row.status, statusWords(row, now)), timeOf(row, now), row.text];
+		return h("tr", cells.map((each, column) => h("td", column ? "" : "\u2003".repeat(depth - 1), each)));
 	});
 	const left = list.length - lines.length;
-	const said = h("div.run", h("p", h("b", head.workflow), " ", h("code", head.run_id), ` ${listed(mark(head.status)[0], notice.text)}`),
-		h("table", lines), left > 0 && h("p", `${count(left)} more`));
-	const data = { "text/html": said.outerHTML, "text/plain": said.firstChild.textContent };
-	for (const { outputs } of manager?.context?.model?.cells ?? []) {
-		for (let place = 0; place < (outputs?.length ?? 0); place += 1) {
-			const isOurs = Object.values(outputs.get(place).data ?? {}).some((each) => each?.model_id === id);
-			if (isOurs) outputs.set(place, { output_type: "display_data", metadata: {}, data });
-		}
-	}
+	const style = h("style", PICTURE_STYLE.replaceAll("&", ".nbflow-run".repeat(3)));
+	const said = [isOver(head.status) ? "" : remark, ...head.waiting];
+	const words = ["step", "status", "time", "result or error"].map((word) => h("th", word));
+	const facts = listed(timeOf(head, now), ...said);
+	const html = h("div", { class: "nbflow-run" }, style,
+		h("p", tinted(head.status, mark(head.status)[0]), " ", h("b", head.workflow), " ", h("code", head.run_id), ` ${facts}`),
+		head.error && h("p", { class: "n-bad" }, head.error), head.text && h("p", head.text),
+		lines.length > 0 && h("table", h("tr", words), lines), left > 0 && h("p", `${count(left)} more`)).outerHTML;
+	return { html, text: plain(`nbflow run ${head.run_id} ${head.workflow}: ${listed(mark(head.status)[0], facts)}`) };
 }
 
 /** The module is loaded once per model; this makes the model's store. */

@@ -8,10 +8,11 @@ import traitlets
 
 from nbflow.client import Client, RunHandle
 from nbflow.widgets import outputs
+from nbflow.widgets.given import client_of
 from nbflow.widgets.run.hub import hub
 from nbflow.widgets.run.live import Live
-from nbflow.widgets.run.script import sent
 from nbflow.widgets.run.showing import Showing
+from nbflow.widgets.script import sent
 
 _MIME = "application/vnd.jupyter.widget-view+json"
 
@@ -20,7 +21,8 @@ class RunView(anywidget.AnyWidget):
     """A run as it goes on: its steps, their times, their values, and what to do.
 
     As a cell's value it is replaced by static HTML when the run has ended. Inside of
-    other widgets it stays as it is: what a saved notebook shows there is theirs.
+    other widgets it stays a widget as long as they do. JupyterLab and Notebook 7 save
+    HTML in either case; of a box that holds runs, that of the runs and of nothing else.
 
     Args:
         run: a handle, or the id of a run.
@@ -28,6 +30,7 @@ class RunView(anywidget.AnyWidget):
 
     Raises:
         RunNotFound: there is no run of that id.
+        TypeError: `run` is none, or `client`.
     """
 
     _esm = sent("run_view.js")
@@ -39,7 +42,7 @@ class RunView(anywidget.AnyWidget):
     def __init__(
         self, run: RunHandle[Any] | str, *, client: Client | None = None
     ) -> None:
-        self._live = live_of(handle_of(run, client))
+        self._live = live_of(handle_of("RunView", run, client))
         shell = outputs.kernel_shell()
         self._showing = Showing(
             self._live,
@@ -83,8 +86,8 @@ class RunView(anywidget.AnyWidget):
     def bundle(self) -> dict[str, Any]:
         """The output that displays it."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        # No picture of a run that has hardly begun: one comes with its end, or with
-        # that of the kernel (`leavePicture` in the script).
+        # No picture of a run that has hardly begun: one comes with its end, and the
+        # script makes one when the notebook is saved or the kernel goes.
         return {_MIME: view, "text/plain": repr(self)}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
@@ -112,9 +115,11 @@ def live_of(handle: RunHandle[Any]) -> Live:
     return Live(Client.of(handle), handle.run_id, lambda: handle.status)
 
 
-def handle_of(run: RunHandle[Any] | str, client: Client | None = None) -> Any:
+def handle_of(
+    caller: str, run: RunHandle[Any] | str, client: Client | None = None
+) -> Any:
     """The handle of a run that was given by its id, or as a handle."""
     if isinstance(run, RunHandle):
         return run
-    client = Client() if client is None else client
+    client = client_of(caller, client)
     return client.runs.handle(client.runs.find(run))

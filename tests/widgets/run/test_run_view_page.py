@@ -10,7 +10,7 @@ from nbflow import durations
 from nbflow.model import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
 from nbflow.view.states import FAILED
 from nbflow.view.words import MARKS
-from nbflow.widgets.run.script import sent
+from nbflow.widgets.script import sent
 from tests.widgets.page import START, RunPage, head, row, snapshot
 
 PIPELINE = [
@@ -495,35 +495,66 @@ def test_a_restarted_kernel_leaves_a_view_that_says_so(view: RunPage) -> None:
     assert len(view.page.evaluate("model.sent")) == before
 
 
-def test_a_view_without_its_kernel_leaves_a_picture_in_its_output(
-    view: RunPage,
-) -> None:
+WIDGET = "application/vnd.jupyter.widget-view+json"
+# A notebook as JupyterLab's manager of widgets knows it, and a box that holds the view.
+NOTEBOOK = """(widget) => {
+  const model = (json) => ({...json, toJSON: () => json});
+  const shows = (model_id) => model({output_type: "display_data", metadata: {},
+    data: {[widget]: {model_id}, "text/plain": "as text"}});
+  const held = ["other", "m-1", "box"].map(shows);
+  const outputs = {length: held.length, get: (n) => held[n],
+    set: (n, output) => { held[n] = model(output); }};
+  const notebook = {cells: [{}, {outputs}], toJSON: () => ({cells: [
+    {}, {outputs: held.map((each) => each.toJSON())}]})};
+  const made = (model_id, ...children) => ({model_id, get: () => children});
+  const known = {box: made("box", made("label"), made("m-1")), other: made("other")};
+  window.manager.context = {model: notebook};
+  window.manager.get_model = async (id) => known[id];
+  window.types = () => held.map((each) => Object.keys(each.data));
+  window.saved = () => notebook.toJSON().cells[1].outputs;
+}"""
+
+
+def test_a_saved_notebook_has_a_picture_of_the_view(view: RunPage) -> None:
     evil = "<img src=x onerror='window.hit = 1'>"
+    view.page.evaluate(NOTEBOOK, WIDGET)
     view.show([*PIPELINE, row(9, evil, text=evil)], id="m-1")
-    # As JupyterLab's manager of widgets knows the notebook.
-    view.page.evaluate(
-        """() => {
-          const outputs = (...ids) => {
-            const held = ids.map((model_id) => ({data: {
-              "application/vnd.jupyter.widget-view+json": {model_id}}}));
-            return {length: held.length, get: (n) => held[n],
-              set: (n, output) => { held[n] = output; }};
-          };
-          window.cells = [{}, {outputs: outputs("other", "m-1")}];
-          manager.context = {model: {cells}};
-          model.emit("comm_live_update");
-        }"""
+    other, own, box = view.page.evaluate("saved()")
+    assert set(other["data"]) == {WIDGET, "text/plain"}
+    assert own["metadata"] == {"nbflow": {"view": "m-1", "ids": ["m-1"]}}
+    assert box["metadata"] == {"nbflow": {"view": "box", "ids": ["m-1"]}}
+    assert own["data"]["text/plain"].startswith(
+        "nbflow run r-7f3a21 nightly: running · 12 s · as saved at 20"
     )
-    data = view.page.evaluate("cells[1].outputs.get(1).data")
-    assert set(data) == {"text/html", "text/plain"}
-    assert "disconnected: the kernel was restarted" in data["text/plain"]
-    view.page.evaluate("html => { document.body.innerHTML = html }", data["text/html"])
+    assert box["data"]["text/plain"] == "as text"
+    assert own["data"]["text/html"] == box["data"]["text/html"]
+    assert view.page.evaluate("types()") == [[WIDGET, "text/plain"]] * 3
+    view.page.evaluate(
+        "html => { document.body.innerHTML = html }", own["data"]["text/html"]
+    )
     shown = view.page.locator("body").inner_text()
     for text in ("nightly", "running", "12 files", "ValueError: no data", evil):
         assert text in shown
     assert view.page.evaluate("window.hit") is None
-    other = view.page.evaluate("Object.keys(cells[1].outputs.get(0).data)")
-    assert other == ["application/vnd.jupyter.widget-view+json"]
+
+
+def test_a_view_without_its_kernel_leaves_a_picture_in_its_output(
+    view: RunPage,
+) -> None:
+    view.page.evaluate(NOTEBOOK, WIDGET)
+    view.show(PIPELINE, id="m-1")
+    view.page.evaluate('model.emit("comm_live_update")')
+    still = ["text/html", "text/plain"]
+    assert view.page.evaluate("types()") == [[WIDGET, "text/plain"], still, still]
+    _, own, _ = view.page.evaluate("saved()")
+    assert "disconnected: the kernel was restarted" in own["data"]["text/html"]
+    # The page is loaded anew, and the kernel still has the view after all.
+    view.show(PIPELINE, id="m-1")
+    assert view.page.evaluate("types()") == [
+        [WIDGET, "text/plain"],
+        [*still, WIDGET],
+        [*still, WIDGET],
+    ]
 
 
 def test_a_run_whose_records_are_gone_says_so_and_offers_nothing(

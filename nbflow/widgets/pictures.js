@@ -1,0 +1,114 @@
+/**
+ * What a saved notebook shows of a view: a picture, in plain HTML. A widget alone would be
+ * an error where its kernel is not ("model not found"), so whenever the notebook is saved,
+ * and when the kernel goes, the picture takes the widget's place. On a page that is opened
+ * while the kernel lives, it is the other way round.
+ *
+ * JupyterLab's widget manager knows the notebook; elsewhere all stays as it is.
+ */
+
+const VIEW = "application/vnd.jupyter.widget-view+json";
+const NOTE = "nbflow"; // in an output's metadata: whose picture it is
+
+/** When a picture was made, as a reader of the notebook takes it: "2026-05-12 14:07". */
+const pictureTime = () => new Date().toLocaleString("sv").slice(0, 16);
+
+const modelIn = (output) => output.data?.[VIEW]?.model_id;
+
+/** A widget and all that it holds. */
+function* tree(model) {
+	yield model.model_id;
+	for (const child of model.get("children") ?? []) yield* tree(child);
+}
+
+/**
+ * The pictures of one notebook, by the id of what is shown. All scripts of a page share them.
+ */
+class Pictures {
+	makers = new Map();
+	roots = new Map(); // ids of all that a widget holds, by its own
+
+	static of(notebook) {
+		const known = (globalThis[Symbol.for("nbflow.pictures")] ??= new WeakMap());
+		if (!known.has(notebook)) known.set(notebook, new Pictures(notebook));
+		return known.get(notebook);
+	}
+
+	constructor(notebook) {
+		const { toJSON } = notebook;
+		// What is saved; the page itself goes on with its widgets.
+		notebook.toJSON = () => {
+			const saved = toJSON.call(notebook);
+			const still = (cell) => (cell.outputs ? { ...cell, outputs: cell.outputs.map((each) => this.replace(each)) } : cell);
+			return { ...saved, cells: saved.cells.map(still) };
+		};
+	}
+
+	/** An output with the picture in the place of the widget; without one, the output itself. */
+	replace(output, remark = `as saved at ${pictureTime()}`) {
+		const view = modelIn(output);
+		const ids = this.makers.has(view) ? [view] : [...(this.roots.get(view)?.() ?? [])].filter((id) => this.makers.has(id));
+		let made = [];
+		try {
+			made = ids.map((id) => this.makers.get(id)(remark)).filter(Boolean);
+		} catch (error) {
+			console.warn("nbflow: no picture of a view", error); // saving goes on
+		}
+		if (!made.length) return output;
+		const text = ids[0] === view ? made[0].text : output.data["text/plain"];
+		const data = { "text/html": made.map(({ html }) => html).join(""), "text/plain": text ?? "" };
+		return { ...output, data, metadata: { ...output.metadata, [NOTE]: { view, ids } } };
+	}
+}
+
+/** Models of a notebook's outputs, each with a function that puts another in its place. */
+function* outputsOf(notebook) {
+	for (const { outputs } of notebook.cells) {
+		for (let place = 0; place < (outputs?.length ?? 0); place += 1) {
+			yield [outputs.get(place), (other) => outputs.set(place, other)];
+		}
+	}
+}
+
+/**
+ * Keep a picture of the model `id`, which may be one of ours or what a script of ours is for.
+ * `make(remark)` gives `{html, text}` with the remark in them; null: there is none yet.
+ *
+ * @returns what to call when it is on a page, and when the picture is all that is left
+ */
+function keepPicture(id, { widget_manager: manager }, make) {
+	const notebook = manager?.context?.model;
+	if (!notebook?.cells) return { found() {}, leave() {} };
+	const pictures = Pictures.of(notebook);
+	pictures.makers.set(id, make);
+	const { dirty } = notebook;
+	for (const [output, put] of outputsOf(notebook)) {
+		const { view, ids = [] } = output.metadata?.[NOTE] ?? {};
+		if (!ids.includes(id) || modelIn(output)) continue;
+		const { [NOTE]: _, ...metadata } = output.metadata;
+		const data = { ...output.data, [VIEW]: { version_major: 2, version_minor: 0, model_id: view } };
+		put({ ...output.toJSON(), metadata, data });
+	}
+	notebook.dirty = dirty; // nothing that the user would have to save
+
+	/** It may be part of another widget: outputs are of that. */
+	async function found() {
+		for (const [output] of outputsOf(notebook)) {
+			const view = modelIn(output);
+			if (!view || pictures.makers.has(view) || pictures.roots.has(view)) continue;
+			const root = await manager.get_model(view).catch(() => null);
+			if (root && [...tree(root)].includes(id)) pictures.roots.set(view, () => tree(root));
+		}
+	}
+
+	function leave(remark, isAlone = false) {
+		for (const [output, put] of outputsOf(notebook)) {
+			if (!modelIn(output) || (isAlone && modelIn(output) !== id)) continue;
+			const old = output.toJSON();
+			const other = pictures.replace(old, remark);
+			if (other !== old && other.metadata[NOTE].ids.includes(id)) put(other);
+		}
+		pictures.makers.delete(id);
+	}
+	return { found, leave };
+}
