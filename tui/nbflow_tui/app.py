@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import SystemCommand
+from textual.app import SuspendNotSupported, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.message import Message
@@ -212,6 +213,20 @@ class Monitor(Acting):
             (ANSI, ANSI_LIGHT) if self.current_theme.ansi else (DARK.name, LIGHT.name)
         )
         self.theme = light if self.current_theme.dark else dark
+
+    def action_suspend_process(self) -> None:
+        """Into the background, with what has started it (`uv run`, a script).
+
+        A starter that goes on would keep the terminal, which nobody reads then.
+        """
+        with suppress(SuspendNotSupported):
+            before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            try:
+                with self.suspend():
+                    os.killpg(0, signal.SIGTSTP)
+            finally:
+                signal.signal(signal.SIGTSTP, before)
+            self.refresh()
 
     async def action_quit(self) -> None:
         """Leave."""
