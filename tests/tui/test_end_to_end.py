@@ -220,7 +220,7 @@ def test_ctrl_z_hands_the_terminal_back_also_below_another_program(
     (tmp_path / "start").write_text(f"{sys.executable} -m nbflow tui\necho ended $?\n")
     tmux.type(f"sh {tmp_path / 'start'}")
     tmux.until("nbflow", "quit")
-    for _ in range(2):
+    for _ in range(3):
         tmux.press("C-z")
         tmux.until("Stopped")
         tmux.type("echo still $((40 + 2))")

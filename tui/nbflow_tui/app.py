@@ -219,14 +219,15 @@ class Monitor(Acting):
 
         A starter that goes on would keep the terminal, which nobody reads then.
         """
-        with suppress(SuspendNotSupported):
-            before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-            try:
-                with self.suspend():
-                    os.killpg(0, signal.SIGTSTP)
-            finally:
-                signal.signal(signal.SIGTSTP, before)
-            self.refresh()
+        with suppress(SuspendNotSupported), self.suspend():
+            # Textual's own handlers stop this process alone, and begin again a second
+            # time where SIGCONT is told late.
+            ours = (signal.SIGTSTP, signal.SIGCONT)
+            before = [signal.signal(each, signal.SIG_DFL) for each in ours]
+            os.killpg(0, signal.SIGTSTP)
+            for number, handler in zip(ours, before, strict=True):
+                signal.signal(number, handler)
+        self.refresh()
 
     async def action_quit(self) -> None:
         """Leave."""
