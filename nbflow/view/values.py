@@ -13,7 +13,7 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
     """A value as JSON: what JSON lacks as pydantic writes it, tables as records.
 
     It never fails: one odd value must not hide the others. What could steer a terminal
-    is escaped, so that `safe_text` changes nothing and it is still JSON where it is shown.
+    is escaped, so `safe_text` changes nothing and it is still JSON where it is shown.
     """
     value = _bare(value)
     try:

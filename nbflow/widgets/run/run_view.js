@@ -792,7 +792,7 @@ function makeField(name, schema, isNeeded, questionId) {
 		id, "aria-describedby": `${id}-p`, "aria-required": isRequired, "aria-labelledby": name ? null : questionId, oninput: () => show(null),
 	});
 	if (start != null) {
-		const text = typeof start === "string" ? start : JSON.stringify(start);
+		const text = typeof start === "string" ? start : JSON.stringify(start, null, 1);
 		if (isTicked) input.checked = start;
 		else input.value = choices ? choices.findIndex(([each]) => each === start) : text;
 	}
@@ -1238,7 +1238,7 @@ const PICTURED = 200; // rows
 function leavePicture({ head, list, notice, now, id }, { widget_manager: manager }) {
 	const lines = list.slice(0, PICTURED).map(({ row, depth, more }) => {
 		const cells = more ? [`${count(more)} more`] : [row.name, statusWords(row, now), timeOf(row, now), row.text];
-		return h("tr", cells.map((text, column) => h("td", (column ? "" : "\u2003".repeat(depth - 1)) + text)));
+		return h("tr", cells.map((text, column) => h("td", { style: "text-align: left" }, (column ? "" : "\u2003".repeat(depth - 1)) + text)));
 	});
 	const left = list.length - lines.length;
 	const said = h("div.run", h("p", h("b", head.workflow), " ", h("code", head.run_id), ` ${listed(mark(head.status)[0], notice.text)}`),

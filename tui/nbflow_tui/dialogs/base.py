@@ -28,7 +28,7 @@ from nbflow_tui.pending import Sent
 T = TypeVar("T")
 
 _FRAME = 8
-"""Rows of a dialog that do not scroll: border, padding, a title of one line, buttons."""
+"""Rows of a dialog that do not scroll: border, padding, a title's line, buttons."""
 
 STYLES = {
     "": "",
