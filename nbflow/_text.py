@@ -31,6 +31,11 @@ def safe_text(text: str, *, multiline: bool = False) -> str:
     return (_UNSAFE_LINES if multiline else _UNSAFE_LINE).sub(_visible, text)
 
 
+def safe_json(text: str) -> str:
+    """Make the same visible in JSON, as escapes of its own: it means what it meant."""
+    return _UNSAFE_LINES.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def step_key(branch: str, id: str, number: int = 0) -> str:
     """Make a step's key from its branch's key ("" for the body), id and number."""
     segment = f"{id}{NUMBER}{number}" if number else id

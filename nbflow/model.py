@@ -13,6 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 from nbflow._text import EPOCH as EPOCH
 from nbflow._text import SEGMENT, as_text
 from nbflow._text import from_micros as from_micros
+from nbflow._text import safe_json as safe_json
 from nbflow._text import safe_text as safe_text
 from nbflow._text import short as short
 from nbflow._text import split_step as split_step

@@ -1,6 +1,5 @@
 """What a resume would do: pure decisions over the events of a run and today's code."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from nbflow import durations
 from nbflow._engine.memo import ARGUMENTS, read_memo
 from nbflow._store.base import EventRow, RunRow
+from nbflow._text import split_key
 from nbflow.client.fold import StepState, fold_steps, select, unknown_step
 from nbflow.definition.source import function_hash, static_steps, unwrap
 from nbflow.errors import InvalidOption
@@ -15,7 +15,6 @@ from nbflow.model import EventType, Plan, StepKind
 
 STALE = "stale"
 _HIDDEN = frozenset({StepKind.NOW.value, StepKind.RANDOM.value, StepKind.UUID.value})
-_NUMBERED = re.compile(r":\d+\Z")
 _SHOWN = 8
 
 
@@ -171,7 +170,7 @@ def _to_run(
 
     The last completed run knows items and branches, today's text what is new in it.
     """
-    recorded = list(recorded)
+    recorded, former = list(recorded), list(former)
     labels = [state.label for state in again if state.kind not in _HIDDEN]
     known = {state.label for state in recorded}
     labels += [
@@ -179,15 +178,15 @@ def _to_run(
         for state in former
         if state.kind not in _HIDDEN and state.label not in known
     ]
-    named = {_family(state.label) for state in recorded} | set(map(_family, labels))
+    named = {id for state in (*recorded, *former) for id in _in_code(state.key)}
     labels += [id for id in static_steps(fn) if id not in named] if fn else []
     return list(dict.fromkeys(labels))
 
 
-def _family(label: str) -> str:
-    """The id as it stands in the code: without branch, number and item."""
-    head = label.partition("[")[0].rpartition("/")[2]
-    return _NUMBERED.sub("", head)
+def _in_code(key: str) -> tuple[str, str]:
+    """The id as it may stand in the code: whole, and without the item of a map."""
+    id = split_key(key)[1]
+    return id, id.rpartition("[")[0]
 
 
 def _duration(

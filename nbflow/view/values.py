@@ -6,17 +6,18 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from nbflow.codecs import Unresolved
-from nbflow.model import Attempt, ErrorInfo, RunEvent
+from nbflow.model import Attempt, ErrorInfo, RunEvent, safe_json
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """A value as JSON: what JSON lacks as pydantic writes it, tables as records.
 
-    It never fails: one odd value must not hide the others.
+    It never fails: one odd value must not hide the others. What could steer a terminal
+    is escaped, so `safe_text` changes nothing and it is still JSON where it is shown.
     """
     value = _bare(value)
     try:
-        return _dump(value, indent)
+        return safe_json(_dump(value, indent))
     except Exception:
         compact = (",", ":") if indent is None else None
         return json.dumps(_jsonable(value), indent=indent, separators=compact)

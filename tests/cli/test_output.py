@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from nbflow.cli.output import to_json
+from nbflow.model import safe_text
 
 
 @dataclass
@@ -43,3 +44,12 @@ class Reply(BaseModel):
 def test_every_value_has_json(value: Any, shown: Any) -> None:
     assert json.loads(to_json(value)) == shown
     assert json.loads(to_json(value, indent=2)) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["\x7f", "\x85", "\x9b2J", "\u2028", "\u202e", "\ufeff"]
+)
+def test_json_that_is_safe_to_show_is_still_the_value(text: str) -> None:
+    shown = to_json({"text": text, text: [1]}, indent=2)
+    assert safe_text(shown, multiline=True) == shown
+    assert json.loads(shown) == {"text": text, text: [1]}

@@ -132,6 +132,21 @@ def test_the_last_completed_run_says_what_is_to_come_and_how_long_it_took(
     assert found.duration == 3.5
 
 
+def test_ids_with_brackets_slashes_and_colons_are_known_again(script):
+    async def odd(ctx: Context) -> None:
+        await ctx.run("read [b]", fetch, 1)
+        await ctx.run("a/b:c", fetch, 1)
+        await ctx.map("page[x]", fetch, [1])
+        await ctx.run("parse", parse, 1)
+
+    for key in ("read [b]", "a/b:c", "page[x][0]"):
+        done(script, key)
+    failed(script, "parse")
+    found = decide(script.row, script.events, odd).plan
+    assert found.kept == ("read [b]", "a/b:c", "page[x][0]")
+    assert found.to_run == ("parse",)
+
+
 def test_without_a_former_run_the_recorded_times_are_used(script):
     done(script, "fetch", duration=7.0)
     script.end("failed", error=ERROR)

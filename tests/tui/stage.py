@@ -7,7 +7,7 @@ from typing import Any, Literal
 from nbflow_tui.dialogs import Say
 from nbflow_tui.pending import Sent
 from nbflow_tui.theme import DARK
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 from textual.app import App
 from textual.pilot import Pilot
 from textual.screen import Screen
@@ -23,6 +23,14 @@ class Order(BaseModel):
 
     amount: int = Field(ge=1)
     note: str = ""
+
+
+Long = create_model("Long", **{f"field_{n}": (int, n) for n in range(20)})  # type: ignore[call-overload]
+
+
+@workflow(app="store")
+async def says(ctx: Context, text: str) -> str:
+    return text
 
 
 @workflow(app="store")
@@ -45,6 +53,7 @@ async def asks(ctx: Context, kind: str = "bool") -> Any:
         "text": str,
         "count": int,
         "order": Order,
+        "long": Long,
     }
     return await ctx.ask("sure", "Shall it [bold]be\x1b[31m done?", types[kind])
 
@@ -71,7 +80,7 @@ async def hold() -> None:
     await asyncio.sleep(LONG)
 
 
-WORKFLOWS = [waits, parent, asks, fails, limited]
+WORKFLOWS = [says, waits, parent, asks, fails, limited]
 
 
 class Stage(App[None]):

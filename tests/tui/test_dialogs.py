@@ -99,6 +99,47 @@ async def test_resume_runs_chosen_steps_afresh(store: Client) -> None:
     )
 
 
+async def test_an_input_that_holds_control_characters_stays_json(store: Client) -> None:
+    text = "\x7f\x85\x9b2J\u2028\u202e"
+    run = begin(store, "says", input={"text": text})
+    app = Stage(RerunDialog(store, run))
+    async with app.run_test() as pilot:
+        area = app.screen.query_one(TextArea)
+        await until(pilot, lambda: "text" in area.text)
+        type_into(app, "TextArea", area.text.replace("2J", "2K"))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: bool(app.results))
+    (new,) = app.sent.run_ids
+    assert store.runs.handle(new).result(60) == text.replace("2J", "2K")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 16)])
+async def test_a_long_form_leaves_its_question_and_its_buttons_in_view(
+    store: Client, size: tuple[int, int]
+) -> None:
+    run = begin(store, "asks", input={"kind": "long"})
+    app = Stage(AnswerDialog(store, run, "sure"))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "Shall it" in said(app, "#question"))
+        await until(pilot, lambda: isinstance(app.focused, TextArea))
+        await pilot.pause()
+        assert _is_in_view(app, "#title")
+        assert _is_in_view(app, "#question")
+        assert _is_in_view(app, "#send")
+        await pilot.press("tab", "pagedown", "pagedown")
+        await until(pilot, lambda: _is_in_view(app, "#hints", whole=False))
+        assert _is_in_view(app, "#title")
+        assert _is_in_view(app, "#send")
+
+
+def _is_in_view(app: Stage, selector: str, *, whole: bool = True) -> bool:
+    screen = app.screen
+    place = screen.find_widget(screen.query_one(selector))
+    if whole:
+        return place.clip.contains_region(place.region)
+    return place.clip.overlaps(place.region)
+
+
 async def test_rerun_takes_an_edited_input(store: Client) -> None:
     run = begin(store, "fails")
     app = Stage(RerunDialog(store, run))
@@ -224,7 +265,7 @@ async def test_a_workflow_is_picked_and_invoked(store: Client) -> None:
     app = Stage(InvokeDialog(store))
     async with app.run_test() as pilot:
         listed = app.screen.query_one(OptionList)
-        await until(pilot, lambda: listed.option_count == 5 and listed.has_focus)
+        await until(pilot, lambda: listed.option_count == 6 and listed.has_focus)
         names = [info.name for info in app.screen.catalogue]  # type: ignore[attr-defined]
         listed.highlighted = names.index("fails")
         await pilot.press("enter")

@@ -212,3 +212,24 @@ def test_ctrl_c_leaves_and_read_only_offers_nothing(tmux: Tmux, tmp_path: Path) 
     assert "cancel" not in screen
     tmux.press("C-c")
     tmux.until("left with 0")
+
+
+def test_ctrl_z_hands_the_terminal_back_also_below_another_program(
+    tmux: Tmux, tmp_path: Path
+) -> None:
+    (tmp_path / "start").write_text(f"{sys.executable} -m nbflow tui\necho ended $?\n")
+    tmux.type(f"sh {tmp_path / 'start'}")
+    tmux.until("nbflow", "quit")
+    for _ in range(3):
+        tmux.press("C-z")
+        tmux.until("Stopped")
+        tmux.type("echo still $((40 + 2))")
+        tmux.until("still 42")
+        tmux.type("clear; fg")
+        tmux.until("nbflow", "quit")
+        tmux.press("?")
+        tmux.until("In lists")
+        tmux.press("Escape")
+        tmux.until_so(lambda screen: "In lists" not in screen)
+    tmux.press("q")
+    tmux.until("ended 0")

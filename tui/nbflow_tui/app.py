@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import SystemCommand
+from textual.app import SuspendNotSupported, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import ANSIToTruecolor, LineFilter
@@ -222,6 +223,21 @@ class Monitor(Acting):
             (ANSI, ANSI_LIGHT) if self.current_theme.ansi else (DARK.name, LIGHT.name)
         )
         self.theme = light if self.current_theme.dark else dark
+
+    def action_suspend_process(self) -> None:
+        """Into the background, with what has started it (`uv run`, a script).
+
+        A starter that goes on would keep the terminal, which nobody reads then.
+        """
+        with suppress(SuspendNotSupported), self.suspend():
+            # Textual's own handlers stop this process alone, and begin again a second
+            # time where SIGCONT is told late.
+            ours = (signal.SIGTSTP, signal.SIGCONT)
+            before = [signal.signal(each, signal.SIG_DFL) for each in ours]
+            os.killpg(0, signal.SIGTSTP)
+            for number, handler in zip(ours, before, strict=True):
+                signal.signal(number, handler)
+        self.refresh()
 
     async def action_quit(self) -> None:
         """Leave."""

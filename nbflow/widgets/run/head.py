@@ -8,6 +8,7 @@ from typing import Any
 from nbflow.model import RESUMABLE_RUN, EventType, Run, RunEvent, RunStatus
 from nbflow.view import Board
 from nbflow.view.families import Facts
+from nbflow.view.schema import example
 from nbflow.widgets.run.protocol import Head, Question
 from nbflow.widgets.run.texts import (
     ERROR,
@@ -154,7 +155,19 @@ def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     made = _resolved({k: v for k, v in schema.items() if k != "$defs"}, known, 8)
     if not isinstance(made, dict) or size(made) > _SCHEMA_BYTES:
         return {"type": "string", "description": "the answer as JSON"}
+    fields = made.get("properties")
+    for name, part in fields.items() if isinstance(fields, dict) else ():
+        if isinstance(part, dict):
+            _suit(name, part)
     return made
+
+
+def _suit(name: str, part: dict[str, Any]) -> None:
+    """Make the schema of a field what a form shows: as the other forms do."""
+    if part.get("title") == name.replace("_", " ").title():  # that is pydantic's
+        del part["title"]
+    if part.get("properties") and "default" not in part and not part.get("nullable"):
+        part["default"] = example(part)
 
 
 def _resolved(value: Any, known: Mapping[str, Any], depth: int) -> Any:

@@ -796,7 +796,7 @@ function makeField(name, schema, isNeeded, questionId) {
 		id, "aria-describedby": `${id}-p`, "aria-required": isRequired, "aria-labelledby": name ? null : questionId, oninput: () => show(null),
 	});
 	if (start != null) {
-		const text = typeof start === "string" ? start : JSON.stringify(start);
+		const text = typeof start === "string" ? start : JSON.stringify(start, null, 1);
 		if (isTicked) input.checked = start;
 		else input.value = choices ? choices.findIndex(([each]) => each === start) : text;
 	}

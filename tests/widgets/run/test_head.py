@@ -4,7 +4,7 @@ import json
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from nbflow.view import Board
 from nbflow.view.families import Facts
@@ -84,6 +84,23 @@ def test_schemas_of_models_hold_no_references() -> None:
     assert made["properties"]["to"]["properties"]["city"]["type"] == "string"
     assert "title" not in made["properties"]["to"]  # that would be the name of a class
     assert "$" not in json.dumps(made)
+
+
+def test_fields_of_a_question_are_called_as_in_other_forms() -> None:
+    class Parcel(BaseModel):
+        ship_to: Address
+        postal_code: int
+        note: str = Field("", title="A note")
+
+    fields = plain_schema(Parcel.model_json_schema())["properties"]
+    titles = {name: each.get("title") for name, each in fields.items()}
+    assert titles == {"ship_to": None, "postal_code": None, "note": "A note"}
+
+
+def test_an_object_in_a_form_begins_with_what_it_needs() -> None:
+    fields = plain_schema(Order.model_json_schema())["properties"]
+    assert fields["to"]["default"] == {"city": ""}
+    assert fields["count"]["default"] == 1
 
 
 def test_schemas_that_hold_themselves_or_too_much_end() -> None:

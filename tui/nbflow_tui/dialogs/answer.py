@@ -97,18 +97,22 @@ class AnswerDialog(Dialog):
                 classes="-many" if len(few) > 4 else "",
             )
             form.mount(row)
-            self.call_after_refresh(lambda: self.query_one("#choice-0").focus())
+            self.call_after_refresh(
+                lambda: self.query_one("#choice-0").focus(scroll_visible=False)
+            )
             return
         self.query_one("#send", Button).display = True
         if _is_typed(question.schema):
             form.mount(
                 Say(line(Span(kind(question.schema), "dim"))), Input(id="answer")
             )
-            self.call_after_refresh(lambda: self.query_one("#answer").focus())
+            self.call_after_refresh(
+                lambda: self.query_one("#answer").focus(scroll_visible=False)
+            )
             return
         editor = JsonEditor(example(question.schema), question.schema, id="editor")
         form.mount(editor)
-        self.call_after_refresh(lambda: editor.area.focus())
+        self.call_after_refresh(lambda: editor.area.focus(scroll_visible=False))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """A choice is an answer at once."""

@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
+from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Label, Static
@@ -25,6 +26,9 @@ from nbflow_tui.calls import call_in_thread
 from nbflow_tui.pending import Sent
 
 T = TypeVar("T")
+
+_FRAME = 8
+"""Rows of a dialog that do not scroll: border, padding, a title's line, buttons."""
 
 STYLES = {
     "": "",
@@ -108,6 +112,8 @@ class Dialog(ModalScreen[Sent | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "close", id="dialog.close"),
         Binding("ctrl+s", "send", "send", id="dialog.send"),
+        Binding("pageup", "page(-1)", "page up", show=False, id="dialog.up"),
+        Binding("pagedown", "page(1)", "page down", show=False, id="dialog.down"),
     ]
     DEFAULT_CSS = (
         looks("Dialog")
@@ -118,7 +124,9 @@ class Dialog(ModalScreen[Sent | None]):
         padding: 1 2 0 2; background: $surface; border: round $primary 60%;
         scrollbar-size-vertical: 1;
     }
-    Dialog #title { text-style: bold; margin-bottom: 1; }
+    Dialog #title { text-style: bold; margin-bottom: 1; max-height: 3; }
+    Dialog #inside { height: auto; scrollbar-size-vertical: 1; }
+    Dialog #inside > *:first-child { margin-top: 0; }
     Dialog #problem { margin-top: 1; }
     Dialog #state { margin-top: 1; }
     Dialog #buttons { height: auto; margin: 1 0; align-horizontal: right; }
@@ -177,12 +185,13 @@ class Dialog(ModalScreen[Sent | None]):
     # The box
 
     def compose(self) -> ComposeResult:
-        """Title, body, problem, buttons."""
+        """Title and buttons, always to be seen; what is between them scrolls."""
         with VerticalScroll(id="box", can_focus=False):
             yield Say(self.title_text, id="title")
-            yield from self.body()
-            yield Say(id="problem", classes="problem")
-            yield Say(self.unserved(), id="state", classes="warning")
+            with VerticalScroll(id="inside", can_focus=False):
+                yield from self.body()
+                yield Say(id="problem", classes="problem")
+                yield Say(self.unserved(), id="state", classes="warning")
             with Horizontal(id="buttons"):
                 yield Say("ctrl+s sends, esc closes", classes="note rows")
                 yield from self.buttons()
@@ -200,6 +209,18 @@ class Dialog(ModalScreen[Sent | None]):
             with suppress(AttributeError):
                 each.cursor_blink = False  # type: ignore[attr-defined]
         self.start()
+
+    def on_resize(self, event: Resize) -> None:
+        """What is inside gets the rows that title, buttons and border leave."""
+        inside = self.query_one("#inside")
+        inside.styles.max_height = max(3, event.size.height * 92 // 100 - _FRAME)
+
+    def action_page(self, direction: int) -> None:
+        """Scroll to what does not fit."""
+        inside = self.query_one("#inside")
+        inside.scroll_relative(
+            y=direction * max(1, inside.size.height - 1), animate=False
+        )
 
     def unserved(self) -> str:
         """A line where no engine is there to take a command."""

@@ -28,7 +28,7 @@ class JsonEditor(Vertical):
 
     DEFAULT_CSS = """
     JsonEditor { height: auto; }
-    JsonEditor TextArea { height: auto; min-height: 3; max-height: 16; }
+    JsonEditor TextArea { height: auto; min-height: 3; max-height: 40vh; }
     JsonEditor #hints { color: $foreground 60%; margin-top: 1; }
     JsonEditor #faults { color: $text-warning; }
     """

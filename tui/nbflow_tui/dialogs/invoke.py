@@ -105,7 +105,7 @@ class InvokeDialog(Dialog):
         editor.set(example(info.input_schema or {}), info.input_schema)
         self.query_one("#form").remove_class("-hidden")
         self.query_one("#send", Button).display = True
-        editor.area.focus()
+        editor.area.focus(scroll_visible=False)
 
     def call(self) -> Callable[[], Sent] | None:
         """Invoke it."""

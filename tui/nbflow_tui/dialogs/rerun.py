@@ -83,7 +83,7 @@ class RerunDialog(Dialog):
             self.query_one("#state", Say).say("This step takes no arguments.")
             return
         editor.disabled = False
-        editor.area.focus()
+        editor.area.focus(scroll_visible=False)
 
     def call(self) -> Callable[[], Sent] | None:
         """Start the new run; an input that was not edited is taken as recorded."""
