@@ -17,7 +17,7 @@ from nbflow.view.rows import run_words, short_id
 from nbflow.view.states import BUSY, FAILED, IDLE
 from nbflow.view.text import cut
 from nbflow.view.tree import Node, Tree
-from nbflow.view.words import mark, passed, plural, took
+from nbflow.view.words import mark, passed, plural, preview_text, took
 
 ROWS = 200
 BYTES = 48_000
@@ -27,7 +27,6 @@ _TRACEBACK = 6_000
 _ERROR = 300
 _PREVIEW = 120
 _NAME = 120
-_HIDDEN = (None, "None", "null")
 
 # Front ends style tables and code of their outputs, by selectors of two classes.
 _SCOPE = ".nbflow-run" * 3
@@ -182,9 +181,10 @@ def _error(board: Board, cells: Cells) -> str:
 
 
 def _result(board: Board) -> str:
-    if board.status is not RunStatus.COMPLETED or board.preview in _HIDDEN:
+    result = preview_text(board.preview)
+    if board.status is not RunStatus.COMPLETED or not result:
         return ""
-    return f"<p>result <code>{_text(board.preview or '', _ERROR)}</code></p>"
+    return f"<p>result <code>{_text(result, _ERROR)}</code></p>"
 
 
 def _table(
@@ -288,8 +288,8 @@ def _told(facts: Facts) -> str:
         if facts.error:
             parts.append(f'<span class="n-bad">{_text(facts.error, _ERROR)}</span>')
     elif facts.status is StepStatus.COMPLETED:
-        if facts.preview not in _HIDDEN:
-            parts.append(f"<code>{_text(facts.preview or '', _PREVIEW)}</code>")
+        if preview_text(facts.preview):
+            parts.append(f"<code>{_text(preview_text(facts.preview), _PREVIEW)}</code>")
     elif facts.question:
         parts.append(_text(f"asks: {facts.question}", _ERROR))
     elif facts.status is StepStatus.WAITING and facts.event:

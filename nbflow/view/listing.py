@@ -13,7 +13,17 @@ from nbflow.view.families import Facts
 from nbflow.view.rows import progress_text
 from nbflow.view.states import PRESSING
 from nbflow.view.text import Line, Span, cells, cut, fit, line, pad, width_of
-from nbflow.view.words import Look, ago, badge, mark, passed, took, until, word
+from nbflow.view.words import (
+    Look,
+    ago,
+    badge,
+    mark,
+    passed,
+    preview_text,
+    took,
+    until,
+    word,
+)
 
 RunKey: TypeAlias = tuple[str, str]
 """A run of a home: its app and its id."""
@@ -264,8 +274,8 @@ def _outcome(run: Run) -> Line:
     reason = run.cancel_reason or run.skip_reason
     if reason:
         return line(Span(f"{mark(run.status).word}: {first_line(reason)}", "dim"))
-    if run.status is RunStatus.COMPLETED and run.preview not in (None, "None"):
-        return line(Span(first_line(run.preview or ""), "dim"))
+    if run.status is RunStatus.COMPLETED and preview_text(run.preview):
+        return line(Span(first_line(preview_text(run.preview)), "dim"))
     return line(Span(mark(run.status).word, "dim"))
 
 

@@ -20,6 +20,7 @@ from nbflow.view.words import (
     number,
     passed,
     plural,
+    preview_text,
     took,
     until,
     word,
@@ -215,8 +216,8 @@ def _step_facts(
         yield (Span("stale", "warn"),)
     if facts.error and status is not StepStatus.COMPLETED:
         yield (Span(facts.error, "bad" if status in FAILED else "warn"),)
-    elif status is StepStatus.COMPLETED and facts.preview not in (None, "None", "null"):
-        yield (Span(facts.preview or "", "dim"),)
+    elif status is StepStatus.COMPLETED and preview_text(facts.preview):
+        yield (Span(preview_text(facts.preview), "dim"),)
 
 
 def _progress(facts: Facts, look: Look, width: int) -> Line:

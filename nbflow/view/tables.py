@@ -25,6 +25,7 @@ from nbflow.view.words import (
     mark,
     number,
     plural,
+    preview_text,
     took,
     until,
     word,
@@ -241,15 +242,20 @@ def _why(run: Run) -> Iterable[Span]:
     """What matters most of a run in a list."""
     if run.label:
         yield Span(f"[{run.label}] ", "strong")
+    yield run_note(run)
+
+
+def run_note(run: Run) -> Span:
+    """Its error, what it waits for, or what came of it: one line; empty for nothing."""
     if run.error is not None:
-        yield Span(first_line(str(run.error)), "bad")
-    elif run.waiting:
+        return Span(first_line(str(run.error)), "bad")
+    if run.waiting:
         more = f" (+{len(run.waiting) - 1})" if len(run.waiting) > 1 else ""
-        yield Span(f"{run.waiting[0]}{more}", "warn")
-    elif run.cancel_reason or run.skip_reason:
-        yield Span(first_line(run.cancel_reason or run.skip_reason or ""), "dim")
-    elif run.status is RunStatus.COMPLETED and run.preview not in (None, "None"):
-        yield Span(first_line(run.preview or ""), "dim")
+        return Span(f"{run.waiting[0]}{more}", "warn")
+    if run.cancel_reason or run.skip_reason:
+        return Span(first_line(run.cancel_reason or run.skip_reason or ""), "dim")
+    is_told = run.status is RunStatus.COMPLETED
+    return Span(first_line(preview_text(run.preview)) if is_told else "", "dim")
 
 
 def _facts_of(
@@ -313,8 +319,8 @@ def _details(event: RunEvent, now: dt.datetime) -> Iterable[str]:
         elif name in ("kept", "stale") and isinstance(value, list):
             yield f"{name} {', '.join(map(str, value[:8]))}"
         elif name == "preview":
-            if value not in ("None", "null"):
-                yield _cut_text(str(value))
+            if preview_text(value):
+                yield _cut_text(preview_text(value))
         elif name in _BARE:
             yield _cut_text(str(value))
         elif name == "recoveries" and not value:

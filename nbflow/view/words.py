@@ -122,6 +122,11 @@ def number(value: float) -> str:
     return f"{int(value):,}" if abs(value) < 1e15 else f"{value:.3g}"
 
 
+def preview_text(preview: object) -> str:
+    """The preview of a value; empty where there is none, or the value is None."""
+    return "" if preview in (None, "None", "null") else str(preview)
+
+
 def plural(count: int, noun: str) -> str:
     """ "1 step", "3,990 steps"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import ipywidgets
 from ipywidgets.widgets.widget_string import LabelStyle
 
-from nbflow.model import UNFINISHED_RUN, Run, RunStatus, short
-from nbflow.view import clock, first_line, mark, short_id, took
+from nbflow.model import UNFINISHED_RUN, Run, short
+from nbflow.view import clock, mark, run_note, short_id, took
 from nbflow.widgets.elements import button, set_role, text_line
 
 _NOTE = 120
@@ -34,7 +34,7 @@ class Cells(NamedTuple):
 def cells(run: Run, now: dt.datetime) -> Cells:
     """The texts of a run's row."""
     found = mark(run.status)
-    note, role = _note(run)
+    note, role = run_note(run)
     about = f"{run.label} · {short_id(run.run_id)}" if run.label else run.run_id
     return Cells(
         f"{found.sign} {found.word}",
@@ -68,20 +68,6 @@ def lasted(run: Run, now: dt.datetime) -> str:
 def is_live(run: Run) -> bool:
     """Whether it goes on."""
     return run.status in UNFINISHED_RUN
-
-
-def _note(run: Run) -> tuple[str, str]:
-    """Its error, what it waits for, or what came of it; in one line."""
-    if run.error is not None:
-        return first_line(str(run.error)), "bad"
-    if run.waiting:
-        more = f" (+{len(run.waiting) - 1})" if len(run.waiting) > 1 else ""
-        return f"{run.waiting[0]}{more}", "warn"
-    if run.cancel_reason or run.skip_reason:
-        return first_line(run.cancel_reason or run.skip_reason or ""), "dim"
-    if run.status is RunStatus.COMPLETED and run.preview not in (None, "None"):
-        return first_line(run.preview or ""), "dim"
-    return "", "dim"
 
 
 class RunTable:

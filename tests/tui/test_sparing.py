@@ -4,7 +4,7 @@ import re
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from nbflow_tui.sparing import sparing, thin
 from rich.ansi import AnsiDecoder
@@ -72,6 +72,8 @@ pieces = st.one_of(
 
 
 @given(st.lists(pieces, max_size=30))
+@example(["\x1b[7ma\x1b[0m", "\x1b[1;48;2;1;2;3ma\x1b[0m", " "])
+@example(["\x1b[1;48;2;1;2;3ma\x1b[0m", " ", "\x1b[4ma\x1b[0m", " "] * 7)
 def test_the_same_cells_are_drawn_in_no_more_bytes(parts: list[str]) -> None:
     data = "\x1b[1;1H" + "".join(parts)
     sent = thin(data)

@@ -74,7 +74,9 @@ def _told(state: Pen | None, code: str, is_blank: bool) -> tuple[str, Pen | None
         return f"\x1b[0;{code or 0}m", wanted
     if state is None:
         return "\x1b[0m", wanted
-    if is_blank and (wanted.marks | state.marks) <= _UNSEEN:
+    # Where the colour below ends with all the rest, a reset is shorter than its name.
+    is_end = wanted == _PLAIN and state.back
+    if is_blank and not is_end and (wanted.marks | state.marks) <= _UNSEEN:
         wanted = state._replace(back=wanted.back)
     if wanted == _PLAIN:
         return "" if state == _PLAIN else "\x1b[0m", wanted

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import ipywidgets
 
 from nbflow.widgets.elements import text_line
-from nbflow.widgets.form.shapes import ABSENT, SAFE_INTEGER, Shape, same, written
+from nbflow.widgets.form.shapes import ABSENT, KINDS, SAFE_INTEGER, Shape, same, written
 
 _EMPTY = "is missing"
 
@@ -170,3 +170,5 @@ _MAKERS: Mapping[str, Callable[[Shape], Control]] = {
     "datetime": _datetime,
     "json": lambda shape: Json(shape.required),
 }
+
+assert {*_MAKERS, "group"} == KINDS

@@ -379,3 +379,6 @@ _FITS: Mapping[str, Callable[[Shape, Any], bool]] = {
     "json": lambda shape, value: True,
     "group": _fits_group,
 }
+
+KINDS = frozenset(_FITS)
+"""Each has a control in `controls`, but for groups, which `fields` makes."""

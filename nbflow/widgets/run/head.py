@@ -9,6 +9,7 @@ from nbflow.model import RESUMABLE_RUN, EventType, Run, RunEvent, RunStatus
 from nbflow.view import Board
 from nbflow.view.families import Facts
 from nbflow.view.schema import example
+from nbflow.view.words import preview_text
 from nbflow.widgets.run.protocol import Head, Question
 from nbflow.widgets.run.texts import (
     ERROR,
@@ -32,7 +33,6 @@ DELTA_LOG_BYTES = 20_000
 _QUESTIONS = _REASONS = 20
 _SCHEMA_BYTES = 8_000
 _QUESTIONS_BYTES = 16_000
-_NOTHING = (None, "None", "null")
 
 
 def head_of(
@@ -64,8 +64,8 @@ def head_of(
     if due is None and board.started is None:
         due = board.not_before
     text = board.reason
-    if status is RunStatus.COMPLETED and board.preview not in _NOTHING:
-        text = board.preview
+    if status is RunStatus.COMPLETED:
+        text = preview_text(board.preview) or text
     return {
         "run_id": line(board.run_id, NAME),
         "app": app,

@@ -6,10 +6,10 @@ from nbflow.model import StepStatus
 from nbflow.view.families import Facts
 from nbflow.view.states import BUSY, FAILED, IDLE, LETTERS
 from nbflow.view.tree import Node, Tree
+from nbflow.view.words import preview_text
 from nbflow.widgets.run.texts import ERROR, LINE, NAME, line, millis, plain_number
 
 _DONE = (StepStatus.COMPLETED, StepStatus.CANCELED)
-_NOTHING = (None, "None", "null")
 
 
 def counts_of(node: Node) -> list[int | None]:
@@ -43,8 +43,8 @@ def text_of(facts: Facts) -> str | None:
         told = f"{place}in the queue of {facts.flow_key!r}"
     elif status is StepStatus.RUNNING:
         told = facts.note
-    elif status is StepStatus.COMPLETED and facts.preview not in _NOTHING:
-        told = facts.preview
+    elif status is StepStatus.COMPLETED:
+        told = preview_text(facts.preview)
     return line(told, LINE) if told else None
 
 
