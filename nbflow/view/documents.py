@@ -150,22 +150,23 @@ def wrapped(lines: Iterable[Line], width: int) -> Iterator[Line]:
                     room, part = width, []
                     continue
                 taken = taken or left[0]
-                is_full = len(taken) < len(left)
-                if is_full and left[len(taken)] != " ":
-                    taken = _whole_words(taken)
+                if len(taken) < len(left):
+                    taken = _to_a_word(taken, left)
                 part.append(Span(taken, role))
                 room -= cells(taken)
                 left = left[len(taken) :]
-                if is_full:
+                if left:
                     yield tuple(part)
                     room, part = width, []
         yield tuple(part)
 
 
-def _whole_words(text: str) -> str:
-    """A text without the word it breaks off in, unless that is most of it."""
-    end = text.rfind(" ") + 1
-    return text[:end] if end > len(text) // 2 else text
+def _to_a_word(taken: str, text: str) -> str:
+    """As much of it as ends before a word, where that leaves half of it or more."""
+    if text[len(taken)] == " " or taken.endswith(" "):
+        return taken
+    end = taken.rfind(" ") + 1
+    return taken[:end] if end * 2 > len(taken) else taken
 
 
 def _taken(text: str, room: int) -> str:

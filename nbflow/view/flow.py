@@ -53,9 +53,13 @@ def key_line(
     if width >= 100:
         parts.append(line(Span(pad(_rate(key), 14), "dim")))
     waits = f"{number(len(key.waiting))} waiting" if key.waiting else ""
-    if key.waiting and width >= 60:
-        waits += f" {took_short(now - key.waiting[0].since)}"
-    parts.append(line(Span(pad(waits, 20 if width >= 60 else 11), "warn")))
+    room = 11
+    if width >= 60:
+        room = 24 if width >= 80 else 20
+        if key.waiting:
+            waits += ", oldest " if width >= 80 else " "
+            waits += took_short(now - key.waiting[0].since)
+    parts.append(line(Span(pad(waits, room), "warn")))
     state = [Span(note, "again")] if note else list(_state(key, now))
     joined: list[Span] = []
     for place, fact in enumerate(state):

@@ -30,7 +30,7 @@ def test_a_key_tells_how_full_it_is_and_who_waits() -> None:
     assert "2/2" in shown
     assert "━━━━━━━━━━" in shown
     assert "10 in 1 min" in shown
-    assert "1 waiting 1 min 35 s" in shown
+    assert "1 waiting, oldest 1 min 35 s" in shown
     assert "next in 4 s" in shown
 
 

@@ -51,6 +51,7 @@ from nbflow_tui.timeline import Timeline
 __all__ = ["Monitor", "known_actions", "run", "theme_names"]
 
 _ENDS = (signal.SIGTERM, signal.SIGHUP)
+_KEYS = {"⏎": "enter", "↑": "up", "↓": "down", "←": "left", "→": "right"}
 _HANG_UP = 2.0
 """Seconds between two looks whether the terminal is still there."""
 
@@ -119,8 +120,17 @@ class Monitor(Acting):
         filters = super().get_line_filters()
         return [each for each in filters if not isinstance(each, ANSIToTruecolor)]
 
+    def get_key_display(self, binding: Binding) -> str:
+        """How a key is named; in words where its sign is not ASCII."""
+        shown = super().get_key_display(binding)
+        if not self.look.unicode:
+            for sign, name in _KEYS.items():
+                shown = shown.replace(sign, name)
+        return shown
+
     def on_mount(self) -> None:
         """Show the screen, then begin to read."""
+        self.set_class(not self.look.unicode, "-ascii")
         for each in OWN:
             self.register_theme(each)
         self.theme = self._theme_wanted
@@ -257,7 +267,7 @@ class Monitor(Acting):
                 continue
             seen.add(binding.action)
             key = self.get_key_display(binding)
-            title = binding.description.capitalize()
+            title = binding.description[:1].upper() + binding.description[1:]
             yield SystemCommand(
                 title, f"key {key}", lambda name=binding.key: self.simulate_key(name)
             )

@@ -13,12 +13,25 @@ _SMALL = 12
 
 
 class LineBar(Painted):
-    """One line, set from outside; what does not fit on the right is cut first."""
+    """One line, set from outside; what does not fit on the right is cut first.
+
+    Args:
+        id: of the widget.
+        classes: of the widget.
+        keeps: cells on the right that stay, though the left is cut for them.
+    """
 
     DEFAULT_CSS = "LineBar { height: 1; width: 1fr; }"
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        id: str | None = None,
+        classes: str | None = None,
+        keeps: int = _SMALL,
+    ) -> None:
         super().__init__(id=id, classes=classes)
+        self._keeps = keeps
         self._left: Line = ()
         self._right: Line = ()
 
@@ -34,7 +47,7 @@ class LineBar(Painted):
         if y:
             return self.strip_of((), width)
         right, room = self._right, width - width_of(self._right) - 1
-        if width_of(self._left) > room and width_of(right) > _SMALL:
+        if width_of(self._left) > room and width_of(right) > self._keeps:
             right = ()
         left = fit(self._left, room if right else width)
         gap = " " * max(width - width_of(left) - width_of(right), 0)

@@ -48,7 +48,7 @@ class Details(Vertical):
 
     def compose(self) -> ComposeResult:
         """The tabs, and what they show."""
-        yield LineBar(id="tabs", classes="title")
+        yield LineBar(keeps=0, id="tabs", classes="title")
         yield TextList(self.look, id="text")
         yield EventList(self.look, id="events")
 

@@ -148,7 +148,9 @@ def _of_step(
         found += [(), *error_lines(step.error)]
     if len(step.attempts) > 1:
         found += [(), *attempt_lines(step, look, now)]
-    _add(found, "input", value_text(lambda: _arguments(step)))
+    given = value_text(lambda: _arguments(step))
+    if given != "[]":
+        _add(found, "input", given)
     if step.status == "completed":
         _add(found, "output", value_text(lambda: step.result))
     return found, step.name

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
+from textual.scrollbar import ScrollBarRender
 from textual.strip import Strip
 
 from nbflow.view import Line, Look, Span, line
@@ -23,6 +24,12 @@ T = TypeVar("T")
 
 _STRIPS = 128
 """Drawn lines that are kept: some screens, as the cursor comes back to them."""
+
+
+class _Blocks(ScrollBarRender):
+    """A scroll bar of coloured blanks."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
 class LineList(Painted, ScrollView, Generic[T], can_focus=True):
@@ -86,6 +93,11 @@ class LineList(Painted, ScrollView, Generic[T], can_focus=True):
         self._drawn: dict[int, tuple[Line, str]] = {}
         self._due: dict[int, tuple[int, tuple[Line, str]]] = {}
         self._strips: dict[tuple[Line, str, int], Strip] = {}
+
+    def on_mount(self) -> None:
+        """Without the signs that a terminal may lack."""
+        if not self.look.unicode:
+            self.vertical_scrollbar.renderer = _Blocks  # type: ignore[misc]
 
     # What subclasses say
 

@@ -27,6 +27,8 @@ from nbflow_tui.pending import Sent
 
 T = TypeVar("T")
 
+_HINT = "ctrl+s sends, esc closes"
+
 _FRAME = 8
 """Rows of a dialog that do not scroll: border, padding, a title's line, buttons."""
 
@@ -193,7 +195,7 @@ class Dialog(ModalScreen[Sent | None]):
                 yield Say(id="problem", classes="problem")
                 yield Say(self.unserved(), id="state", classes="warning")
             with Horizontal(id="buttons"):
-                yield Say("ctrl+s sends, esc closes", classes="note rows")
+                yield Say(_HINT, id="hint", classes="note rows")
                 yield from self.buttons()
 
     def buttons(self) -> Iterable[Widget]:
@@ -240,6 +242,10 @@ class Dialog(ModalScreen[Sent | None]):
         problem = self.query_one("#problem", Say)
         problem.say(*lines)
         self.call_after_refresh(problem.scroll_visible, animate=False)
+
+    def hint(self, told: str = _HINT) -> None:
+        """Say which keys do something now."""
+        self.query_one("#hint", Say).say(told)
 
     # Sending
 

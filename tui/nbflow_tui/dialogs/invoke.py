@@ -86,6 +86,7 @@ class InvokeDialog(Dialog):
             Option(content(_option(info, is_mixed=is_mixed))) for info in found
         )
         offered.display = True
+        self.hint("enter chooses, esc closes")
         offered.highlighted = 0
         offered.focus()
 
@@ -101,6 +102,7 @@ class InvokeDialog(Dialog):
         self.query_one("#state", Say).say(self.unserved())
         self.query_one(OptionList).display = False
         self.fail()
+        self.hint()
         editor = self.query_one(JsonEditor)
         editor.set(example(info.input_schema or {}), info.input_schema)
         self.query_one("#form").remove_class("-hidden")
