@@ -27,6 +27,22 @@ _MESSAGES = 80
 """Changed widgets a second, on average: the server drops what is far above."""
 
 
+def client_of(client: Any, widget: str) -> Client:
+    """The client that a widget was given, or that of the notebook.
+
+    Raises:
+        TypeError: it was given something else.
+    """
+    if client is None:
+        return Client()
+    if isinstance(client, Client):
+        return client
+    raise TypeError(
+        f"{widget}({client!r}): give a Client, as in {widget}(Client(app='other')), "
+        "or nothing for the app of this notebook"
+    )
+
+
 class LiveBox(ipywidgets.VBox):
     """What `RunsView` and the queues have in common.
 

@@ -16,6 +16,7 @@ from nbflow.widgets.elements import (
     style,
     text_line,
 )
+from nbflow.widgets.following import client_of
 from nbflow.widgets.form.workflow_form import WorkflowForm
 from nbflow.widgets.queues import QueuesView
 from nbflow.widgets.runs_view import RunsView, ViewOfRun
@@ -36,8 +37,9 @@ class Monitor(ipywidgets.VBox):
     def __init__(
         self, client: Client | None = None, *, view: ViewOfRun | None = None
     ) -> None:
+        client = client_of(client, "Monitor")
         super().__init__()
-        self._client = Client() if client is None else client
+        self._client = client
         self._view_of = view
         self._is_closed = False
         self._form: WorkflowForm | None = None

@@ -20,7 +20,7 @@ from nbflow.view import (
 )
 from nbflow.widgets import acting
 from nbflow.widgets.elements import button, close_tree, label, text_line
-from nbflow.widgets.following import LiveBox
+from nbflow.widgets.following import LiveBox, client_of
 
 _KEYS = 30
 _WAITERS = 10
@@ -34,7 +34,7 @@ class QueuesView(LiveBox):
     """
 
     def __init__(self, client: Client | None = None) -> None:
-        super().__init__(Client() if client is None else client, "queues")
+        super().__init__(client_of(client, "QueuesView"), "queues")
         self._keys: list[FlowKey] = []
         self._cards: dict[str, _Card] = {}
         self._list = ipywidgets.VBox()

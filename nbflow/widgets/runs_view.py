@@ -20,7 +20,7 @@ from nbflow.widgets.elements import (
     offer,
     text_line,
 )
-from nbflow.widgets.following import LiveBox
+from nbflow.widgets.following import LiveBox, client_of
 from nbflow.widgets.tables import RunTable, is_live
 
 ViewOfRun = Callable[[RunHandle[Any]], Any]
@@ -67,7 +67,7 @@ class RunsView(LiveBox):
         **filters: Any,
     ) -> None:
         _check(rows, filters)
-        super().__init__(Client() if client is None else client, "runs")
+        super().__init__(client_of(client, "RunsView"), "runs")
         self._view_of = run_view if view is None else view
         self._size = rows
         self._fixed = {k: v for k, v in filters.items() if k != "search"}

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from nbflow import Client, Context, FlowControl, workflow
-from nbflow.widgets import Monitor, ticker
+from nbflow.widgets import Monitor, RunsView, ticker
 from nbflow.widgets.elements import tree
 from nbflow.widgets.queues import QueuesView
 from tests import kernels
@@ -38,6 +38,14 @@ async def wait_for_ever() -> None:
 @pytest.fixture
 def engine(serve):
     return serve(quick, limited)
+
+
+@pytest.mark.parametrize("widget", [Monitor, RunsView, QueuesView])
+def test_what_is_no_client_is_refused_by_name(widget):
+    with pytest.raises(
+        TypeError, match=rf"{widget.__name__}\('nightly'\): give a Client"
+    ):
+        widget("nightly")
 
 
 def test_the_tabs_are_runs_start_and_queues(engine):
