@@ -108,8 +108,10 @@ async def test_a_key_is_paused_and_goes_on(busy: Client) -> None:
         await pilot.press("p")
         await until(
             pilot,
-            lambda: not any(
-                word in shown(app, "#queues")[0] for word in ("paus", "resuming")
+            lambda: (
+                not any(
+                    word in shown(app, "#queues")[0] for word in ("paus", "resuming")
+                )
             ),
         )
         assert not busy.flow_control.get("api").paused
