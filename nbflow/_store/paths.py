@@ -57,6 +57,11 @@ def find_home(home: str | os.PathLike[str] | None = None, create: bool = False) 
     named = home or os.environ.get("NBFLOW_HOME")
     if named:
         found = Path(os.path.abspath(Path(named).expanduser()))
+        if found.exists() and not found.is_dir():
+            raise NotAStore(
+                f"{found}: is not a folder; name the `.nbflow` folder, or another "
+                "one that may be made"
+            )
     else:
         here = Path.cwd()
         # A stranger's folder further up is no place to write one's own data to.

@@ -240,7 +240,7 @@ class InputModel:
             takes = ", ".join(self._positional) or "none"
             raise self._invalid(
                 [
-                    f"{len(args)} positional values were given, and it takes "
+                    f"positional values: {len(args)} given, and it takes "
                     f"{len(self._positional)} ({takes})"
                 ]
             )

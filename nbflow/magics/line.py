@@ -91,7 +91,9 @@ class WorkflowMagics(Magics):
             if self._session.settings.short_errors:
                 tracebacks.show_as(error, lambda: tracebacks.brief(wrong))
             raise
-        except Exception as error:  # code of the cell
+        except (Exception, KeyboardInterrupt) as error:  # code of the cell
+            if tracebacks.is_told(error):  # by the wait that was interrupted
+                raise
             raised, frames = error, error.__traceback__  # those below the magic
             if self._session.settings.short_errors:
                 tracebacks.show_as(error, lambda: tracebacks.user_view(raised, frames))

@@ -102,6 +102,11 @@ def show_as(error: BaseException, render: Callable[[], list[str]]) -> None:
         return
 
 
+def is_told(error: BaseException) -> bool:
+    """Whether it was said already how this error is shown."""
+    return hasattr(error, _HOOK)
+
+
 def brief(error: BaseException) -> list[str]:
     """An error in one line, for what was typed wrong or cannot be done."""
     return [safe_text(f"{type(error).__name__}: {error}", multiline=True)]

@@ -27,12 +27,14 @@ from nbflow.notebook.options import (
     unquoted,
 )
 from nbflow.view import (
+    FilterError,
     Line,
     Look,
     Span,
     error_text,
     finding_line,
     line,
+    parse_filter,
     plan_lines,
     plural,
     run_page,
@@ -45,7 +47,7 @@ Work with the workflows and runs of this notebook.
 
     %workflow invoke NAME [-i K=EXPR] [-w] …   start a run; options: `%%workflow?`
     %workflow list                             the workflows of the app
-    %workflow runs [--status S] [--workflow NAME] [--label L] [--since D]
+    %workflow runs [FILTER] [--status S] [--workflow NAME] [--label L] [--since D]
                    [--search TEXT] [--children] [--limit N]
     %workflow show RUN                         a run, its steps, its error
     %workflow cancel RUN
@@ -56,6 +58,8 @@ Work with the workflows and runs of this notebook.
     %workflow help
 
 RUN is a run's id, the beginning of it, or a variable that holds the run (`--as VAR`).
+FILTER is words, `status:failed`, `since:1h`, `error:timeout`, `!name:old`, as in the
+monitor and `nbflow runs --filter`.
 """
 
 _LOOK = Look(unicode=True, color=False)
@@ -74,9 +78,10 @@ def call(session: Session, text: str) -> Any:
             f"say what to do: {', '.join(VERBS)}. Example: %workflow runs"
         )
     if verb not in VERBS:
+        near = nearest(verb, VERBS)
+        stop = "" if near.endswith("?") else "."
         raise NotebookError(
-            f"there is no {verb!r}: {nearest(verb, VERBS)}. "
-            "`%workflow help` explains them"
+            f"there is no {verb!r}: {near}{stop} `%workflow help` explains them"
         )
     return VERBS[verb].do(session, rest)
 
@@ -135,7 +140,8 @@ def _list(session: Session, text: str) -> None:
 
 
 def _runs(session: Session, text: str) -> None:
-    parser = LineParser("%workflow runs --status failed --limit 50")
+    parser = LineParser("%workflow runs status:failed since:1h --limit 50")
+    parser.add_argument("filter", nargs="*")
     statuses = [str(each) for each in RunStatus]
     parser.add_argument("--status", action="append", choices=statuses)
     for name in ("--workflow", "--label"):
@@ -147,7 +153,19 @@ def _runs(session: Session, text: str) -> None:
     given = vars(parser.read(text))
     if not 1 <= given["limit"] <= 1000:
         raise NotebookError(f"--limit {given['limit']}: give a number from 1 to 1,000")
-    found, is_more = newest(session.client().runs, **given)
+    words = " ".join(given.pop("filter"))
+    try:
+        wanted = parse_filter(words)
+    except FilterError as error:
+        raise NotebookError(f"{words}: {error}") from None
+    now = _now()
+    asked = wanted.arguments(now)
+    asked |= {name: value for name, value in given.items() if value}
+    accepts = (lambda run: wanted.matches(run, now)) if wanted else None
+    found, is_more = newest(session.client().runs, accepts=accepts, **asked)
+    if not found and text.strip():
+        print(f"no run of app {session.app!r} fits: {text.strip()}")
+        return
     _print_runs(session, found)
     if is_more:
         print(f"the newest {len(found)}; --limit shows more")

@@ -41,8 +41,23 @@ def test_runs_are_listed_and_filtered(shell: Shell) -> None:
         (line,) = shell.ok(f"%workflow runs {filters}").text.splitlines()
         assert "double" in line
     assert "the newest 1; --limit" in shell.ok("%workflow runs --limit 1").text
-    assert "no runs in app" in shell.ok("%workflow runs --search nope").text
+    text = shell.ok("%workflow runs --search nope").text
+    assert text.startswith("no run of app ")
+    assert text.endswith(" fits: --search nope\n")
     assert "bad" in shell.ok("%workflow monitor").text
+
+
+def test_runs_take_the_filter_of_the_other_front_ends(shell: Shell) -> None:
+    shell.ok(DOUBLE)
+    shell.ok("%%workflow bad\n1 / 0")
+    shell.ok("%workflow invoke double -w --label 'very nice'")
+    shell.run("%workflow invoke bad -w")
+    for words in ("double", "status:completed since:1h", '!bad label:"very nice"'):
+        (line,) = shell.ok(f"%workflow runs {words} --limit 5").text.splitlines()
+        assert "double" in line, words
+    assert "no run of app" in shell.ok("%workflow runs nope status:failed").text
+    told = shell.run("%workflow runs status:fialed").text
+    assert "status:fialed: there is no status 'fialed'" in told
 
 
 def test_show_tells_all_of_a_run(shell: Shell) -> None:
@@ -115,7 +130,10 @@ def test_doctor_and_help(shell: Shell) -> None:
     ("line", "told"),
     [
         ("", "say what to do: invoke, list, runs"),
-        ("rnus", "there is no 'rnus': did you mean runs?"),
+        (
+            "rnus",
+            "there is no 'rnus': did you mean runs? `%workflow help` explains them",
+        ),
         ("invoke", "name a workflow first. Example: %workflow invoke nightly"),
         ("invoke doubel", "has no workflow 'doubel': did you mean double?"),
         ("show", "name a run first. Example: %workflow show r-01k"),

@@ -4,7 +4,7 @@ import pytest
 
 from nbflow._store import paths
 from nbflow._store.sqlite import SqliteWriter
-from nbflow.errors import InvalidName, UnsupportedFileSystem
+from nbflow.errors import InvalidName, NotAStore, UnsupportedFileSystem
 
 MOUNTS = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -51,6 +51,12 @@ def test_the_environment_and_then_the_argument_win(tmp_path, monkeypatch):
     assert paths.find_home() == tmp_path / "named"
     assert paths.find_home(tmp_path / "given", create=True) == tmp_path / "given"
     assert (tmp_path / "given" / ".gitignore").exists()
+
+
+def test_a_home_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(NotAStore, match=r"notes.txt: is not a folder; name the"):
+        paths.find_home(tmp_path / "notes.txt")
 
 
 def test_an_own_gitignore_is_left_alone(tmp_path):

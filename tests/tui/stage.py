@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
+import nbflow_tui
 from nbflow_tui.dialogs import Say
 from nbflow_tui.pending import Sent
 from nbflow_tui.theme import DARK
@@ -84,9 +86,9 @@ WORKFLOWS = [says, waits, parent, asks, fails, limited]
 
 
 class Stage(App[None]):
-    """Shows one screen and keeps what it gives."""
+    """Shows one screen as the monitor does, and keeps what it gives."""
 
-    CSS_PATH = None
+    CSS_PATH = Path(nbflow_tui.__file__).with_name("monitor.tcss")
 
     def __init__(self, screen: Screen[Any]) -> None:
         super().__init__()
@@ -124,8 +126,9 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 def said(app: App[Any], selector: str) -> str:
-    """What a line of the screen says."""
-    return app.screen.query_one(selector, Say).content.plain  # type: ignore[union-attr]
+    """What a line of the screen says; nothing where it is not shown."""
+    found = app.screen.query_one(selector, Say)
+    return found.content.plain if found.display else ""  # type: ignore[union-attr]
 
 
 def type_into(app: App[Any], selector: str, text: str) -> None:

@@ -106,7 +106,14 @@ async def test_a_key_is_paused_and_goes_on(busy: Client) -> None:
         await until(pilot, lambda: "paused" in shown(app, "#queues")[0])
         assert busy.flow_control.get("api").paused
         await pilot.press("p")
-        await until(pilot, lambda: "paus" not in shown(app, "#queues")[0])
+        await until(
+            pilot,
+            lambda: (
+                not any(
+                    word in shown(app, "#queues")[0] for word in ("paus", "resuming")
+                )
+            ),
+        )
         assert not busy.flow_control.get("api").paused
 
 
