@@ -51,7 +51,7 @@ class Prompt(Input):
         self._leave()
 
     def on_paste(self, event: events.Paste) -> None:
-        """Lines become one: `Input`, which goes on with it, would take the first only."""
+        """Lines become one: `Input`, which goes on with it, takes the first only."""
         event.text = " ".join(event.text.split())
 
     def on_key(self, event: events.Key) -> None:
