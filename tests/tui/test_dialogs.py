@@ -344,6 +344,20 @@ async def test_a_file_that_cannot_be_written_is_named(
         await until(pilot, lambda: app.results == [None])
 
 
+async def test_a_pager_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PAGER", 'less "')
+    app = Stage(TextBox("result", "1"))
+    async with app.run_test() as pilot:
+        await pilot.press("p")
+        await until(pilot, lambda: bool(app._notifications))
+        (told,) = app._notifications
+        assert told.message.startswith("$PAGER 'less \"' cannot be started: ")
+        await pilot.press("escape")
+        await until(pilot, lambda: bool(app.results))
+
+
 async def test_a_long_value_is_shown_whole_copied_and_paged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from nbflow_tui.bars import LineBar
 from nbflow_tui.dialogs import SaveDialog, TextBox
 from nbflow_tui.screen import MonitorScreen
 from nbflow_tui.timeline import Timeline
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
@@ -324,6 +325,17 @@ async def test_a_filter_is_applied_while_it_is_typed(store: Path) -> None:
         await shows(pilot, "[status:failed]")
         await pilot.press("escape")
         await until(pilot, lambda: len(names(pilot)) == 3)
+
+
+async def test_pasted_lines_are_one_filter(store: Path) -> None:
+    async with opened(store) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 3)
+        await pilot.press("slash")
+        await until(pilot, lambda: isinstance(pilot.app.focused, Input))
+        pilot.app.post_message(events.Paste("status:failed\r\n  since:1d\n"))
+        prompt = main(pilot).query_one("#filter", Input)
+        await until(pilot, lambda: prompt.value == "status:failed since:1d")
+        await until(pilot, lambda: names(pilot) == ["broken"])
 
 
 async def test_a_filter_finds_child_runs_too(store: Path) -> None:

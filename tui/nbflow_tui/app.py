@@ -286,15 +286,16 @@ class Monitor(Acting):
 
     def page(self, text: str) -> None:
         """A text in $PAGER."""
-        pager = shlex.split(os.environ.get("PAGER") or "less -R")
+        wanted = os.environ.get("PAGER") or "less -R"
         with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
             file.write(safe_text(text, multiline=True))
             file.flush()
             with self.suspend():
                 try:
-                    subprocess.run([*pager, file.name], check=False)
-                except OSError as error:
-                    self.notify(f"the pager cannot be started: {error}", markup=False)
+                    subprocess.run([*shlex.split(wanted), file.name], check=False)
+                except (OSError, ValueError) as error:
+                    told = f"$PAGER {wanted!r} cannot be started: {error}"
+                    self.notify(safe_text(told), severity="error", markup=False)
         self.refresh()
 
 

@@ -50,6 +50,10 @@ class Prompt(Input):
         event.stop()
         self._leave()
 
+    def on_paste(self, event: events.Paste) -> None:
+        """Lines become one: `Input`, which goes on with it, takes the first only."""
+        event.text = " ".join(event.text.split())
+
     def on_key(self, event: events.Key) -> None:
         """Esc takes back what was typed, down leaves it; up is what was before."""
         if event.key not in ("escape", "down", "up"):

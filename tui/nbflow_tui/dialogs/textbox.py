@@ -112,18 +112,19 @@ class TextBox(ModalScreen[Sent | None]):
 
     def action_page(self) -> None:
         """Open it in `$PAGER`; the monitor is back when that ends."""
-        command = shlex.split(os.environ.get("PAGER") or "less")
+        wanted = os.environ.get("PAGER") or "less"
         with tempfile.TemporaryDirectory(prefix="nbflow-") as folder:
             path = Path(folder) / "value.txt"
             path.write_text(self.text, encoding="utf-8", errors="backslashreplace")
             try:
+                command = shlex.split(wanted)
                 with self.app.suspend():
                     subprocess.run([*command, str(path)], check=False)
             except SuspendNotSupported:
                 self.notify("This terminal cannot be handed over.", markup=False)
             except (OSError, ValueError) as error:
                 self.notify(
-                    f"$PAGER {command[:1]} cannot be started: {error}",
+                    safe_text(f"$PAGER {wanted!r} cannot be started: {error}"),
                     severity="error",
                     markup=False,
                 )
