@@ -82,8 +82,8 @@ class Details(Vertical):
             bar.say(names, heads.about(self.subject))
             return
         about = self.events.told
-        # That events are left out is to be seen also where there is little room.
-        if self.events.is_filtered and (
+        # That events are left out, or have come, is to be seen in little room, too.
+        if (self.events.is_filtered or self.events.fresh) and (
             width_of(names) + width_of(about) >= bar.content_size.width
         ):
             names = heads.tabs((TABS[self.tab],), 0)
