@@ -54,9 +54,9 @@ class Pictures {
 	/** An output with the picture in the place of the widget; without one, the output itself. */
 	replace(output, remark = `as saved at ${pictureTime()}`) {
 		const view = modelIn(output);
-		const ids = this.makers.has(view) ? [view] : [...(this.roots.get(view)?.() ?? [])].filter((id) => this.makers.has(id));
-		let made = [];
+		let [ids, made] = [[view], []];
 		try {
+			if (!this.makers.has(view)) ids = [...(this.roots.get(view)?.() ?? [])].filter((id) => this.makers.has(id));
 			made = ids.map((id) => this.makers.get(id)(remark)).filter(Boolean);
 		} catch (error) {
 			console.warn("nbflow: no picture of a view", error); // saving goes on
