@@ -4,11 +4,13 @@
  * and when the kernel goes, the picture takes the widget's place. On a page that is opened
  * while the kernel lives, it is the other way round.
  *
- * JupyterLab's widget manager knows the notebook; elsewhere all stays as it is.
+ * The widget manager of JupyterLab 4 and Notebook 7 knows the notebook; elsewhere all stays
+ * as it is.
  */
 
 const VIEW = "application/vnd.jupyter.widget-view+json";
 const NOTE = "nbflow"; // in an output's metadata: whose picture it is
+const SHARED = Symbol.for("nbflow.pictures.1"); // a page may hold scripts of several versions
 
 /** When a picture was made, as a reader of the notebook takes it: "2026-05-12 14:07". */
 const pictureTime = () => new Date().toLocaleString("sv").slice(0, 16);
@@ -26,15 +28,16 @@ function* tree(model) {
  */
 class Pictures {
 	makers = new Map();
+	leaves = new Map(); // functions that leave the pictures, by the same ids
 	roots = new Map(); // ids of all that a widget holds, by its own
 
-	static of(notebook) {
-		const known = (globalThis[Symbol.for("nbflow.pictures")] ??= new WeakMap());
-		if (!known.has(notebook)) known.set(notebook, new Pictures(notebook));
-		return known.get(notebook);
+	static of(context) {
+		const known = (globalThis[SHARED] ??= new WeakMap());
+		if (!known.has(context)) known.set(context, new Pictures(context));
+		return known.get(context);
 	}
 
-	constructor(notebook) {
+	constructor({ model: notebook, sessionContext: session }) {
 		const { toJSON } = notebook;
 		// What is saved; the page itself goes on with its widgets.
 		notebook.toJSON = () => {
@@ -42,14 +45,18 @@ class Pictures {
 			const still = (cell) => (cell.outputs ? { ...cell, outputs: cell.outputs.map((each) => this.replace(each)) } : cell);
 			return { ...saved, cells: saved.cells.map(still) };
 		};
+		// Of a kernel that was shut down or changed for another, widgets are not told.
+		const leaveAll = () => this.leaves.forEach((leave) => leave("the kernel is gone: this is how it was last"));
+		session?.kernelChanged.connect(leaveAll);
+		session?.statusChanged.connect((_, status) => status === "dead" && leaveAll());
 	}
 
 	/** An output with the picture in the place of the widget; without one, the output itself. */
 	replace(output, remark = `as saved at ${pictureTime()}`) {
 		const view = modelIn(output);
-		const ids = this.makers.has(view) ? [view] : [...(this.roots.get(view)?.() ?? [])].filter((id) => this.makers.has(id));
-		let made = [];
+		let [ids, made] = [[view], []];
 		try {
+			if (!this.makers.has(view)) ids = [...(this.roots.get(view)?.() ?? [])].filter((id) => this.makers.has(id));
 			made = ids.map((id) => this.makers.get(id)(remark)).filter(Boolean);
 		} catch (error) {
 			console.warn("nbflow: no picture of a view", error); // saving goes on
@@ -78,9 +85,10 @@ function* outputsOf(notebook) {
  */
 function keepPicture(id, { widget_manager: manager }, make) {
 	const notebook = manager?.context?.model;
-	if (!notebook?.cells) return { found() {}, leave() {} };
-	const pictures = Pictures.of(notebook);
+	if (!notebook?.cells?.[Symbol.iterator]) return { found() {}, leave() {} };
+	const pictures = Pictures.of(manager.context);
 	pictures.makers.set(id, make);
+	pictures.leaves.set(id, leave);
 	const { dirty } = notebook;
 	for (const [output, put] of outputsOf(notebook)) {
 		const { view, ids = [] } = output.metadata?.[NOTE] ?? {};
@@ -108,7 +116,7 @@ function keepPicture(id, { widget_manager: manager }, make) {
 			const other = pictures.replace(old, remark);
 			if (other !== old && other.metadata[NOTE].ids.includes(id)) put(other);
 		}
-		pictures.makers.delete(id);
+		for (const known of [pictures.makers, pictures.leaves]) known.delete(id);
 	}
 	return { found, leave };
 }

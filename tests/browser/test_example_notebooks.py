@@ -1,12 +1,13 @@
 """The example notebooks in a real JupyterLab: run from top to bottom, and clicked."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 
 from tests.browser.lab import Tab
-from tests.browser.views import button, view
+from tests.browser.views import button, frozen, view
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -83,7 +84,8 @@ def test_the_live_view_notebook_is_run_answered_and_invoked_from_its_form(
     tab = example.tab
     example.run_all()
     assert example.failed() == ["density"]
-    view(tab, example.cell("resume"), "completed")
+    resumed = frozen(tab, example.cell("resume")).inner_text()
+    assert re.search(r"density r-\w+ completed", resumed)
 
     publishing = example.cell("publish")
     button(view(tab, publishing, "running"), "yes").click()

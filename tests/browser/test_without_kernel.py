@@ -77,6 +77,22 @@ def test_a_saved_notebook_is_read_without_its_kernel(opened: Opened, lab: Lab) -
     assert stranger.show(6).locator("style").count() == 0
 
 
+def test_a_kernel_that_is_shut_down_leaves_runs_as_they_were(opened: Opened) -> None:
+    boxed = "ipywidgets.VBox([ipywidgets.HTML('about it'), RunView(run)])"
+    tab = opened(LOAD, HELD, boxed)
+    tab.execute(0, 1, 2)
+    for cell in (1, 2):
+        view(tab, cell, "running").get_by_text("paid", exact=True).wait_for()
+    tab.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()"
+    )
+    for cell in (1, 2):
+        gone = tab.show(cell)
+        gone.get_by_text("the kernel is gone: this is how it was last").wait_for()
+        assert "paid" in gone.inner_text()
+        assert gone.get_by_role("button").count() == 0
+
+
 def test_what_ends_on_a_page_that_was_loaded_anew_leaves_its_picture(
     opened: Opened,
 ) -> None:

@@ -12,7 +12,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 SETUP = """
 import ipywidgets
 from nbflow import Client, workflow, Context
-from nbflow.widgets import Monitor, RunsView, WorkflowForm, ticker
+from nbflow.widgets import Monitor, RunsView, WorkflowForm, places, ticker
 
 @workflow
 async def mine(ctx: Context, x: int = 1) -> int:
@@ -112,3 +112,33 @@ def test_a_closed_widget_leaves_its_picture_where_it_was(page):
     assert "1 run, 0 live" in data["text/plain"]
     assert "✓ completed  mine" in data["text/html"]
     assert page.text("len(ticker._due)") == "0"
+
+
+def test_what_is_saved_of_a_widget_follows_it_and_goes_with_it(page):
+    page.run("view = RunsView(); view", "a")
+    page.run("keeper = places._keepers[view]", "b")
+    assert page.text("keeper.of == view.model_id") == "True"
+    assert "0 runs, 0 live" in page.text("keeper.text")
+    page.run("mine.invoke().result(60); view.refresh()", "b")
+    assert "1 run, 0 live" in page.text("keeper.text")
+    assert "✓ completed  mine" in page.text("keeper.html")
+    page.run("view.close(); del keeper", "b")
+    assert page.text("len(places._keepers), alive('Keeper')") == "(0, 0)"
+
+
+def test_what_is_saved_of_a_form_is_what_was_typed_but_no_password(page):
+    page.run(
+        "from pydantic import Field\nfrom typing import Annotated\n"
+        "Word = Annotated[str, Field(json_schema_extra={'format': 'password'})]\n"
+        "@workflow\n"
+        "async def login(ctx: Context, user: str, word: Word = 'secret') -> str:\n"
+        "    return user\n"
+        "form = WorkflowForm(login)\nform",
+        "a",
+    )
+    page.run("form.value = {'user': 'ada', 'word': 'hidden'}", "b")
+    told = page.text("places._keepers[form].html")
+    assert "user = &#x27;ada&#x27;" in told
+    assert "word = (not shown)" in told
+    assert "hidden" not in told
+    assert "secret" not in told

@@ -404,7 +404,12 @@ class Store {
 	// Browser to kernel
 
 	send(message) {
-		if (!this.isDeaf) this.#model.send(message);
+		if (this.isDeaf) return;
+		try {
+			this.#model.send(message);
+		} catch {
+			this.#close("disconnected: the kernel is gone");
+		}
 	}
 
 	/** Send a command; the answer to it is `ack`. */
