@@ -3,9 +3,8 @@
 from collections import deque
 from collections.abc import Iterable
 
-from pydantic_core import from_json
-
 from nbflow._engine.admission import Limits, Queue, Slot
+from nbflow._json import from_json
 from nbflow._store.base import FlowRow, SlotRow
 
 

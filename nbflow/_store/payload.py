@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from pydantic_core import PydanticSerializationError
-from pydantic_core import to_json as _to_json
-
 from nbflow import codecs
+from nbflow._json import NotJson
+from nbflow._json import to_json as _to_json
 
 NO_DATA: bytes | None = None
 INLINE_LIMIT = 8 * 1024
@@ -31,7 +30,7 @@ def to_json(fields: Mapping[str, Any]) -> bytes:
     given = {k: v for k, v in fields.items() if v is not None}
     try:
         return _to_json(given, inf_nan_mode="null")
-    except PydanticSerializationError:
+    except NotJson:
         return _to_json(_plain(given), inf_nan_mode="null")
 
 

@@ -7,8 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, from_json, to_json
-
+from nbflow._json import NotJson, from_json, to_json
 from nbflow.errors import StoreDamaged
 
 Node = Any
@@ -60,7 +59,7 @@ def plain_text(value: Any) -> bytes | None:
     """The text of a value that `count_plain` let through; None if it needs tags."""
     try:
         text = to_json(value, ensure_ascii=True)
-    except PydanticSerializationError:  # a lone surrogate
+    except NotJson:  # a lone surrogate
         return None
     if b'"$' in text or b"NaN" in text or b"Infinity" in text:
         return None
@@ -78,7 +77,7 @@ def _float_text(value: float) -> bytes | None:
 def _str_text(value: str) -> bytes | None:
     try:
         return to_json(value, ensure_ascii=True)
-    except PydanticSerializationError:
+    except NotJson:
         return None
 
 
@@ -108,7 +107,7 @@ def dumps(tree: Node, nesting: int = 1) -> bytes:
 def loads(text: bytes) -> Node:
     """The tree of a text; ValueError or StoreDamaged if it is none."""
     try:
-        return from_json(text, allow_inf_nan=False)
+        return from_json(text)
     except ValueError as error:
         if "recursion limit" not in str(error):
             raise
@@ -153,7 +152,7 @@ def atoms_text(values: tuple[Any, ...]) -> bytes | None:
         return None
     try:
         return to_json(values, ensure_ascii=True)
-    except PydanticSerializationError:  # a lone surrogate
+    except NotJson:  # a lone surrogate
         return None
 
 

@@ -11,8 +11,6 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from pydantic_core import SchemaValidator, ValidationError
-
 from nbflow.definition.shown import show
 from nbflow.errors import InvalidInput
 
@@ -163,11 +161,8 @@ def _rule(schema: _Schema, value: Any) -> str | None:
 
 def _may_be(kind: str, value: Any) -> bool:
     if kind in _SCALARS:
-        try:
-            _validator(kind).validate_python(value)
-        except ValidationError:
-            return False
-        return True
+        fits: bool = _validator(kind).isinstance_python(value)
+        return fits
     if kind == "null":
         return value is None
     if kind == "array":
@@ -178,7 +173,9 @@ def _may_be(kind: str, value: Any) -> bool:
 
 
 @cache
-def _validator(kind: str) -> SchemaValidator:
+def _validator(kind: str) -> Any:
+    from pydantic_core import SchemaValidator  # who only reads does without it
+
     return SchemaValidator(_SCALARS[kind])
 
 

@@ -59,6 +59,7 @@ def test_who_only_reads_loads_no_engine(module: str) -> None:
         "nbflow.engine",
         "nbflow.workflows",
         "pydantic",
+        "pydantic_core",
     }
 
 

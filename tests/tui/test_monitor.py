@@ -911,6 +911,7 @@ async def test_events_that_were_not_kept_are_read_when_one_goes_up(
     assert live.home is not None
     async with opened(live.home, (80, 20)) as pilot:
         events = main(pilot).details.events
+        await until(pilot, lambda: bool(names(pilot)))
         await pilot.press("7")
         await until(pilot, lambda: len(events.items) == 100)
         await shows(pilot, "up: older")

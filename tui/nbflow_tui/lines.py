@@ -22,7 +22,7 @@ from nbflow_tui.door import Painted
 
 T = TypeVar("T")
 
-_STRIPS = 128
+_STRIPS = 64
 """Drawn lines that are kept: some screens, as the cursor comes back to them."""
 
 
