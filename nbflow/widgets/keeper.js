@@ -1,3 +1,5 @@
+import { keepPicture } from "./pictures.js";
+
 const escaped = (text) => text.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt()};`);
 
 /** The picture of a list, a form or a monitor, which the kernel keeps up to date. */

@@ -18,9 +18,9 @@ const pictureTime = () => new Date().toLocaleString("sv").slice(0, 16);
 const modelIn = (output) => output.data?.[VIEW]?.model_id;
 
 /** A widget and all that it holds. */
-function* tree(model) {
+function* widgetsIn(model) {
 	yield model.model_id;
-	for (const child of model.get("children") ?? []) yield* tree(child);
+	for (const child of model.get("children") ?? []) yield* widgetsIn(child);
 }
 
 /**
@@ -83,7 +83,7 @@ function* outputsOf(notebook) {
  *
  * @returns what to call when it is on a page, and when the picture is all that is left
  */
-function keepPicture(id, { widget_manager: manager }, make) {
+export function keepPicture(id, { widget_manager: manager }, make) {
 	const notebook = manager?.context?.model;
 	if (!notebook?.cells?.[Symbol.iterator]) return { found() {}, leave() {} };
 	const pictures = Pictures.of(manager.context);
@@ -105,7 +105,7 @@ function keepPicture(id, { widget_manager: manager }, make) {
 			const view = modelIn(output);
 			if (!view || pictures.makers.has(view) || pictures.roots.has(view)) continue;
 			const root = await manager.get_model(view).catch(() => null);
-			if (root && [...tree(root)].includes(id)) pictures.roots.set(view, () => tree(root));
+			if (root && [...widgetsIn(root)].includes(id)) pictures.roots.set(view, () => widgetsIn(root));
 		}
 	}
 

@@ -216,7 +216,7 @@ def measure_many(lab: Lab) -> list[Figure]:
     tab.execute(3, 4)
     tab.page.wait_for_timeout(3000)
     saved = len(json.dumps(tab.outputs(4)).encode()) / 1000
-    files = sum(len(sent(f"run_view.{kind}").encode()) for kind in ("js", "css"))
+    files = sum(len(sent(f"run/run_view.{kind}").encode()) for kind in ("js", "css"))
     return [
         Figure("messages of 20 runs", rate, 100, "/s"),
         Figure("50 finished runs, saved", saved, 500, "KB"),

@@ -51,7 +51,7 @@ def test_in_the_page_that_an_ended_run_leaves(role):
 
 @pytest.mark.parametrize("status", MARKS)
 def test_in_the_live_view_of_a_run(status):
-    script = text_of("nbflow.widgets.run", "run_view.js")
+    script = text_of("nbflow.widgets", "run/script/statuses.js")
     tone = re.search(rf'^\t{status}: \["(\w+)", "M', script, re.MULTILINE)
     assert tone is not None
     assert f'[data-tone="{tone[1]}"] {{ --tone: ' in text_of(

@@ -4,11 +4,14 @@ The model's object is the seam of anywidget: `get`, `on`, `off`, `send`. What th
 would send is put in with `tell`, what the view sends is read with `sent`.
 """
 
+from importlib.resources import files
 from typing import Any
 
 from nbflow.widgets.script import sent
 
 START = 1_800_000_000_000  # the kernel's clock when the runs of the tests start
+
+MODULES = "modules/"  # where the page finds the modules as they are
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>run view</title>
 <link rel="stylesheet" href="run_view.css"><body><div id="cell"></div>"""
@@ -26,8 +29,8 @@ class Model {
     for (const [n, call] of [...this.known]) if (n === name) call(...args);
   }
 }
-window.show = async (snapshot) => {
-  const module = await import("./run_view.js");
+window.show = async (snapshot, script) => {
+  const module = await import(script);
   window.model = new Model(snapshot);
   const widget = module.default();
   await widget.initialize({model: proxy(window.model)});
@@ -153,18 +156,31 @@ class RunPage:
 
     @staticmethod
     def _serve(route: Any) -> None:
-        name = route.request.url.rpartition("/")[2]
+        name = route.request.url.removeprefix("http://localhost/")
+        script, style = "text/javascript", "text/css"
         if name == "page.html":
             route.fulfill(content_type="text/html", body=PAGE)
         elif name == "run_view.js":
-            route.fulfill(content_type="text/javascript", body=sent(name))
+            route.fulfill(content_type=script, body=sent(f"run/{name}"))
         elif name == "run_view.css":
-            route.fulfill(content_type="text/css", body=sent(name))
+            route.fulfill(content_type=style, body=sent(f"run/{name}"))
+        elif name.startswith(MODULES):
+            module = files("nbflow.widgets").joinpath(name.removeprefix(MODULES))
+            route.fulfill(content_type=script, body=module.read_text("utf-8"))
         else:
             route.fulfill(status=204)
 
-    def show(self, rows: list[list[Any]], **more: Any) -> None:
-        self.page.evaluate("s => show(s)", snapshot(rows, **more))
+    def show(
+        self, rows: list[list[Any]], script: str = "run_view.js", **more: Any
+    ) -> None:
+        """Show a run, by the script as it is sent if by no other."""
+        self.page.evaluate("a => show(...a)", [snapshot(rows, **more), f"./{script}"])
+
+    def ask(self, module: str, expression: str, value: Any = None) -> Any:
+        """What a function of `m`, a module of the script, and of `x` returns."""
+        path = f"./{MODULES}run/script/{module}"
+        script = f"([path, x]) => import(path).then((m) => {expression})"
+        return self.page.evaluate(script, [path, value])
 
     def tell(self, *messages: dict[str, Any]) -> None:
         """Messages of the kernel; drawn when this returns."""

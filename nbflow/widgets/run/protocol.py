@@ -1,8 +1,9 @@
 """What a run's view and its kernel say to each other: version 1.
 
 The kernel keeps the rows of a run and sends what has changed, at most ten times a
-second; the browser (`run_view.js`) keeps the same rows, draws those in sight and ticks
-elapsed times by itself. Rows come whole, so deltas can be merged and applied twice.
+second; the browser (`script/store.js`) keeps the same rows, draws those in sight and
+ticks elapsed times by itself. Rows come whole, so deltas can be merged and applied
+twice.
 
 Times are integers: milliseconds since 1970 by the kernel's clock; `now` in a message
 tells that clock's time, so that the browser can use its own. Texts are safe to show as

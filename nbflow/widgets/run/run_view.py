@@ -33,8 +33,8 @@ class RunView(anywidget.AnyWidget):
         TypeError: `run` is none, or `client`.
     """
 
-    _esm = sent("run_view.js")
-    _css = sent("run_view.css")
+    _esm = sent("run/run_view.js")
+    _css = sent("run/run_view.css")
 
     snapshot = traitlets.Dict().tag(sync=True)
     """Made whenever a page asks for it; never assigned."""

@@ -26,7 +26,7 @@ def field(page: Page, row: str, name: str) -> Any:
 
 
 def test_the_browser_knows_the_fields_of_a_row_in_their_order() -> None:
-    script = files("nbflow.widgets.run").joinpath("run_view.js").read_text("utf-8")
+    script = files("nbflow.widgets").joinpath("run/script/row.js").read_text("utf-8")
     assert f'"{" ".join(ROW)}"' in script
 
 

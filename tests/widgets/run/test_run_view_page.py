@@ -11,7 +11,7 @@ from nbflow.model import TERMINAL_RUN, TERMINAL_STEP, RunStatus, StepStatus
 from nbflow.view.states import FAILED
 from nbflow.view.words import MARKS
 from nbflow.widgets.script import sent
-from tests.widgets.page import START, RunPage, head, row, snapshot
+from tests.widgets.page import MODULES, START, RunPage, head, row, snapshot
 
 PIPELINE = [
     row(1, "load", ended=300, text="12 files"),
@@ -86,30 +86,23 @@ def test_the_header_says_what_the_run_is_at(view: RunPage) -> None:
 
 
 def test_words_statuses_and_durations_are_those_of_the_terminal(view: RunPage) -> None:
-    script = """async (status) =>
-      (await import("./run_view.js")).statusWords({status, flags: ""}, 0)"""
+    words = 'm.statusWords({status: x, flags: ""}, 0)'
     for status in MARKS:
-        assert view.page.evaluate(script, status) == MARKS[status].word
-    marks = view.page.evaluate(
-        'async () => Object.keys((await import("./run_view.js")).MARKS)'
-    )
-    assert set(marks) == {*map(str, RunStatus), *map(str, StepStatus)}
-    known = """async (name) => {
-      const module = await import("./run_view.js");
-      return Object.keys(module.MARKS).filter(module[name]);
-    }"""
-    assert set(view.page.evaluate(known, "isOver")) == TERMINAL_RUN | TERMINAL_STEP
-    assert set(view.page.evaluate(known, "isFailed")) == FAILED
+        assert view.ask("statuses.js", words, status) == MARKS[status].word
+    assert set(view.ask("statuses.js", "Object.keys(m.MARKS)")) == {
+        *map(str, RunStatus),
+        *map(str, StepStatus),
+    }
+    known = "Object.keys(m.MARKS).filter(m[x])"
+    assert set(view.ask("statuses.js", known, "isOver")) == TERMINAL_RUN | TERMINAL_STEP
+    assert set(view.ask("statuses.js", known, "isFailed")) == FAILED
     for ms in (0, 7, 250, 999, 1234, 59_900, 61_000, 3_600_000, 7_260_000, 180_000_000):
-        shown = view.page.evaluate(
-            'async (ms) => (await import("./run_view.js")).duration(ms)', ms
-        )
+        shown = view.ask("times.js", "m.duration(x)", ms)
         assert shown == durations.show(ms / 1000)
 
 
 def test_the_time_to_wait_fits_its_column(view: RunPage) -> None:
-    script = """async (due) => (await import("./run_view.js")).statusWords(
-      {status: "sleeping", due, flags: ""}, 0)"""
+    words = 'm.statusWords({status: "sleeping", due: x, flags: ""}, 0)'
     told = {
         4_200: "wakes in 5 s",
         61_000: "wakes in 2 min",
@@ -117,7 +110,21 @@ def test_the_time_to_wait_fits_its_column(view: RunPage) -> None:
         5_400_000: "wakes in 1.5 h",
         250_000_000: "wakes in 2.9 d",
     }
-    assert {ms: view.page.evaluate(script, ms) for ms in told} == told
+    assert {ms: view.ask("statuses.js", words, ms) for ms in told} == told
+
+
+def test_the_modules_draw_what_the_script_that_is_sent_draws(view: RunPage) -> None:
+    over = [row(1, "load", text="12 files"), row(2, "train", "failed", attempt=3)]
+    of_head = {"status": "failed", "ended": START + 12_000, "can": ["resume"]}
+    shown = []
+    for script in ("run_view.js", f"{MODULES}run/run_view.js"):
+        view.show(over, script, **of_head)
+        view.line("train").click()
+        view.tell({"t": "t", "detail": detail(row=2, title="train")})
+        shown.append(view.page.locator("#cell").inner_text())
+        view.page.evaluate("clean()")
+    assert "12 files" in shown[0]
+    assert shown[0] == shown[1]
 
 
 def test_a_delta_changes_adds_moves_and_takes_back_rows(view: RunPage) -> None:
@@ -701,5 +708,5 @@ def test_nothing_sticks_out_at_any_width(view: RunPage, width: int) -> None:
 
 
 def test_the_run_view_stays_small() -> None:
-    sizes = [len(sent(f"run_view.{kind}").encode()) for kind in ("js", "css")]
+    sizes = [len(sent(f"run/run_view.{kind}").encode()) for kind in ("js", "css")]
     assert sum(sizes) <= 60 * 1024
