@@ -61,4 +61,4 @@ def _both(event: EventRow, data: bytes) -> Iterator[EventRow]:
         b"",
         rest[:end],
     )
-    yield event._replace(data=rest[end + 1 : -1])
+    yield EventRow(*event[:-1], rest[end + 1 : -1])

@@ -465,14 +465,18 @@ def _public_key(uid: str, run_id: str, key: str) -> str:
 # Events
 
 
+_KINDS: Mapping[str, tuple[EventType, dict[str, Any]]] = {
+    kind.value: (kind, dict.fromkeys(EVENT_DATA[kind])) for kind in EventType
+}
+
+
 def event_record(
     row: EventRow, run_id: str, queries: Queries, classes: Classes | None = None
 ) -> RunEvent:
     """The public form of an event; keys of its type that it lacks are None."""
-    kind = EventType(row.type)
+    kind, lacking = _KINDS[row.type]
     fields = from_json(row.data)
-    data: dict[str, Any] = dict.fromkeys(EVENT_DATA[kind])
-    data.update(public(fields))
+    data = lacking | public(fields)
     if isinstance(data.get("error"), Mapping):
         data["error"] = public(data["error"])
     if kind is EventType.DATA:
