@@ -143,6 +143,7 @@ class Rows:
 
     def whole(self) -> list[list[Any]]:
         """All rows of the view, each after its parent."""
+        self._fold_many()
         while True:
             rows, sizes = [], {}
             for watched in self.runs.values():
@@ -170,8 +171,7 @@ class Rows:
         """The rows of the next message: what has failed first, then the latest."""
         rows: list[list[Any]] = []
         left = limit_bytes
-        if not self._folds and len(self._nodes) > self._max[0]:
-            self._fold_largest()  # before rows are told that would have to go again
+        self._fold_many()
         while self._urgent or self._dirty:
             queue = self._urgent or self._dirty
             place = next(iter(queue))
@@ -273,6 +273,11 @@ class Rows:
 
     def _is_too_much(self, rows: int, bytes_: int) -> bool:
         return rows > self._max[0] or bytes_ > self._max[1]
+
+    def _fold_many(self) -> None:
+        """Fold before rows are made, or told, that would have to go again."""
+        if not self._folds and len(self._nodes) > self._max[0]:
+            self._fold_largest()
 
     def _fold_largest(self) -> bool:
         """Fold the node that holds the most; False where all are folded."""
