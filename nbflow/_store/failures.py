@@ -50,6 +50,16 @@ def from_os(error: OSError, path: Path, needed: int = 4096) -> StoreError:
     return StoreError(f"{path}: {error.strerror or error}; check the disk and retry")
 
 
+def unreadable(error: OSError, path: Path) -> StoreError:
+    """The store's error where the operating system does not let us look."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return StoreError(
+            f"{path}: may not be read by this user ({error.strerror}): ask its owner "
+            "for the right to, or name another home (NBFLOW_HOME)"
+        )
+    return from_os(error, path)
+
+
 def from_sqlite(error: sqlite3.Error, path: Path, needed: int = 4096) -> StoreError:
     """The store's error for one of SQLite."""
     code = primary(error)

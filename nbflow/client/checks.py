@@ -48,9 +48,15 @@ def check_home(
         f"{sqlite3.sqlite_version}, {platform.system()} {platform.release()}",
     )
     yield from _home(home)
-    if not home.is_dir():
+    try:
+        if not home.is_dir():
+            return
+        apps = paths.apps(home) if apps is None else list(apps)
+    except PermissionError:  # which has been told of
         return
-    apps = paths.apps(home) if apps is None else list(apps)
+    except NbflowError as error:
+        yield Finding("wrong", "apps", str(error))
+        return
     if not apps:
         yield Finding("note", "apps", "no app has a store here yet")
     for app in apps:
@@ -58,9 +64,13 @@ def check_home(
 
 
 def _home(home: Path) -> Iterator[Finding]:
-    if not home.exists():
+    try:
+        home.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         yield Finding("note", "home", f"{home} does not exist yet; a run makes it")
         return
+    except OSError:  # `check_folder` says why
+        pass
     try:
         paths.check_folder(home)
         paths.check_file_system(home)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -783,6 +783,31 @@ async def test_a_damaged_store_is_said_and_the_others_go_on(store: Path) -> None
             await until(pilot, lambda: bar(pilot, "#problem").startswith("market: "))
             other.client.workflows.invoke("order", run_id="after").result()
             await until(pilot, lambda: len(names(pilot)) == 5)
+
+
+async def test_a_home_that_may_not_be_read_is_said(
+    home: Path, shut: Callable[[Path], None]
+) -> None:
+    home.mkdir()
+    async with opened(home) as pilot:
+        shut(home)
+        await until(
+            pilot,
+            lambda: bar(pilot, "#problem").startswith(f"{home}: may not be read by"),
+        )
+        await pilot.press("i")
+        await until(
+            pilot,
+            lambda: any(
+                "may not be read by" in each.message
+                for each in pilot.app._notifications
+            ),
+        )
+        await pilot.press("Q")
+        await until(
+            pilot,
+            lambda: "may not be read by" in pilot.app.screen._problem,
+        )
 
 
 async def test_a_newer_store_is_said(store: Path) -> None:

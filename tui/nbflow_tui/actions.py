@@ -190,11 +190,14 @@ class Acting(App[int]):
         from nbflow_tui.dialogs import SendDialog
 
         runs = self._runs()
+        clients = [] if runs else self._clients()
         if runs and not runs[0].is_ended:
             client = self.client(runs[0].app)
             self._open(SendDialog(client, runs[0], look=self.look))
-        elif runs or len(self.clients()) == 1:
-            client = self.client(runs[0].app) if runs else self.clients()[0]
+        elif clients is None:
+            return
+        elif runs or len(clients) == 1:
+            client = self.client(runs[0].app) if runs else clients[0]
             self._open(SendDialog(client, look=self.look))
         else:
             self._say("select a run of the app that the event is for")
@@ -203,10 +206,10 @@ class Acting(App[int]):
         """Start a run of a workflow."""
         from nbflow_tui.dialogs import InvokeDialog
 
-        clients = self.clients()
+        clients = self._clients()
         if clients:
             self._open(InvokeDialog(clients, look=self.look))
-        else:
+        elif clients is not None:
             self._say("there is no app in this home: run a workflow first")
 
     def action_queues(self) -> None:
@@ -217,6 +220,14 @@ class Acting(App[int]):
 
     def _open(self, dialog: ModalScreen[Sent | None]) -> None:
         self.push_screen(dialog, self.sent)
+
+    def _clients(self) -> list[Client] | None:
+        """Clients of all apps; None where the home cannot be read, which is said."""
+        try:
+            return self.clients()
+        except NbflowError as error:
+            self._say(str(error))
+            return None
 
     def _run(self) -> Run | None:
         runs = self._runs()

@@ -120,7 +120,9 @@ class Feed:
                     done, has_changed = want, False
                     due = began + self._pause
             except Exception as error:  # the screen must say so, not freeze
-                told = f"{type(error).__name__}: {error}"
+                told = str(error)
+                if not isinstance(error, NbflowError):
+                    told = f"{type(error).__name__}: {told}"
                 self._hand_over(Snapshot(want, problem=told))
                 done, due = want, began + 1.0
             self.began = None
