@@ -10,12 +10,12 @@ from typing import Any
 from nbflow import names
 from nbflow._engine import hosts
 from nbflow._engine.hosts import OpenHost
+from nbflow._notices import warn
 from nbflow._store import paths
 from nbflow.client.access import Access
 from nbflow.client.events import Events
 from nbflow.client.flow_control import FlowControls
 from nbflow.client.handle import RunHandle
-from nbflow.client.notices import warn
 from nbflow.client.runs import Runs
 from nbflow.client.workflows import Workflows
 from nbflow.definition.apps import default_app

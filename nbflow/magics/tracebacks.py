@@ -84,6 +84,15 @@ def uninstall(shell: Any) -> None:
         del shell.showtraceback
 
 
+def is_from_engine(error: BaseException) -> bool:
+    """Whether the error came up in a call of the engine."""
+    names = (
+        frame.f_globals.get("__name__", "")
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
+    return any(name.startswith("nbflow._engine.") for name in names)
+
+
 def _is_misuse(error: BaseException | None) -> TypeGuard[TypeError | ValueError]:
     """Whether nbflow itself has refused a call that is wrong in Python's own terms."""
     if not isinstance(error, TypeError | ValueError) or isinstance(error, NbflowError):

@@ -126,6 +126,42 @@ class TestInterrupts:
         assert "run i-2 is canceled" in shown
         assert status(kernel, "i-2") == "canceled"
 
+    def test_of_a_call_that_waits_for_a_blocked_engine_ends_the_wait(
+        self, tmp_path: Path
+    ) -> None:
+        held = "the body of run i-13 has held the engine for"
+        with kernel_in(tmp_path) as kernel:
+            kernel.ok("%%workflow one -w --run-id i-12\nreturn 1")
+            kernel.ok("import threading\nlet_go = threading.Event()")
+            kernel.ok("%%workflow endless -r --run-id i-13\nlet_go.wait()")
+            for cell in (
+                "nbflow.Client().runs.handle('i-12').rerun()",
+                "nbflow.Client().events.send('nobody')",
+                "%workflow cancel i-13",
+            ):
+                request = kernel.send(cell)
+                told = kernel.finish(request, until="finished steps are kept").text
+                assert held in told, cell
+                assert "an interrupt ends the wait" in told
+                kernel.manager.interrupt_kernel()
+                done = kernel.finish(request)
+                assert done.error is not None
+                (line,) = done.traceback.strip().splitlines()
+                assert line.startswith("Interrupted: the body of run i-13 still holds")
+
+            # What is invoked says so at once, and why it is not there to be seen.
+            told = kernel.ok("%workflow invoke one -r --run-id i-14").text
+            assert held in told
+            assert "what is invoked is recorded and begins later" in told
+            missing = kernel.run("%workflow show i-14").traceback
+            assert "the body of run i-13 holds the engine" in missing
+
+            kernel.ok("let_go.set()")
+            assert kernel.ok("await nbflow.Client().runs.handle('i-14')").result == "1"
+            # What was withdrawn was not done: no second run, no cancel.
+            assert len(kernel.ok("%workflow runs").text.splitlines()) == 3
+            assert status(kernel, "i-13") == "completed"
+
     def test_of_a_body_that_never_awaits_frees_the_cell(self, tmp_path: Path) -> None:
         with kernel_in(tmp_path) as kernel:
             endless = "import time\nwhile True:\n    time.sleep(0.05)"
@@ -133,6 +169,7 @@ class TestInterrupts:
             assert "run i-11 is asked to end" in interrupted(kernel, cell, "i-11")
             # Looking still works, for as long as nothing is asked of that engine.
             assert "running" in kernel.ok("%workflow runs").text
+
             kernel.restart()
             kernel.ok("%load_ext nbflow")
             told = kernel.ok("%%workflow endless\nreturn 1").text

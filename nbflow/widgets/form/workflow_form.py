@@ -7,8 +7,8 @@ from typing import Any
 import ipywidgets
 
 from nbflow import durations, names
+from nbflow._notices import told_to
 from nbflow.client import Client, RunHandle
-from nbflow.client.notices import told_to
 from nbflow.errors import InvalidInput, InvalidOption, NbflowError, RunIdConflict
 from nbflow.widgets import acting, places
 from nbflow.widgets.elements import (

@@ -1,4 +1,4 @@
-"""What the client tells its user beside results: warnings at the user's own line."""
+"""What callers are told beside results: warnings at the user's own line."""
 
 import sys
 import warnings
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-_PACKAGE = str(Path(__file__).parents[1]) + "/"
+_PACKAGE = str(Path(__file__).parent) + "/"
 _listener: ContextVar[Callable[[str], None] | None]
 _listener = ContextVar("nbflow_listener", default=None)
 
