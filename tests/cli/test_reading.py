@@ -272,7 +272,7 @@ def test_output_in_ascii_is_ascii(cli: Cli) -> None:
     cli("run", "flows.py::page", "-i", "title=ü日")
     done = cli("show", cli.newest(), PYTHONIOENCODING="ascii")
     assert done.stdout.isascii()
-    assert "+ page" in done.stdout
+    assert "v page" in done.stdout
 
 
 def test_reading_makes_no_file(cli: Cli) -> None:
