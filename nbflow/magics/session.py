@@ -35,7 +35,7 @@ class Session:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
-        self.settings = NBFlow(parent=shell)
+        self.settings = NBFlow.of(shell)
         self.interrupts = Interrupts(self.settings)
         self.displays = Displays(shell)
         self.told: set[str] = set()
