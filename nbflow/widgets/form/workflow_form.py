@@ -265,8 +265,10 @@ class WorkflowForm(ipywidgets.VBox):
 
     def _say_wrong(self) -> None:
         """Name the fields that are marked: they may be out of sight."""
-        options = [each.shape.name for each in self._options.values() if each.is_wrong]
-        self._say(f"correct what is marked: {', '.join(self._group.wrong() + options)}")
+        marked = self._group.wrong()
+        for each in self._options.values():
+            marked += each.wrong()
+        self._say(f"correct what is marked: {', '.join(marked)}")
 
     def _say(self, text: str) -> None:
         self._put(self._message, text)
