@@ -40,6 +40,12 @@ def from_os(error: OSError, path: Path, needed: int = 4096) -> StoreError:
     """The store's error for one of the operating system."""
     if error.errno in NO_SPACE:
         return full(path, needed)
+    if error.errno == errno.EROFS:
+        return StoreReadOnly(
+            f"{path}: cannot be written ({error.strerror}): what is there can be "
+            "looked at, but nothing is begun, changed or deleted. Set NBFLOW_HOME to a "
+            "folder that can be written"
+        )
     if error.errno in READ_ONLY:
         return StoreReadOnly(
             f"{path}: cannot be written ({error.strerror}): a store needs a folder "

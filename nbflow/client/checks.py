@@ -80,6 +80,9 @@ def _home(home: Path) -> Iterator[Finding]:
     kind = paths.file_system(home)
     named = f", file system {kind}" if kind else ""
     yield Finding("ok", "home", f"{home}{named}")
+    if not os.access(home, os.W_OK | os.X_OK):
+        told = "may not be written: runs can be looked at, but none can be started here"
+        yield Finding("note", "home", f"{home} {told}")
     free = shutil.disk_usage(home).free
     state = "ok" if free > _LITTLE else "wrong"
     yield Finding(state, "space", f"{_size(free)} free on its disk")

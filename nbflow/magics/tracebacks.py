@@ -23,6 +23,7 @@ from nbflow.errors import (
     NotebookError,
     RunFailed,
     StepError,
+    StoreError,
 )
 from nbflow.model import ErrorInfo, safe_text
 
@@ -141,7 +142,7 @@ def user_view(error: BaseException, frames: TracebackType | None = None) -> list
         return [*run_view(error), "", *where, "", _advice(error)]
     if isinstance(error, BaseExceptionGroup):
         return traceback.format_exception(type(error), error, own)
-    with _trimmed(error):
+    with _trimmed(error), _alone(error):
         return brief(error) if own is None else _format(error, own)
 
 
@@ -198,6 +199,22 @@ def _trimmed(error: BaseException) -> Iterator[None]:
     finally:
         for each, frames in kept:
             each.__traceback__ = frames
+
+
+@contextmanager
+def _alone(error: BaseException) -> Iterator[None]:
+    """Show a store's error without that of the system or of SQLite: it names it."""
+    if not isinstance(error, StoreError):
+        yield
+        return
+    cause, is_hidden = error.__cause__, error.__suppress_context__
+    error.__cause__ = None
+    error.__suppress_context__ = True
+    try:
+        yield
+    finally:
+        error.__cause__ = cause
+        error.__suppress_context__ = is_hidden
 
 
 def _visible(frames: TracebackType | None) -> Iterator[TracebackType]:

@@ -461,6 +461,25 @@ def test_two_notebooks_in_one_folder_have_their_own_apps(tmp_path: Path) -> None
         assert len(one.ok("%workflow runs").text.splitlines()) == 1
 
 
+def test_two_notebooks_of_one_name_are_told_apart_by_their_folders(
+    tmp_path: Path,
+) -> None:
+    cell = "%%workflow same -w\nreturn ctx.app"
+    first, second = str(tmp_path / "a" / "demo.ipynb"), str(tmp_path / "b/demo.ipynb")
+    with (
+        kernel_in(tmp_path, first) as one,
+        kernel_in(tmp_path, second) as two,
+    ):
+        assert one.ok(cell).result == "'demo'"
+        done = two.run(cell)
+        assert done.error is not None
+        assert done.error["ename"] == "EngineBusy"
+        assert f"({first})" in done.error["evalue"]
+        assert "`%nbflow app NAME`" in done.error["evalue"]
+        two.ok("%nbflow app demo-b")
+        assert two.ok(cell).result == "'demo-b'"
+
+
 @pytest.mark.parametrize("code", ["%workflow ", "%%workflow a --"])
 def test_completion_in_a_kernel(kernel: Kernel, code: str) -> None:
     request = kernel.client.complete(code, len(code))
