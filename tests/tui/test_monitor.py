@@ -852,6 +852,24 @@ async def test_a_newer_store_is_said(store: Path) -> None:
         assert len(names(pilot)) == 3
 
 
+async def test_a_run_that_is_deleted_while_it_is_looked_at_says_so(
+    store: Path,
+) -> None:
+    with Engine(store, "market", workflows=[order], durability="process") as engine:
+        async with opened(store) as pilot:
+            await until(pilot, lambda: len(names(pilot)) == 3)
+            main(pilot).runs.find(("market", "broken"))
+            await pilot.press("enter")
+            await until(pilot, lambda: bool(main(pilot).timeline.items))
+            await asyncio.to_thread(engine.client.runs.delete, "broken")
+            await shows(pilot, "this run is not there (any more)")
+            await pilot.press("c")
+            told = "run broken is not there any more: it was deleted"
+            await until(
+                pilot, lambda: [n.message for n in pilot.app._notifications] == [told]
+            )
+
+
 async def test_a_deleted_run_leaves_the_list(store: Path) -> None:
     with Engine(store, "market", workflows=WORKFLOWS, durability="process") as engine:
         async with opened(store) as pilot:
