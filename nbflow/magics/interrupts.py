@@ -21,7 +21,7 @@ from typing import Any
 from nbflow.client import RunHandle, operations, waiting
 from nbflow.client.access import Access, blocked_by
 from nbflow.client.waiting import Watch
-from nbflow.errors import NbflowError
+from nbflow.errors import NbflowError, RunNotFound
 from nbflow.magics import tracebacks
 from nbflow.magics.settings import NBFlow
 
@@ -188,7 +188,7 @@ class Interrupts:
 
         def ask() -> None:
             try:
-                operations.cancel(access, [run_id], REASON)
+                _cancel_recorded(access, run_id)
             except BaseException as error:
                 answer.set_exception(error)
             else:
@@ -205,3 +205,15 @@ class Interrupts:
         self._unanswered.discard(run_id)
         answer.result()
         return True
+
+
+def _cancel_recorded(access: Access, run_id: str) -> None:
+    """Cancel a run, as soon as a blocked engine has taken notice of it."""
+    while True:
+        try:
+            operations.cancel(access, [run_id], REASON)
+            return
+        except RunNotFound:
+            if blocked_by() is None:
+                raise
+        time.sleep(_SLICE)

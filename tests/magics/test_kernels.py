@@ -156,10 +156,16 @@ class TestInterrupts:
             missing = kernel.run("%workflow show i-14").traceback
             assert "the body of run i-13 holds the engine" in missing
 
+            # The wait for a run that could not begin yet ends, too.
+            request = kernel.send("one.options(run_id='i-15').invoke().result()")
+            kernel.finish(request, until="run i-15 has to wait for it")
+            kernel.manager.interrupt_kernel()
+            assert "run i-15 is asked to end" in kernel.finish(request).traceback
+
             kernel.ok("let_go.set()")
             assert kernel.ok("await nbflow.Client().runs.handle('i-14')").result == "1"
             # What was withdrawn was not done: no second run, no cancel.
-            assert len(kernel.ok("%workflow runs").text.splitlines()) == 3
+            assert len(kernel.ok("%workflow runs").text.splitlines()) == 4
             assert status(kernel, "i-13") == "completed"
 
     def test_of_a_body_that_never_awaits_frees_the_cell(self, tmp_path: Path) -> None:
