@@ -11,6 +11,8 @@ _PACKAGE = str(Path(__file__).parent) + "/"
 _listener: ContextVar[Callable[[str], None] | None]
 _listener = ContextVar("nbflow_listener", default=None)
 
+_is_impatient: ContextVar[bool] = ContextVar("nbflow_impatient", default=False)
+
 
 @contextmanager
 def told_to(listener: Callable[[str], None]) -> Iterator[None]:
@@ -20,6 +22,21 @@ def told_to(listener: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Inside, a wait that may never end is an error, for who could not interrupt it."""
+    token = _is_impatient.set(True)
+    try:
+        yield
+    finally:
+        _is_impatient.reset(token)
+
+
+def is_impatient() -> bool:
+    """Whether a wait that may never end is to be an error."""
+    return _is_impatient.get()
 
 
 def warn(message: str) -> None:

@@ -31,6 +31,7 @@ from nbflow._engine.resuming import find_existing, find_row, take_up_defined
 from nbflow._engine.run import LiveRun
 from nbflow._engine.tickets import Ticket
 from nbflow._engine.watch import Watch
+from nbflow._notices import is_impatient
 from nbflow._store.base import ReaderStore, WriterStore
 from nbflow._store.memory import MemoryStore
 from nbflow._store.reader import SqliteReader
@@ -268,6 +269,8 @@ class Host:
                 self.core.check_running()
                 blocker = self.blocker
                 if told and blocker is not None and time.monotonic() > end:
+                    if is_impatient():
+                        raise hosts.refuse_to_wait(blocker) from None
                     hosts.tell_blocked(blocker, told)
                     told = None
         raise TimeoutError

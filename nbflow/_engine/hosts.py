@@ -15,6 +15,7 @@ from nbflow._engine.tickets import Ticket
 from nbflow._notices import warn
 from nbflow._store.base import ReaderStore, WriterStore
 from nbflow.definition.spec import WorkflowSpec
+from nbflow.errors import StoreError
 from nbflow.policy import RunOptions
 
 T = TypeVar("T")
@@ -198,10 +199,19 @@ def tell_blocked(blocker: Blocker, waiting: str) -> None:
         blocker: that code.
         waiting: what waits, and what an interrupt does.
     """
+    warn(_blocked(blocker, waiting))
+
+
+def refuse_to_wait(blocker: Blocker) -> StoreError:
+    """The error for who could not interrupt a wait for a blocked loop."""
+    return StoreError(_blocked(blocker, "nothing was done"))
+
+
+def _blocked(blocker: Blocker, so: str) -> str:
     seconds = time.monotonic() - blocker.since
-    warn(
+    return (
         f"{blocker.what} has held the engine for {seconds:.0f} s without an await, so "
-        f"{waiting}. If that code never gives way, restart the kernel (this process): "
+        f"{so}. If that code never gives way, restart the kernel (this process): "
         "finished steps are kept"
     )
 

@@ -15,6 +15,8 @@ from nbflow import Client, Context, Engine, workflow
 from nbflow._engine import hosts
 from nbflow._engine.watch import Watch
 from nbflow._notices import told_to
+from nbflow.errors import StoreError
+from nbflow.widgets import acting
 
 let_go = threading.Semaphore(0)
 
@@ -110,6 +112,28 @@ def test_a_wait_for_another_run_is_told_what_blocks_the_engine(client: Client) -
     (text,) = told
     assert text.startswith("the body of run b-1")
     assert f"run {handle.run_id} has to wait for it" in text
+
+
+def test_a_button_gives_up_where_nobody_could_interrupt_it(client: Client) -> None:
+    client.workflows.invoke("other", run_id="o-1", wait="result")
+    client.workflows.invoke("body", run_id="b-1")
+    until(blocker)
+    answers: list[BaseException] = []
+
+    def press() -> None:
+        try:
+            client.runs.rerun("o-1")
+        except BaseException as error:
+            answers.append(error)
+
+    acting.start(press).join(60)
+    (error,) = answers
+    assert isinstance(error, StoreError)
+    assert str(error).startswith("the body of run b-1 has held the engine for")
+    assert "so nothing was done" in str(error)
+    let_go.release()
+    client.runs.handle("b-1").result(60)
+    assert len(client.runs.list()) == 2  # nor is it done later
 
 
 def test_reading_does_not_wait_for_an_engine_that_is_blocked(client: Client) -> None:
