@@ -176,7 +176,7 @@ class Engine:
             assert self._memory is not None
             return self._memory
         now = self._clock.micros()
-        self._lock = EngineLock(path, notebook=apps.notebook_stem(), now=now)
+        self._lock = EngineLock(path, notebook=apps.notebook_name(), now=now)
         try:
             store = SqliteWriter(path, self._durability, now=now)
         except BaseException:

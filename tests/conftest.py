@@ -1,5 +1,6 @@
 """Shared fixtures. Async tests run on asyncio through anyio's plugin."""
 
+import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,28 @@ def serve(home: Path) -> Iterator[Callable[..., Engine]]:
     yield start
     for engine in engines:
         engine.close()
+
+
+@pytest.fixture
+def shut(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
+    """Shuts a folder to this user; root, whom nothing stops, becomes another one."""
+    folders: list[Path] = []
+
+    def shut(folder: Path) -> None:
+        folders.append(folder)
+        folder.chmod(0)
+        if os.geteuid() == 0:
+            for above in (tmp_path, *tmp_path.parents):
+                if str(above) in ("/", "/tmp"):
+                    break
+                above.chmod(0o755)
+            os.seteuid(65534)
+
+    yield shut
+    if os.getuid() == 0:
+        os.seteuid(0)
+    for folder in folders:
+        folder.chmod(0o700)
 
 
 @pytest.fixture

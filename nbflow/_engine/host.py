@@ -25,11 +25,13 @@ from nbflow._engine.core import Core
 from nbflow._engine.creation import new_journal, store_input
 from nbflow._engine.ending import read_ending
 from nbflow._engine.history import annotated_classes
+from nbflow._engine.hosts import Blocker
 from nbflow._engine.recovery import left, recover
 from nbflow._engine.resuming import find_existing, find_row, take_up_defined
 from nbflow._engine.run import LiveRun
 from nbflow._engine.tickets import Ticket
 from nbflow._engine.watch import Watch
+from nbflow._notices import is_impatient
 from nbflow._store.base import ReaderStore, WriterStore
 from nbflow._store.memory import MemoryStore
 from nbflow._store.reader import SqliteReader
@@ -45,6 +47,7 @@ _POLL = 0.03
 """Seconds between two looks into the inbox: a listing costs some 50 microseconds."""
 _HOUSEKEEPING = 2.0
 """Seconds between two moments of house-keeping while nothing runs."""
+_WAITS = "this call waits; an interrupt ends the wait, and what it asks is not done"
 _SWEEP = 600.0
 """Seconds between two looks for what deleted runs have left."""
 
@@ -105,6 +108,7 @@ class Host:
         self._tickets: set[Ticket] = set()
         self._watchers = 0
         self._watch: Watch | None = None  # as soon as the loop is there
+        self._told: Blocker | None = None
         self._next_sweep = 0.0
         self.face: Any = None  # what clients keep of this engine
         self._thread = threading.Thread(
@@ -142,6 +146,11 @@ class Host:
     def is_paused(self) -> bool:
         """Whether it waits for space on a full disk, and commits nothing."""
         return self.core.commits.paused is not None
+
+    @property
+    def blocker(self) -> Blocker | None:
+        """What blocks the loop: a body or step of a run that does not await."""
+        return None if self._watch is None else self._watch.blocker
 
     @property
     def commits(self) -> int:
@@ -187,12 +196,18 @@ class Host:
             self.loop.call_soon_threadsafe(self._drain)
 
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call a function on the engine's loop; its result once that is committed."""
+        """Call a function on the engine's loop; its result once that is committed.
+
+        Where a run blocks the loop for long, a warning says which. A wait that is
+        interrupted withdraws the call, if it was not made yet.
+        """
         if threading.get_ident() == self._thread.ident:
             return function(*args, **kwargs)
         done: Future[T] = Future()
 
         def run() -> None:
+            if not done.set_running_or_notify_cancel():
+                return
             try:
                 result = function(*args, **kwargs)
             except BaseException as exc:
@@ -202,7 +217,10 @@ class Host:
             self.core.commits.flush_soon()
 
         self.post(run)
-        return self._wait(done)
+        try:
+            return self._wait(done, told=_WAITS)
+        finally:
+            done.cancel()  # else who has stopped waiting would get it done later
 
     def settle(self, patience: float) -> None:
         """Wait until what was asked of the engine before this is committed.
@@ -218,22 +236,29 @@ class Host:
             self.core.commits.after(lambda: done.set_result(None))
             self.core.commits.flush_soon()
 
-        self.post(run)
-        end = time.monotonic() + patience
+        began = time.monotonic()
 
         def is_over() -> bool:
-            return self._is_blocked and time.monotonic() > end
+            # Of a loop that is blocked for as long already, nothing is expected.
+            blocker = self.blocker
+            if blocker is None:
+                return False
+            return time.monotonic() > min(began, blocker.since) + patience
 
+        if is_over():
+            return
+        self.post(run)
         with suppress(TimeoutError):
             self._wait(done, is_over)
 
-    @property
-    def _is_blocked(self) -> bool:
-        return self._watch is not None and self._watch.is_blocked
-
     def _wait(
-        self, done: "Future[T]", is_over: Callable[[], bool] = lambda: False
+        self,
+        done: "Future[T]",
+        is_over: Callable[[], bool] = lambda: False,
+        told: str | None = None,
     ) -> T:
+        """Wait for what was posted; `told` says once what waits for a blocked loop."""
+        end = time.monotonic() + hosts.PATIENCE
         # In slices: the engine may stop, and Windows cannot interrupt a long wait.
         while not is_over():
             try:
@@ -242,6 +267,12 @@ class Host:
                 if done.done():  # meanwhile, or the call itself has raised it
                     return done.result()
                 self.core.check_running()
+                blocker = self.blocker
+                if told and blocker is not None and time.monotonic() > end:
+                    if is_impatient():
+                        raise hosts.refuse_to_wait(blocker) from None
+                    hosts.tell_blocked(blocker, told)
+                    told = None
         raise TimeoutError
 
     def invoke(
@@ -272,7 +303,17 @@ class Host:
             self.call(start)
         else:
             self.post(start)
+            self._tell_late()
         return ticket
+
+    def _tell_late(self) -> None:
+        """Say, once for each that blocks the loop, that what is begun has to wait."""
+        blocker = self.blocker
+        if blocker is None or blocker is self._told:
+            return
+        if time.monotonic() - blocker.since > hosts.PATIENCE:
+            self._told = blocker
+            hosts.tell_blocked(blocker, "what is invoked is recorded and begins later")
 
     def invoke_many(
         self,

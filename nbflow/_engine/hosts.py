@@ -6,19 +6,39 @@ ask whether an engine is at hand without loading the engine.
 
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from nbflow._engine.tickets import Ticket
+from nbflow._notices import warn
 from nbflow._store.base import ReaderStore, WriterStore
 from nbflow.definition.spec import WorkflowSpec
+from nbflow.errors import StoreError
 from nbflow.policy import RunOptions
 
 T = TypeVar("T")
 
+PATIENCE = 3.0
+"""Seconds that a loop is blocked before those who wait for it are told."""
+
 _lock = threading.Lock()
 _open: dict[str, "OpenHost"] = {}
+
+
+class Blocker(NamedTuple):
+    """Code of a run that keeps an engine's loop from going on: it does not await.
+
+    Attributes:
+        what: the step, body or task, with its run, as in "step 'fetch' of run r-1".
+        run_id: that run, where it can be told.
+        since: when the loop was last seen going on, in seconds of `time.monotonic`.
+    """
+
+    what: str
+    run_id: str | None
+    since: float
 
 
 class Time(Protocol):
@@ -72,6 +92,10 @@ class OpenHost(Protocol):
         """Whether it waits for space on a full disk, and commits nothing."""
 
     @property
+    def blocker(self) -> Blocker | None:
+        """What blocks its loop; None as long as that goes on."""
+
+    @property
     def commits(self) -> int:
         """How often it has committed."""
 
@@ -88,7 +112,11 @@ class OpenHost(Protocol):
         """The time that lies `delay` (a duration) from now, in microseconds."""
 
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call a function on its loop; the result once that is committed."""
+        """Call a function on its loop; the result once that is committed.
+
+        Where a run blocks the loop for long, a warning says which. A wait that is
+        interrupted withdraws the call, if it was not made yet.
+        """
 
     def settle(self, patience: float) -> None:
         """Wait until what was asked of it is committed, at most so long if blocked."""
@@ -162,6 +190,30 @@ def find_in(folder: Path) -> OpenHost | None:
 def opened() -> list[OpenHost]:
     """Every engine that this process has open."""
     return list(_open.values())
+
+
+def tell_blocked(blocker: Blocker, waiting: str) -> None:
+    """Warn that something waits for code which blocks an engine's loop.
+
+    Args:
+        blocker: that code.
+        waiting: what waits, and what an interrupt does.
+    """
+    warn(_blocked(blocker, waiting))
+
+
+def refuse_to_wait(blocker: Blocker) -> StoreError:
+    """The error for who could not interrupt a wait for a blocked loop."""
+    return StoreError(_blocked(blocker, "nothing was done"))
+
+
+def _blocked(blocker: Blocker, so: str) -> str:
+    seconds = time.monotonic() - blocker.since
+    return (
+        f"{blocker.what} has held the engine for {seconds:.0f} s without an await, so "
+        f"{so}. If that code never gives way, restart the kernel (this process): "
+        "finished steps are kept"
+    )
 
 
 def store_key(path: Path) -> str:

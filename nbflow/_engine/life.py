@@ -81,6 +81,10 @@ class Life:
             started[:] = [task for task in started if not task.done()]
             self._many = max(64, 2 * len(started))
 
+    def owns(self, task: asyncio.Task[Any]) -> bool:
+        """Whether code of the body has started that task."""
+        return any(each is task for each in list(self._started))
+
     def executes(self) -> None:
         """Note that a step waits, sleeps or invokes: the body itself holds nothing."""
         self.has_executed = True

@@ -19,15 +19,24 @@ def unknown_workflow(name: str, app: str, known: list[str]) -> WorkflowNotFound:
     )
 
 
-def unknown_run(run_id: str, app: str, place: str = "") -> RunNotFound:
+def unknown_run(
+    run_id: str, app: str, place: str = "", blocker: str | None = None
+) -> RunNotFound:
     """The error for a run that the app lacks.
 
     Args:
         run_id: what was asked for.
         app: the app.
         place: how to name its store, where that helps.
+        blocker: what blocks the engine, which may have been asked for the run.
     """
     where = f" ({place})" if place else ""
+    if blocker is not None:
+        return RunNotFound(
+            f"there is no run {run_id!r} in app {app!r}{where} so far: {blocker} holds "
+            "the engine without an await, so what was invoked since is not recorded",
+            run_id=run_id,
+        )
     return RunNotFound(
         f"there is no run {run_id!r} in app {app!r}{where}: client.runs.list() shows "
         "those there are",

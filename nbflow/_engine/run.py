@@ -30,7 +30,7 @@ from nbflow._engine.functions import function_facts, refuse_coroutine
 from nbflow._engine.life import Life
 from nbflow._engine.limits import timed_out
 from nbflow._engine.options import body_rules
-from nbflow._engine.results import as_stored, encode
+from nbflow._engine.results import as_stored, encode_result
 from nbflow._engine.steps import StepCall
 from nbflow._engine.timers import iso
 from nbflow._store.payload import from_json, to_json, value_member
@@ -122,7 +122,7 @@ class LiveRun(Life):
         if self.is_closed:
             return
         try:
-            payload = encode(value, self.spec.fn)
+            payload = encode_result(value, self.spec.fn, self.spec.name)
             member = value_member(payload, self.core.commits.put_blob)
         except Exception as exc:
             self._raised(exc)

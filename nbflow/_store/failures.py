@@ -40,6 +40,12 @@ def from_os(error: OSError, path: Path, needed: int = 4096) -> StoreError:
     """The store's error for one of the operating system."""
     if error.errno in NO_SPACE:
         return full(path, needed)
+    if error.errno == errno.EROFS:
+        return StoreReadOnly(
+            f"{path}: cannot be written ({error.strerror}): what is there can be "
+            "looked at, but nothing is begun, changed or deleted. Set NBFLOW_HOME to a "
+            "folder that can be written"
+        )
     if error.errno in READ_ONLY:
         return StoreReadOnly(
             f"{path}: cannot be written ({error.strerror}): a store needs a folder "
@@ -48,6 +54,16 @@ def from_os(error: OSError, path: Path, needed: int = 4096) -> StoreError:
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return NotAStore(f"{path}: is not a folder; move it away or set NBFLOW_HOME")
     return StoreError(f"{path}: {error.strerror or error}; check the disk and retry")
+
+
+def unreadable(error: OSError, path: Path) -> StoreError:
+    """The store's error where the operating system does not let us look."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return StoreError(
+            f"{path}: may not be read by this user ({error.strerror}): ask its owner "
+            "for the right to, or name another home (NBFLOW_HOME)"
+        )
+    return from_os(error, path)
 
 
 def from_sqlite(error: sqlite3.Error, path: Path, needed: int = 4096) -> StoreError:

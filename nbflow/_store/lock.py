@@ -188,7 +188,7 @@ def busy(path: Path) -> EngineBusy:
     return EngineBusy(
         f"app {path.parent.name!r}: its engine runs in {where}. One engine serves an "
         "app: use a Client here, stop that one (restart its kernel), or choose another "
-        "app name",
+        "app name (in a notebook `%nbflow app NAME`)",
         pid=found.pid,
         host=found.host,
         since=found.since_time,

@@ -5,10 +5,11 @@ import re
 import stat
 from pathlib import Path
 
-from nbflow._store.failures import from_os
+from nbflow._store.failures import from_os, unreadable
 from nbflow.errors import (
     InvalidName,
     NotAStore,
+    StoreError,
     UnsafeStore,
     UnsupportedFileSystem,
 )
@@ -52,12 +53,12 @@ def find_home(home: str | os.PathLike[str] | None = None, create: bool = False) 
 
     That is `home`, else NBFLOW_HOME, else the nearest `.nbflow` at or above the
     working folder, else (which need not exist) the one in the working folder. Raises
-    UnsafeStore, NotAStore, StoreReadOnly, StoreFull.
+    UnsafeStore, NotAStore, StoreReadOnly, StoreFull, StoreError (may not be read).
     """
     named = home or os.environ.get("NBFLOW_HOME")
     if named:
         found = Path(os.path.abspath(Path(named).expanduser()))
-        if found.exists() and not found.is_dir():
+        if _is_there(found) and not found.is_dir():
             raise NotAStore(
                 f"{found}: is not a folder; name the `.nbflow` folder, or another "
                 "one that may be made"
@@ -84,16 +85,22 @@ def app_dir(home: Path, app: str) -> Path:
 
 
 def apps(home: Path) -> list[str]:
-    """Names of the apps that have a store in this home."""
+    """Names of the apps that have a store in this home, or may have one.
+
+    One that may not be looked into is listed: who opens it hears why it cannot be read.
+    None where the home does not exist. Raises StoreError where it cannot be listed.
+    """
     try:
         names = os.listdir(home)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise unreadable(error, home) from error
     return sorted(name for name in names if _APP.fullmatch(name) and _has(home / name))
 
 
 def has_store(folder: Path) -> bool:
-    """Whether the app's folder holds a database (of whatever state)."""
+    """Whether the app's folder holds a database (of whatever state), or may."""
     return _has(folder)
 
 
@@ -157,7 +164,7 @@ def check_folder(folder: Path, *, owned: bool = True) -> None:
     except FileNotFoundError:
         raise NotAStore(f"{folder}: no store is there") from None
     except OSError as error:
-        raise from_os(error, folder) from error
+        raise unreadable(error, folder) from error
     if stat.S_ISLNK(found.st_mode):
         raise UnsafeStore(
             f"{folder}: is a symbolic link; a store's folder must be a folder itself "
@@ -184,7 +191,7 @@ def check_file(path: Path, *, owned: bool = True) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise from_os(error, path) from error
+        raise unreadable(error, path) from error
     if stat.S_ISLNK(found.st_mode):
         raise UnsafeStore(f"{path}: is a symbolic link; put the file itself there")
     if not stat.S_ISREG(found.st_mode):
@@ -242,7 +249,20 @@ def _unescape(text: str) -> str:
 
 
 def _has(folder: Path) -> bool:
-    return os.path.lexists(folder / STORE)
+    try:
+        return _is_there(folder / STORE)
+    except StoreError:
+        return True
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise unreadable(error, path) from error
+    return True
 
 
 def _usable(path: Path, create: bool) -> bool:

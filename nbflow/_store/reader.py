@@ -9,7 +9,7 @@ from typing import Any
 
 from nbflow._store import opening
 from nbflow._store.blobs import Blobs
-from nbflow._store.failures import from_sqlite, primary
+from nbflow._store.failures import from_sqlite, primary, unreadable
 from nbflow._store.inherit import leak, register
 from nbflow._store.paths import BLOBS, STORE, check_folder
 from nbflow._store.queries import Queries
@@ -86,9 +86,12 @@ class SqliteReader(Queries):
             raise EngineClosed(f"{self._file}: this reader was closed; open a new one")
         try:
             found = os.stat(self._file)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             self._drop()
             raise NotAStore(f"{self._file}: no store is there (any more)") from None
+        except OSError as error:
+            self._drop()
+            raise unreadable(error, self._file) from error
         identity = (found.st_dev, found.st_ino)
         connection = self._connection
         if connection is None or identity != self._identity:

@@ -183,7 +183,10 @@ class Access:
         """
         row = self.look_up(run_id)
         if row is None:
-            raise unknown_run(run_id, self.app, self.place)
+            host = self.host()
+            blocker = None if host is None else host.blocker
+            by = None if blocker is None else blocker.what
+            raise unknown_run(run_id, self.app, self.place, by)
         return row
 
     def look_up(self, run_id: str) -> RunRow | None:
@@ -225,6 +228,12 @@ class Access:
         """An id for a run that is to be."""
         host = self.host()
         return _ids.next(_micros()) if host is None else host.clock.new_run_id()
+
+
+def blocked_by() -> str | None:
+    """The step or body that blocks an engine of this process, with its run."""
+    blockers = (host.blocker for host in hosts.opened())
+    return next((each.what for each in blockers if each is not None), None)
 
 
 def is_ended(row: RunRow) -> bool:

@@ -48,9 +48,15 @@ def check_home(
         f"{sqlite3.sqlite_version}, {platform.system()} {platform.release()}",
     )
     yield from _home(home)
-    if not home.is_dir():
+    try:
+        if not home.is_dir():
+            return
+        apps = paths.apps(home) if apps is None else list(apps)
+    except PermissionError:  # which has been told of
         return
-    apps = paths.apps(home) if apps is None else list(apps)
+    except NbflowError as error:
+        yield Finding("wrong", "apps", str(error))
+        return
     if not apps:
         yield Finding("note", "apps", "no app has a store here yet")
     for app in apps:
@@ -58,9 +64,13 @@ def check_home(
 
 
 def _home(home: Path) -> Iterator[Finding]:
-    if not home.exists():
+    try:
+        home.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         yield Finding("note", "home", f"{home} does not exist yet; a run makes it")
         return
+    except OSError:  # `check_folder` says why
+        pass
     try:
         paths.check_folder(home)
         paths.check_file_system(home)
@@ -70,6 +80,9 @@ def _home(home: Path) -> Iterator[Finding]:
     kind = paths.file_system(home)
     named = f", file system {kind}" if kind else ""
     yield Finding("ok", "home", f"{home}{named}")
+    if not os.access(home, os.W_OK | os.X_OK):
+        told = "may not be written: runs can be looked at, but none can be started here"
+        yield Finding("note", "home", f"{home} {told}")
     free = shutil.disk_usage(home).free
     state = "ok" if free > _LITTLE else "wrong"
     yield Finding(state, "space", f"{_size(free)} free on its disk")

@@ -1,13 +1,16 @@
 """`Client`: reads the store of an app and acts on its runs, from any process."""
 
 import datetime as dt
+import os
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from nbflow import names
+from nbflow._engine import hosts
 from nbflow._engine.hosts import OpenHost
+from nbflow._notices import warn
 from nbflow._store import paths
 from nbflow.client.access import Access
 from nbflow.client.events import Events
@@ -22,9 +25,10 @@ from nbflow.model import from_micros
 class Client:
     """Reads an app's store and sends commands; needs no engine in its process.
 
-    Reading never makes a file. An engine of this process is called directly; one in
-    another process gets commands, durably; with none alive they wait for the next,
-    and a warning says so.
+    Reading never makes a file. Where nothing names the home, and this process has the
+    app's engine open in another one, a warning says which is which. An engine of this
+    process is called directly; one in another process gets commands, durably; with
+    none alive they wait for the next, and a warning says so.
 
     Args:
         home: the `.nbflow` folder; the nearest one upwards if None. `NBFLOW_HOME`
@@ -51,6 +55,8 @@ class Client:
             assert found is not None
             apps = paths.apps(found)
             app = apps[0] if len(apps) == 1 else default_app()
+        if home is None and _host is None and found is not None:
+            _tell_engine_elsewhere(found, app)
         self._access = Access(found, app, _host)
 
     @classmethod
@@ -59,6 +65,23 @@ class Client:
         client = cls.__new__(cls)
         client._access = handle._access
         return client
+
+    @classmethod
+    def here(cls, app: str | None = None) -> "Client":
+        """A client of the store that this process's engine of an app works in.
+
+        Where no engine of it is open here, that of `Client(app=app)`. NBFLOW_HOME and
+        the working folder may have changed since the engine was started: its runs are
+        where it is.
+
+        Args:
+            app: the app's name; that of the notebook or module if None.
+        """
+        wanted = default_app() if app is None else app
+        for host in hosts.opened():
+            if host.app == wanted:
+                return cls(app=wanted, _host=host)
+        return cls(app=app)
 
     def __repr__(self) -> str:
         return f"<Client of app {self.app!r}, {self._access.place}>"
@@ -115,3 +138,17 @@ class Client:
     def workflows(self) -> Workflows:
         """The app's workflows."""
         return Workflows(self._access)
+
+
+def _tell_engine_elsewhere(home: Path, app: str) -> None:
+    """Warn where this process runs the app in another home than is read."""
+    place = os.path.realpath(home)
+    for host in hosts.opened():
+        used = os.path.dirname(host.key)
+        if host.app == app and host.store.path is not None and used != place:
+            warn(
+                f"this client reads {home}, but the engine of app {app!r} in this "
+                f"process works in {used}: nbflow.Client({used!r}, {app!r}) reads "
+                "its runs, and after nbflow.shutdown() the next run starts in the "
+                "new home"
+            )

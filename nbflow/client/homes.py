@@ -16,5 +16,9 @@ def find_home(home: str | PathLike[str] | None = None) -> Path:
 
 
 def apps(home: Path) -> list[str]:
-    """Names of the apps that have a store in this home, of whatever state."""
+    """Names of the apps that have a store in this home, of whatever state.
+
+    Raises:
+        StoreError: the home may not be read.
+    """
     return paths.apps(home)

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nbflow import codecs, errors
+from nbflow._notices import warn
 from nbflow._store import inbox
 from nbflow._store.blobs import Blobs
 from nbflow._store.paths import BLOBS
 from nbflow._store.payload import PutBlob, from_json
 from nbflow.client.access import Access
-from nbflow.client.notices import warn
 from nbflow.errors import NbflowError, StoreError
 
 POLL = 0.02

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
 
+from nbflow._engine import hosts
 from nbflow._engine.ending import Ending, read_ending
-from nbflow._engine.hosts import OpenHost
+from nbflow._engine.hosts import Blocker, OpenHost
 from nbflow._engine.refusals import undefined
 from nbflow._engine.tickets import Ticket
+from nbflow._notices import warn
 from nbflow._store.base import RunRow
 from nbflow.client import inbox
 from nbflow.client.access import Access, is_ended
-from nbflow.client.notices import warn
 from nbflow.errors import (
     EngineClosed,
     EngineNotInherited,
@@ -46,6 +47,7 @@ class Watch:
     """
 
     __slots__ = (
+        "_blocker",
         "_host",
         "_is_told",
         "_unexecuted",
@@ -70,6 +72,7 @@ class Watch:
         self._host = host
         self._unexecuted = 0
         self._is_told = False
+        self._blocker: Blocker | None = None
 
     @property
     def is_recorded(self) -> bool:
@@ -164,7 +167,9 @@ class Watch:
                         f"{self.run_id} did: open another one, then resume the run"
                     )
                 )
-            if not host.is_closed and self._unexecuted_here(host):
+            if host.blocker is not None:
+                self._tell_blocked(host.blocker)
+            elif not host.is_closed and self._unexecuted_here(host):
                 self._tell_unexecuted()
         return ticket.future()
 
@@ -233,12 +238,26 @@ class Watch:
         self._unexecuted += 1
         return self._unexecuted > _GRACE
 
+    def _tell_blocked(self, blocker: Blocker) -> None:
+        """Say, once for each that blocks the engine, that this run has to wait for it.
+
+        Of the run itself its log says so.
+        """
+        if blocker is self._blocker:
+            return
+        late = time.monotonic() - blocker.since
+        if blocker.run_id != self.run_id and late > hosts.PATIENCE:
+            self._blocker = blocker
+            hosts.tell_blocked(blocker, f"run {self.run_id} has to wait for it")
+
     def _tell_unexecuted(self) -> None:
         if self._is_told:
             return
-        self._is_told = True
         app, host = self.access.app, self.access.host()
-        row = self._row() if host is not None else None
+        row = self.access.look_up(self.run_id) if host is not None else None
+        if host is not None and host.blocker is not None:
+            return  # it could not begin with it so far
+        self._is_told = True
         if host is not None and row and host.find_spec(row.workflow) is None:
             warn(
                 f"run {self.run_id} of app {app!r} {undefined(row.workflow)}: define "

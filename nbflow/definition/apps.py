@@ -47,6 +47,15 @@ def notebook_stem() -> str | None:
     return None if place is None else _stem(place) or None
 
 
+def notebook_name() -> str | None:
+    """The notebook this kernel runs, as the front end tells it: mostly its path.
+
+    Two notebooks in different folders may have the same stem. None outside of kernels
+    or when unknown.
+    """
+    return _notebook_place()
+
+
 def source_file(module: str | None) -> str | None:
     """The notebook or `.py` file of a module, as an absolute path; None if unknown.
 

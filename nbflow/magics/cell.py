@@ -44,6 +44,7 @@ def run_cell(session: Session, line: str, body: str) -> Any:
     else:
         defined = [_define_body(session, head, body, place)]
     options = head.given
+    session.tell_home()
     tell_unfinished(session, apart=options.run_id)
     if not options.starts:
         if not options.quiet:

@@ -19,9 +19,9 @@ from types import FrameType
 from typing import Any
 
 from nbflow.client import RunHandle, operations, waiting
-from nbflow.client.access import Access
+from nbflow.client.access import Access, blocked_by
 from nbflow.client.waiting import Watch
-from nbflow.errors import NbflowError
+from nbflow.errors import NbflowError, RunNotFound
 from nbflow.magics import tracebacks
 from nbflow.magics.settings import NBFlow
 
@@ -81,6 +81,12 @@ class Interrupts:
         watches = list(self._open.values())
         self._open.clear()
         texts = [self._cancel(watch.access, watch.run_id) for watch in watches]
+        blocker = blocked_by()
+        if not texts and blocker is not None and tracebacks.is_from_engine(error):
+            texts = [
+                f"Interrupted: {blocker} still holds the engine; what waited for it "
+                "is withdrawn, and not done later"
+            ]
         if texts and self._settings.short_errors:
             tracebacks.show_as(error, lambda: texts)
 
@@ -93,7 +99,8 @@ class Interrupts:
         """An interrupt that comes in the block is dealt with at its end.
 
         So nothing is begun whose name nobody got, and no library that is at work in
-        the block swallows it. A second one does not wait.
+        the block swallows it. A second one does not wait, nor does the first where code
+        of a run blocks the engine: the block may be waiting for that.
         """
         former = signal.getsignal(signal.SIGINT)
         is_main = threading.current_thread() is threading.main_thread()
@@ -104,7 +111,7 @@ class Interrupts:
 
         def note(number: int, frame: FrameType | None) -> None:
             came.append((number, frame))
-            if len(came) > 1:
+            if len(came) > 1 or blocked_by() is not None:
                 former(number, frame)
 
         is_raised = False
@@ -181,7 +188,7 @@ class Interrupts:
 
         def ask() -> None:
             try:
-                operations.cancel(access, [run_id], REASON)
+                _cancel_recorded(access, run_id)
             except BaseException as error:
                 answer.set_exception(error)
             else:
@@ -198,3 +205,15 @@ class Interrupts:
         self._unanswered.discard(run_id)
         answer.result()
         return True
+
+
+def _cancel_recorded(access: Access, run_id: str) -> None:
+    """Cancel a run, as soon as a blocked engine has taken notice of it."""
+    while True:
+        try:
+            operations.cancel(access, [run_id], REASON)
+            return
+        except RunNotFound:
+            if blocked_by() is None:
+                raise
+        time.sleep(_SLICE)

@@ -1,5 +1,6 @@
 """The magics themselves: they read their line, and hand over."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +15,12 @@ from IPython.core.magic import (
 )
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
+from nbflow._notices import told_to
 from nbflow.errors import NbflowError, NotebookError, RunFailed
 from nbflow.magics import cell, tracebacks, verbs
 from nbflow.magics.session import Session
 from nbflow.magics.tracebacks import CellSyntaxError
+from nbflow.model import safe_text
 from nbflow.notebook.options import OPTIONS
 
 # IPython's decorators come without usable types.
@@ -79,7 +82,8 @@ class WorkflowMagics(Magics):
     def _call(self, name: str, work: Callable[[], Any]) -> Any:
         """Do the work; whatever goes wrong fails the cell, in the user's terms."""
         try:
-            return work()
+            with told_to(_say):
+                return work()
         except (UsageError, CellSyntaxError):
             raise
         except NotebookError as error:
@@ -98,6 +102,11 @@ class WorkflowMagics(Magics):
             if self._session.settings.short_errors:
                 tracebacks.show_as(error, lambda: tracebacks.user_view(raised, frames))
             raise
+
+
+def _say(notice: str) -> None:
+    """Show what would be a warning: its line would be one of IPython's."""
+    print(safe_text(notice), file=sys.stderr)
 
 
 WorkflowMagics.do.__doc__ = verbs.HELP

@@ -1,18 +1,22 @@
 """What is known of one shell: its settings, its cells, and what they wait for."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from nbflow.client import Client
+from nbflow.client.homes import find_home
 from nbflow.definition import apps, registry
 from nbflow.definition.spec import WorkflowSpec
 from nbflow.engine import process_host
-from nbflow.errors import EngineBusy
+from nbflow.errors import EngineBusy, NbflowError
 from nbflow.magics.capture import Displays
 from nbflow.magics.compile import Cell
 from nbflow.magics.interrupts import Interrupts
 from nbflow.magics.settings import NBFlow
+from nbflow.model import safe_text
 from nbflow.widgets import outputs
 
 
@@ -31,7 +35,7 @@ class Session:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
-        self.settings = NBFlow(parent=shell)
+        self.settings = NBFlow.of(shell)
         self.interrupts = Interrupts(self.settings)
         self.displays = Displays(shell)
         self.told: set[str] = set()
@@ -39,6 +43,7 @@ class Session:
         self._cell = ""
         self._depth = 0  # of cells that cells execute, as %%capture does
         self._known: dict[tuple[str, str], WorkflowSpec] = {}
+        self._told_home: Path | None = None
 
     @property
     def names(self) -> dict[str, Any]:
@@ -59,8 +64,27 @@ class Session:
         return bool(getattr(self.shell.parent, "interact", True))
 
     def client(self) -> Client:
-        """A client of the app; reading makes no file."""
-        return Client(app=self.app)
+        """A client of the app, where this kernel's engine is; makes no file."""
+        return Client.here(self.app)
+
+    def tell_home(self) -> None:
+        """Say once that NBFLOW_HOME names another home than the engine works in."""
+        try:
+            named, used = find_home(), self.client().home
+        except NbflowError:  # a store that cannot be read is told of when it is used
+            return
+        other = None
+        if os.environ.get("NBFLOW_HOME") and used is not None:
+            other = None if os.path.realpath(used) == os.path.realpath(named) else named
+        if other is not None and other != self._told_home:
+            print(
+                safe_text(
+                    f"NBFLOW_HOME is now {named}, but the engine of app {self.app!r} "
+                    f"in this kernel works in {used}, which is what is shown: after "
+                    "`nbflow.shutdown()` the next run starts in the new home"
+                )
+            )
+        self._told_home = other
 
     def engage(self, app: str) -> None:
         """Have this kernel's engine execute what commands ask for.

@@ -4,11 +4,12 @@ import copy
 from typing import Any
 
 from traitlets import Bool, Enum, TraitError, Unicode, observe, validate
-from traitlets.config import Configurable
+from traitlets.config import Config, Configurable
 
 from nbflow import names
 from nbflow.definition import apps
 from nbflow.errors import InvalidName
+from nbflow.model import safe_text
 
 
 class NBFlow(Configurable):
@@ -37,6 +38,24 @@ class NBFlow(Configurable):
     short_errors = Bool(
         True, help="Show the user's own frames only, not those of nbflow."
     ).tag(config=True)
+
+    @classmethod
+    def of(cls, shell: Configurable) -> "NBFlow":
+        """The settings of a shell, as far as its configuration holds usable ones.
+
+        The others are taken out of it, and a line says so: `%config` leaves a value
+        there that it has refused, and a file may hold any.
+        """
+        given = shell.config.get(cls.__name__, {})
+        for name in list(given):
+            try:
+                cls(config=Config({cls.__name__: {name: given[name]}}))
+            except TraitError as error:
+                print(
+                    safe_text(f"NBFlow.{name} as it is configured is not used: {error}")
+                )
+                del given[name]
+        return cls(parent=shell)
 
     def update_config(self, config: Any) -> None:
         """Take new values; a bad one leaves all as it was."""

@@ -23,6 +23,7 @@ from nbflow.errors import (
     NotebookError,
     RunFailed,
     StepError,
+    StoreError,
 )
 from nbflow.model import ErrorInfo, safe_text
 
@@ -84,6 +85,15 @@ def uninstall(shell: Any) -> None:
         del shell.showtraceback
 
 
+def is_from_engine(error: BaseException) -> bool:
+    """Whether the error came up in a call of the engine."""
+    names = (
+        frame.f_globals.get("__name__", "")
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
+    return any(name.startswith("nbflow._engine.") for name in names)
+
+
 def _is_misuse(error: BaseException | None) -> TypeGuard[TypeError | ValueError]:
     """Whether nbflow itself has refused a call that is wrong in Python's own terms."""
     if not isinstance(error, TypeError | ValueError) or isinstance(error, NbflowError):
@@ -132,7 +142,7 @@ def user_view(error: BaseException, frames: TracebackType | None = None) -> list
         return [*run_view(error), "", *where, "", _advice(error)]
     if isinstance(error, BaseExceptionGroup):
         return traceback.format_exception(type(error), error, own)
-    with _trimmed(error):
+    with _trimmed(error), _alone(error):
         return brief(error) if own is None else _format(error, own)
 
 
@@ -189,6 +199,22 @@ def _trimmed(error: BaseException) -> Iterator[None]:
     finally:
         for each, frames in kept:
             each.__traceback__ = frames
+
+
+@contextmanager
+def _alone(error: BaseException) -> Iterator[None]:
+    """Show a store's error without that of the system or of SQLite: it names it."""
+    if not isinstance(error, StoreError):
+        yield
+        return
+    cause, is_hidden = error.__cause__, error.__suppress_context__
+    error.__cause__ = None
+    error.__suppress_context__ = True
+    try:
+        yield
+    finally:
+        error.__cause__ = cause
+        error.__suppress_context__ = is_hidden
 
 
 def _visible(frames: TracebackType | None) -> Iterator[TracebackType]:

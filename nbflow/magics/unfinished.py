@@ -27,7 +27,7 @@ def tell_unfinished(session: Session, apart: str | None = None) -> None:
     looks = dict.fromkeys(session.new_definitions(), _LOOKS)
     for spec, left_looks in {**session.undecided, **looks}.items():
         session.undecided.pop(spec, None)
-        client = Client(app=spec.app)
+        client = Client.here(spec.app)
         try:
             left = left_behind(client, spec.name)
         except NbflowError:  # a store that cannot be read is told of when it is used

@@ -11,6 +11,7 @@ import nbflow
 from nbflow.client import Client, RunHandle
 from nbflow.client.asked import newest, refresh_names
 from nbflow.client.checks import check_home
+from nbflow.client.homes import find_home
 from nbflow.definition import registry
 from nbflow.errors import NotebookError
 from nbflow.magics import cell, display, history
@@ -83,6 +84,7 @@ def call(session: Session, text: str) -> Any:
         raise NotebookError(
             f"there is no {verb!r}: {near}{stop} `%workflow help` explains them"
         )
+    session.tell_home()
     return VERBS[verb].do(session, rest)
 
 
@@ -248,8 +250,7 @@ def _monitor(session: Session, text: str) -> None:
 
 def _doctor(session: Session, text: str) -> None:
     _no_more(text, "doctor")
-    home = session.client().home
-    assert home is not None
+    home = session.client().home or find_home()
     found = list(check_home(home, version=nbflow.__version__))
     display.print_lines([finding_line(*each, _LOOK) for each in found])
     wrong = sum(each.state == "wrong" for each in found)

@@ -41,7 +41,13 @@ _PLAIN = re.compile(r"[^\s\"!:][^\s\":]*")
 
 
 class FilterError(ValueError):
-    """A filter that cannot be read; its text says which part, and what was meant."""
+    """A filter that cannot be read; its text says which part, and what was meant.
+
+    Attributes:
+        kept: the filter without the parts that cannot be read.
+    """
+
+    kept: "Filter"
 
 
 class Term(NamedTuple):
@@ -197,7 +203,18 @@ def parse(text: str) -> Filter:
     Raises:
         FilterError: an unknown field, status or duration; says what was meant.
     """
-    return Filter(tuple(map(_checked, _terms(text))))
+    terms: list[Term] = []
+    wrong: FilterError | None = None
+    for term in _terms(text):
+        try:
+            terms.append(_checked(term))
+        except FilterError as error:
+            wrong = wrong or error
+    found = Filter(tuple(terms))
+    if wrong is not None:
+        wrong.kept = found
+        raise wrong
+    return found
 
 
 def _terms(text: str) -> Iterator[Term]:

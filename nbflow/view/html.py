@@ -122,22 +122,29 @@ def run_html(
         _result(board),
         _table(_tree(board) if tree is None else tree, None, board, now, room),
     ]
-    if room.left_out:
-        parts.append(
-            f"<p>… {room.left_out:,} more: <code>%workflow show "
-            f"{_text(board.run_id, 128)}</code></p>"
-        )
+    if room.left_out or room.is_told:
+        told = f"… {room.left_out:,} more" if room.left_out else "all of them"
+        show = f"<code>%workflow show {_text(board.run_id, 128)}</code>"
+        parts.append(f"<p>{told}: {show}</p>")
     parts.append("</div>")
     return "".join(parts)
 
 
 @dataclass(slots=True)
 class _Room:
-    """How many rows and bytes may still be used."""
+    """How many rows and bytes may still be used.
+
+    Attributes:
+        rows: that may still be used.
+        bytes: that may still be used.
+        left_out: rows that found no room, and of which nothing is said yet.
+        is_told: whether some were left out further in, which is said there.
+    """
 
     rows: int
     bytes: int
     left_out: int = 0
+    is_told: bool = False
 
     def take(self, text: str) -> bool:
         """Use some for a row, if there is enough."""
@@ -240,7 +247,7 @@ def _holder(
     room.rows -= min(share, room.rows) - inner_room.rows
     room.bytes = inner_room.bytes
     more = f"<p>… {inner_room.left_out:,} more</p>" if inner_room.left_out else ""
-    room.left_out += inner_room.left_out
+    room.is_told |= inner_room.is_told or bool(inner_room.left_out)
     is_open = " open" if has_failed else ""
     return (
         f'<tr><td colspan="5"><details{is_open}><summary>{summary}</summary>'

@@ -66,8 +66,14 @@ class Entry(NamedTuple):
         return not self.run.is_ended
 
 
-def doing(run: Run, board: Board | None) -> Doing:
-    """What a live run does, by its board."""
+def doing(run: Run, board: Board | None, reason: str | None = None) -> Doing:
+    """What a live run does.
+
+    Args:
+        run: its record.
+        board: what its events say, as far as they are known.
+        reason: why it has not begun, where that is known.
+    """
     if run.status is RunStatus.QUEUED and run.not_before and run.started_at is None:
         return Doing("queued", (), ("starts", run.not_before))
     if board is None:
@@ -81,7 +87,7 @@ def doing(run: Run, board: Board | None) -> Doing:
             facts = next(f for f in board.open.values() if f.status is status)
             return _step(run, facts, count)
     if run.status is RunStatus.QUEUED:
-        return Doing("queued", (Span("queued", "dim"),))
+        return Doing("queued", (Span(reason or "queued", "dim"),))
     if board.progress is not None and board.progress.done is not None:
         return Doing("running", (Span(progress_text(board.progress)),))
     return Doing(run.status)
@@ -246,8 +252,7 @@ def _named(
     run = entry.run
     fold = "  "
     if entry.is_open is not None:
-        closed, opened = ("▹ ", "▿ ") if look.unicode else ("+ ", "- ")
-        fold = opened if entry.is_open else closed
+        fold = f"{look.fold(is_open=entry.is_open)} "
     if is_marked:
         fold = "● " if look.unicode else "* "
     room = max(width - 4 - 2 * entry.depth, 1)

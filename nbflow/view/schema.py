@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 Schema: TypeAlias = Mapping[str, Any]
 
 _DEPTH = 40
+_NESTED = 3
+"""Levels of objects whose fields are listed."""
 _WORDS = {
     "string": "text",
     "integer": "a whole number",
@@ -26,6 +28,16 @@ _BOUNDS: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
     ("maximum", "at most", lambda value, bound: value <= bound),
     ("exclusiveMaximum", "less than", lambda value, bound: value < bound),
 )
+
+
+_LIMITS = (
+    ("minimum", "at least"),
+    ("exclusiveMinimum", "more than"),
+    ("maximum", "at most"),
+    ("exclusiveMaximum", "less than"),
+    ("multipleOf", "a multiple of"),
+)
+_LENGTHS = (("minLength", "maxLength", "character"), ("minItems", "maxItems", "item"))
 
 
 class Problem(NamedTuple):
@@ -88,6 +100,71 @@ def kind(schema: Schema, root: Schema | None = None) -> str:
         return " or ".join(shown[:8]) + (" or …" if len(shown) > 8 else "")
     words = [_word(each, root) for each in branches(schema, root)]
     return " or ".join(dict.fromkeys(words))
+
+
+def rules(schema: Schema) -> list[str]:
+    """The bounds of a value in words: "1 to 10", "at least 3 characters"."""
+    told = []
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if isinstance(low, int | float) and isinstance(high, int | float):
+        told.append(f"{low:,} to {high:,}")
+        schema = {k: schema[k] for k in schema if k not in ("minimum", "maximum")}
+    for key, words in _LIMITS:
+        if isinstance(schema.get(key), int | float):
+            told.append(f"{words} {schema[key]:,}")
+    for fewest, longest, noun in _LENGTHS:
+        least, most = schema.get(fewest), schema.get(longest)
+        if isinstance(least, int) and isinstance(most, int):
+            told.append(f"{least:,} to {most:,} {noun}s")
+        elif isinstance(least, int) and least > 0:
+            told.append(f"at least {least:,} {noun}{'s' * (least != 1)}")
+        elif isinstance(most, int):
+            told.append(f"at most {most:,} {noun}{'s' * (most != 1)}")
+    return told
+
+
+def described(schema: Schema, root: Schema | None = None) -> str:
+    """What a schema takes, with its bounds: "a whole number, 1 to 10"."""
+    root = root or schema
+    parts = [kind(schema, root)]
+    for each in branches(schema, root):
+        parts += rules(each)
+    return ", ".join(parts)
+
+
+def places(
+    schema: Schema, root: Schema | None = None, path: str = "", depth: int = 0
+) -> Iterator[tuple[str, Schema, bool]]:
+    """The fields of an object and of those in it: path, schema, whether one must be.
+
+    Paths are as in "page.url", and "pages[].url" for each item of a list.
+    """
+    root = root or schema
+    found = resolve(schema, root)
+    required = _items(found, "required")
+    for name, each in _members(found).items():
+        own = {**resolve(each, root), **_aside(each)}
+        place, is_required = _field(path, str(name)), name in required
+        inner = _inner(own, root) if depth < _NESTED else None
+        # Of an object that must be there, its fields say all.
+        if inner is None or not is_required or "properties" not in own:
+            yield place, own, is_required
+        if inner is not None:
+            suffix, members = inner
+            yield from places(members, root, f"{place}{suffix}", depth + 1)
+
+
+def _inner(schema: Schema, root: Schema) -> tuple[str, Schema] | None:
+    """The object that a field holds, itself or as items of a list."""
+    for branch in branches(schema, root):
+        if _members(branch):
+            return "", branch
+        items = branch.get("items")
+        if isinstance(items, Mapping):
+            for each in branches(items, root):
+                if _members(each):
+                    return "[]", each
+    return None
 
 
 def takes(schema: Schema, root: Schema | None = None) -> set[str]:
@@ -278,7 +355,8 @@ def _aside(schema: Any) -> dict[str, Any]:
 def _word(schema: Schema, root: Schema) -> str:
     expected = schema.get("type")
     if expected == "array" and isinstance(schema.get("items"), Mapping):
-        return f"a list of {kind(schema['items'], root)}"
+        item = kind(schema["items"], root)
+        return "a list of objects" if item == "an object" else f"a list of {item}"
     if expected is None:
         return str(schema.get("title") or "any value")
     return _WORDS.get(str(expected), str(expected))

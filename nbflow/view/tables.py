@@ -344,7 +344,7 @@ def _cut_text(text: str) -> str:
 def finding_line(state: str, what: str, text: str, look: Look) -> Line:
     """What a check has found; `state` is "ok", "note" or "wrong"."""
     sign, role = {
-        "ok": ("✓" if look.unicode else "+", "good"),
+        "ok": ("✓" if look.unicode else "v", "good"),
         "note": ("∙" if look.unicode else ".", "warn"),
         "wrong": ("✗" if look.unicode else "x", "bad"),
     }[state]

@@ -197,8 +197,7 @@ def _grown(board: Board) -> Tree:
 def _name(track: Track, look: Look, width: int) -> Line:
     fold = "  "
     if track.is_open is not None:
-        closed, opened = ("▹ ", "▿ ") if look.unicode else ("+ ", "- ")
-        fold = opened if track.is_open else closed
+        fold = f"{look.fold(is_open=track.is_open)} "
     sign = badge(track.status, look)
     room = max(width - 2 * track.depth - 4, 1)
     name = pad(cut(track.name, room, look.end), room)

@@ -51,6 +51,12 @@ class Look(NamedTuple):
         """The sign of a status."""
         return mark.sign if self.unicode else mark.ascii
 
+    def fold(self, *, is_open: bool) -> str:
+        """What stands before something that has more inside; no sign of a status."""
+        if self.unicode:
+            return "▿" if is_open else "▹"
+        return "-" if is_open else "+"
+
     def dot(self) -> str:
         """What stands between facts."""
         return " · " if self.unicode else " - "
@@ -63,10 +69,10 @@ MARKS: Mapping[str, Mark] = {
     "sleeping": Mark("◷", "z", "sleeping", "rest"),
     "waiting": Mark("◌", "w", "waiting", "warn"),
     "invoking": Mark("↳", "i", "invoking", "busy"),
-    "completed": Mark("✓", "+", "completed", "good"),
+    "completed": Mark("✓", "v", "completed", "good"),
     "failed": Mark("✗", "x", "failed", "bad"),
     "timed_out": Mark("✗", "x", "timed out", "bad"),
-    "canceled": Mark("⊘", "-", "canceled", "dim"),
+    "canceled": Mark("⊘", "c", "canceled", "dim"),
     "skipped": Mark("»", "s", "skipped", "dim"),
 }
 """By the value of a `RunStatus` or `StepStatus`."""

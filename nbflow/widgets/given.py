@@ -13,7 +13,7 @@ def client_of(caller: str, client: Any) -> Client:
         TypeError: it is no client.
     """
     if client is None:
-        return Client()
+        return Client.here()
     if isinstance(client, Client):
         return client
     app = f"app={_told(client)}" if isinstance(client, str) else "app='NAME'"

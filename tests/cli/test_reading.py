@@ -3,8 +3,13 @@
 import json
 import os
 import sqlite3
+from collections.abc import Callable
+from pathlib import Path
 
 import nbformat
+import pytest
+
+from nbflow.cli import main
 
 from .conftest import Cli
 
@@ -194,6 +199,50 @@ def test_doctor_finds_nothing_wrong_with_a_sound_home(cli: Cli) -> None:
     assert {each["state"] for each in cli.json("doctor", "--json")} == {"ok"}
 
 
+LOOKS = [("runs",), ("show", "r-1"), ("flow",), ("tui", "--snapshot"), ("doctor",)]
+
+
+def looked(home: Path, words: tuple[str, ...]) -> int:
+    """The exit code of a command, in this process: another user may not start one."""
+    return main([*words, "--home", str(home)])
+
+
+@pytest.mark.parametrize("words", LOOKS, ids=lambda words: words[0])
+def test_a_home_that_may_not_be_read_is_said(
+    home: Path,
+    shut: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+) -> None:
+    home.mkdir()
+    looked(home, words)  # loads what the other user may not load
+    capsys.readouterr()
+    shut(home)
+    assert looked(home, words) == 1
+    told = "".join(capsys.readouterr())
+    assert f"{home}: may not be read by this user" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("words", LOOKS, ids=lambda words: words[0])
+def test_an_app_that_may_not_be_read_is_said(
+    home: Path,
+    shut: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+) -> None:
+    (home / "theirs").mkdir(parents=True)
+    (home / "theirs" / "store.db").write_bytes(b"no database")
+    looked(home, words)  # loads what the other user may not load
+    capsys.readouterr()
+    home.chmod(0o755)
+    shut(home / "theirs")
+    assert looked(home, words) != 0
+    told = "".join(capsys.readouterr())
+    assert f"{home / 'theirs' / 'store.db'}: may not be read by this user" in told
+    assert "Traceback" not in told
+
+
 def test_doctor_finds_what_was_changed(cli: Cli) -> None:
     cli("run", "flows.py")
     store = cli.folder / ".nbflow" / "flows-run" / "store.db"
@@ -223,7 +272,7 @@ def test_output_in_ascii_is_ascii(cli: Cli) -> None:
     cli("run", "flows.py::page", "-i", "title=ü日")
     done = cli("show", cli.newest(), PYTHONIOENCODING="ascii")
     assert done.stdout.isascii()
-    assert "+ page" in done.stdout
+    assert "v page" in done.stdout
 
 
 def test_reading_makes_no_file(cli: Cli) -> None:

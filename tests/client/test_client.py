@@ -10,6 +10,7 @@ import pytest
 from nbflow import (
     Client,
     Context,
+    Engine,
     FlowControl,
     InvalidCursor,
     InvalidDuration,
@@ -71,6 +72,32 @@ def client(serve):
 
 def ids(runs):
     return [run.run_id for run in runs]
+
+
+class TestHomeOfTheEngine:
+    """NBFLOW_HOME is another one than that in which this process runs the app."""
+
+    @pytest.fixture
+    def moved(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("NBFLOW_HOME", str(tmp_path / "first"))
+        with Engine(app="moved", workflows=[add]) as engine:
+            engine.client.workflows.invoke("add", input={"a": 1}, wait="result")
+            monkeypatch.setenv("NBFLOW_HOME", str(tmp_path / "second"))
+            yield tmp_path / "first"
+
+    def test_here_is_where_the_engine_is(self, moved, tmp_path):
+        client = Client.here("moved")
+        assert client.home == moved
+        assert len(client.runs.list()) == 1
+        assert Client.here("other").home == tmp_path / "second"
+
+    def test_a_client_says_that_it_reads_another_home(self, moved, tmp_path):
+        with pytest.warns(UserWarning, match="but the engine of app 'moved'") as said:
+            client = Client(app="moved")
+        assert f"nbflow.Client({str(moved)!r}, 'moved')" in str(said[0].message)
+        assert client.home == tmp_path / "second"
+        # One that is named is meant.
+        assert Client(tmp_path / "second", "moved").runs.list() == []
 
 
 class TestInvoke:

@@ -231,8 +231,20 @@ def test_a_run_that_returns_such_a_thing_fails_naming_the_path(
     error = lab.run(body).error
     assert error is not None
     assert error["type"].endswith("NotSerializable")
-    assert path in error["message"]
+    assert error["message"].startswith(f"result of workflow 'body': {path} ")
     assert path in lab.run(parent).value
+    lab.end()
+
+
+def test_a_result_that_is_too_large_is_named_with_its_workflow() -> None:
+    async def body(ctx: Context) -> Any:
+        return "x" * (64 * 1024 * 1024 + 1)
+
+    lab = Lab(body)
+    error = lab.run(body).error
+    assert error is not None
+    assert error["type"].endswith("PayloadTooLarge")
+    assert error["message"].startswith("result of workflow 'body': a value of 64.0 MiB")
     lab.end()
 
 

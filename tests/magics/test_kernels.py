@@ -126,6 +126,48 @@ class TestInterrupts:
         assert "run i-2 is canceled" in shown
         assert status(kernel, "i-2") == "canceled"
 
+    def test_of_a_call_that_waits_for_a_blocked_engine_ends_the_wait(
+        self, tmp_path: Path
+    ) -> None:
+        held = "the body of run i-13 has held the engine for"
+        with kernel_in(tmp_path) as kernel:
+            kernel.ok("%%workflow one -w --run-id i-12\nreturn 1")
+            kernel.ok("import threading\nlet_go = threading.Event()")
+            kernel.ok("%%workflow endless -r --run-id i-13\nlet_go.wait()")
+            for cell in (
+                "nbflow.Client().runs.handle('i-12').rerun()",
+                "nbflow.Client().events.send('nobody')",
+                "%workflow cancel i-13",
+            ):
+                request = kernel.send(cell)
+                told = kernel.finish(request, until="finished steps are kept").text
+                assert held in told, cell
+                assert "an interrupt ends the wait" in told
+                kernel.manager.interrupt_kernel()
+                done = kernel.finish(request)
+                assert done.error is not None
+                (line,) = done.traceback.strip().splitlines()
+                assert line.startswith("Interrupted: the body of run i-13 still holds")
+
+            # What is invoked says so at once, and why it is not there to be seen.
+            told = kernel.ok("%workflow invoke one -r --run-id i-14").text
+            assert held in told
+            assert "what is invoked is recorded and begins later" in told
+            missing = kernel.run("%workflow show i-14").traceback
+            assert "the body of run i-13 holds the engine" in missing
+
+            # The wait for a run that could not begin yet ends, too.
+            request = kernel.send("one.options(run_id='i-15').invoke().result()")
+            kernel.finish(request, until="run i-15 has to wait for it")
+            kernel.manager.interrupt_kernel()
+            assert "run i-15 is asked to end" in kernel.finish(request).traceback
+
+            kernel.ok("let_go.set()")
+            assert kernel.ok("await nbflow.Client().runs.handle('i-14')").result == "1"
+            # What was withdrawn was not done: no second run, no cancel.
+            assert len(kernel.ok("%workflow runs").text.splitlines()) == 4
+            assert status(kernel, "i-13") == "completed"
+
     def test_of_a_body_that_never_awaits_frees_the_cell(self, tmp_path: Path) -> None:
         with kernel_in(tmp_path) as kernel:
             endless = "import time\nwhile True:\n    time.sleep(0.05)"
@@ -133,6 +175,7 @@ class TestInterrupts:
             assert "run i-11 is asked to end" in interrupted(kernel, cell, "i-11")
             # Looking still works, for as long as nothing is asked of that engine.
             assert "running" in kernel.ok("%workflow runs").text
+
             kernel.restart()
             kernel.ok("%load_ext nbflow")
             told = kernel.ok("%%workflow endless\nreturn 1").text
@@ -422,6 +465,25 @@ def test_two_notebooks_in_one_folder_have_their_own_apps(tmp_path: Path) -> None
         assert one.ok(cell).result == "'one'"
         assert two.ok(cell).result == "'two'"
         assert len(one.ok("%workflow runs").text.splitlines()) == 1
+
+
+def test_two_notebooks_of_one_name_are_told_apart_by_their_folders(
+    tmp_path: Path,
+) -> None:
+    cell = "%%workflow same -w\nreturn ctx.app"
+    first, second = str(tmp_path / "a" / "demo.ipynb"), str(tmp_path / "b/demo.ipynb")
+    with (
+        kernel_in(tmp_path, first) as one,
+        kernel_in(tmp_path, second) as two,
+    ):
+        assert one.ok(cell).result == "'demo'"
+        done = two.run(cell)
+        assert done.error is not None
+        assert done.error["ename"] == "EngineBusy"
+        assert f"({first})" in done.error["evalue"]
+        assert "`%nbflow app NAME`" in done.error["evalue"]
+        two.ok("%nbflow app demo-b")
+        assert two.ok(cell).result == "'demo-b'"
 
 
 @pytest.mark.parametrize("code", ["%workflow ", "%%workflow a --"])

@@ -69,6 +69,19 @@ class TestSettings:
         assert allowed in caplog.text
         assert getattr(load(shell.ip).settings, name) == before
 
+    def test_a_value_that_was_refused_does_not_stop_a_reload(
+        self, shell: Shell
+    ) -> None:
+        shell.ok("%config NBFlow.view = 'none'")
+        shell.run("%config NBFlow.unfinished = 'odd'")
+        (told,) = shell.ok("%reload_ext nbflow").text.splitlines()
+        assert told.startswith("NBFlow.unfinished as it is configured is not used: ")
+        assert "expected any of ['ask', 'resume']" in told
+        assert shell.ok("%config NBFlow.unfinished").result == "'ask'"
+        assert shell.ok("%config NBFlow.view").result == "'none'"
+        assert shell.ok("%reload_ext nbflow").text == ""
+        shell.ok("get_ipython().config.NBFlow.clear()")
+
     def test_a_bad_value_does_not_come_back(
         self, shell: Shell, caplog: pytest.LogCaptureFixture
     ) -> None:

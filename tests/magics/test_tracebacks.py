@@ -1,9 +1,13 @@
 """Errors in the user's terms: their cells, their lines, nothing of the machinery."""
 
 import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import nbflow
 from tests.magics.conftest import Done, Shell
 
 MACHINERY = ("site-packages", "/nbflow/", "/anyio", "/asyncio", "_engine", "IPython/")
@@ -224,6 +228,45 @@ def test_other_errors_of_nbflow_in_plain_cells(shell: Shell) -> None:
     assert done.error["ename"] == "StepNotFound"
     assert frames(done) == [(4, 3)]
     assert no_machinery(done)
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Iterator[Path]:
+    """The test's folder once more, where it can only be read."""
+    folder = tmp_path.with_name(f"{tmp_path.name}-seen")
+    folder.mkdir()
+    try:
+        for options in (["--bind", str(tmp_path)], ["-o", "remount,ro,bind"]):
+            command = ["mount", *options, str(folder)]
+            subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_home_that_can_only_be_read_is_looked_at_and_told_of(
+    shell: Shell, seen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.ok("%%workflow one -w --run-id r-1\nreturn 1")
+    nbflow.shutdown()
+    monkeypatch.setenv("NBFLOW_HOME", str(seen / ".nbflow"))
+
+    assert "r-1" in shell.ok("%workflow runs").text
+    assert "completed" in shell.ok("%workflow show r-1").text
+    told = shell.ok("%workflow doctor").text
+    assert f"{seen / '.nbflow'} may not be written" in told
+    for code in ("one.invoke()", "nbflow.Client().runs.delete('r-1')"):
+        done = shell.run(f"import nbflow\n{code}")
+        assert done.error is not None
+        assert done.error["ename"] == "StoreReadOnly"
+        assert "can be looked at, but nothing is begun" in done.error["evalue"]
+        # Not what the system has said to that, and where.
+        assert "OSError" not in done.traceback
+        assert no_machinery(done)
+    told = shell.run("%workflow invoke one").text
+    assert told.startswith("StoreReadOnly: ")
+    assert len(told.strip().splitlines()) == 1
 
 
 def test_all_frames_on_request(shell: Shell) -> None:

@@ -116,6 +116,39 @@ def test_resume_takes_the_corrected_code_and_refreshes(shell: Shell) -> None:
     assert shell.ok("%workflow resume r-2 --refresh first -w").result == "11"
 
 
+def test_the_verbs_look_where_the_engine_of_this_kernel_is(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.ok(DOUBLE.replace("\n", " -w --run-id r-old\n"))
+    monkeypatch.setenv("NBFLOW_HOME", str(tmp_path / "other"))
+    told, listed = shell.ok("%workflow runs").text.splitlines()
+    assert told.startswith(f"NBFLOW_HOME is now {tmp_path / 'other'}, but the engine")
+    assert str(tmp_path / ".nbflow") in told
+    assert "`nbflow.shutdown()`" in told
+    assert "r-old" in listed
+    # Said once; what is started from here on is where the others are.
+    assert "NBFLOW_HOME" not in shell.ok("%workflow show r-old").text
+    shell.ok("%workflow invoke double -w --run-id r-new")
+    assert len(shell.ok("%workflow runs").text.splitlines()) == 2
+    assert not (tmp_path / "other").exists()
+
+    shell.ok("import nbflow\nnbflow.shutdown()")
+    shell.ok("%workflow invoke double -w --run-id r-newest")
+    (listed,) = shell.ok("%workflow runs").text.splitlines()
+    assert "r-newest" in listed
+
+
+def test_the_verbs_stay_with_the_engine_in_another_folder(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NBFLOW_HOME")
+    shell.ok(DOUBLE.replace("\n", " -w --run-id r-1\n"))
+    (tmp_path / "deeper" / ".nbflow").mkdir(parents=True)
+    shell.ok("import os\nos.chdir('deeper')")
+    (listed,) = shell.ok("%workflow runs").text.splitlines()
+    assert "r-1" in listed
+
+
 def test_doctor_and_help(shell: Shell) -> None:
     shell.ok(DOUBLE.replace("\n", " -w\n"))
     assert shell.ok("%workflow doctor").text.endswith("all is well\n")

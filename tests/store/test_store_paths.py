@@ -3,8 +3,14 @@ import stat
 import pytest
 
 from nbflow._store import paths
+from nbflow._store.reader import SqliteReader
 from nbflow._store.sqlite import SqliteWriter
-from nbflow.errors import InvalidName, NotAStore, UnsupportedFileSystem
+from nbflow.errors import (
+    InvalidName,
+    NotAStore,
+    StoreError,
+    UnsupportedFileSystem,
+)
 
 MOUNTS = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -88,6 +94,36 @@ def test_apps_are_those_with_a_store(tmp_path):
     assert paths.apps(home) == ["a", "b"]
     assert paths.has_store(home / "a")
     assert not paths.has_store(home / "empty")
+
+
+def test_a_home_that_may_not_be_read_is_not_taken_for_an_empty_one(tmp_path, shut):
+    home = tmp_path / ".nbflow"
+    SqliteWriter(home / "a", "process").close()
+    shut(home)
+
+    with pytest.raises(StoreError, match="may not be read by this user") as said:
+        paths.apps(home)
+    assert str(said.value).startswith(f"{home}: ")
+
+
+def test_a_home_below_a_shut_folder_is_told_of(tmp_path, shut):
+    (tmp_path / "theirs" / ".nbflow").mkdir(parents=True)
+    shut(tmp_path / "theirs")
+
+    with pytest.raises(StoreError, match="may not be read by this user"):
+        paths.find_home(tmp_path / "theirs" / ".nbflow")
+
+
+def test_an_app_that_may_not_be_looked_into_is_listed(tmp_path, shut):
+    home = tmp_path / ".nbflow"
+    for app in ("a", "b"):
+        SqliteWriter(home / app, "process").close()
+    home.chmod(0o755)
+    shut(home / "b")
+
+    assert "b" in paths.apps(home)
+    with pytest.raises(StoreError, match="b.*: may not be read by this user"):
+        SqliteReader(home / "b")
 
 
 @pytest.mark.parametrize(

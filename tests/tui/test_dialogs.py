@@ -251,6 +251,7 @@ async def test_a_model_is_a_form_that_says_what_is_wrong(store: Client) -> None:
     async with app.run_test() as pilot:
         await until(pilot, lambda: bool(app.screen.query(TextArea)))
         assert json.loads(app.screen.query_one(TextArea).text)["amount"] == 0
+        assert "a whole number, at least 1" in said(app, "#hints")
         await pilot.press("ctrl+s")
         await until(
             pilot, lambda: "amount: 0 is not at least 1" in said(app, "#faults")

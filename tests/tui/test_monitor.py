@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
-from nbflow import Client, Context, Engine, reference, workflow
+from nbflow import Client, Context, Engine, FlowControl, reference, workflow
 from nbflow.view import Look, plain
 from tests.tui.stage import eventually, until
 
@@ -35,6 +35,11 @@ async def order(ctx: Context, n: int = 1) -> int:
 
 def double(n: int) -> int:
     return 2 * n
+
+
+@workflow(app="market", flow_control=FlowControl("till", parallelism=1))
+async def limited(ctx: Context) -> None:
+    await asyncio.sleep(3600)
 
 
 @workflow(app="market")
@@ -352,6 +357,29 @@ async def test_a_wrong_filter_says_what_is_wrong(store: Path) -> None:
         await until(pilot, lambda: "nonsense" in bar(pilot, "#runs-title"))
         main(pilot).query_one("#filter", Input).value = ""
         await until(pilot, lambda: bar(pilot, "#runs-title") == "Runs")
+
+
+async def test_a_filter_that_is_not_finished_leaves_the_list(store: Path) -> None:
+    async with opened(store) as pilot:
+        await until(pilot, lambda: len(names(pilot)) == 3)
+        await pilot.press("slash", *"status:")
+        await until(pilot, lambda: "status: needs one" in bar(pilot, "#runs-title"))
+        await until(pilot, lambda: len(names(pilot)) == 3)
+        main(pilot).query_one("#filter", Input).value = "broken since:x"
+        await until(pilot, lambda: "since: 'x' is no" in bar(pilot, "#runs-title"))
+        await until(pilot, lambda: names(pilot) == ["broken"])
+        await pilot.press("enter", "escape")
+        await until(pilot, lambda: bar(pilot, "#runs-title") == "Runs")
+        await until(pilot, lambda: len(names(pilot)) == 3)
+
+
+async def test_a_queued_run_says_why_in_the_list(home: Path) -> None:
+    with Engine(home, "market", workflows=[limited], durability="process") as engine:
+        for number in range(3):
+            engine.client.workflows.invoke("limited", run_id=f"l-{number}")
+        async with opened(home) as pilot:
+            await shows(pilot, "till, place 1")
+            await shows(pilot, "till, place 2")
 
 
 async def test_e_shows_what_failed_only(store: Path) -> None:
@@ -785,6 +813,31 @@ async def test_a_damaged_store_is_said_and_the_others_go_on(store: Path) -> None
             await until(pilot, lambda: len(names(pilot)) == 5)
 
 
+async def test_a_home_that_may_not_be_read_is_said(
+    home: Path, shut: Callable[[Path], None]
+) -> None:
+    home.mkdir()
+    async with opened(home) as pilot:
+        shut(home)
+        await until(
+            pilot,
+            lambda: bar(pilot, "#problem").startswith(f"{home}: may not be read by"),
+        )
+        await pilot.press("i")
+        await until(
+            pilot,
+            lambda: any(
+                "may not be read by" in each.message
+                for each in pilot.app._notifications
+            ),
+        )
+        await pilot.press("Q")
+        await until(
+            pilot,
+            lambda: "may not be read by" in pilot.app.screen._problem,
+        )
+
+
 async def test_a_newer_store_is_said(store: Path) -> None:
     file = store / "market" / "store.db"
     async with opened(store) as pilot:
@@ -797,6 +850,24 @@ async def test_a_newer_store_is_said(store: Path) -> None:
         newer.replace(file)
         await until(pilot, lambda: "newer nbflow" in bar(pilot, "#problem"))
         assert len(names(pilot)) == 3
+
+
+async def test_a_run_that_is_deleted_while_it_is_looked_at_says_so(
+    store: Path,
+) -> None:
+    with Engine(store, "market", workflows=[order], durability="process") as engine:
+        async with opened(store) as pilot:
+            await until(pilot, lambda: len(names(pilot)) == 3)
+            main(pilot).runs.find(("market", "broken"))
+            await pilot.press("enter")
+            await until(pilot, lambda: bool(main(pilot).timeline.items))
+            await asyncio.to_thread(engine.client.runs.delete, "broken")
+            await shows(pilot, "this run is not there (any more)")
+            await pilot.press("c")
+            told = "run broken is not there any more: it was deleted"
+            await until(
+                pilot, lambda: [n.message for n in pilot.app._notifications] == [told]
+            )
 
 
 async def test_a_deleted_run_leaves_the_list(store: Path) -> None:

@@ -115,12 +115,23 @@ def test_a_large_run_says_what_is_left_out() -> None:
     assert len(html.encode()) <= 60_000
     assert html.count("<tr><td><code>") <= 200
     assert "[bad-9]" in read.text  # what failed is not left out
-    left = int(
-        re.search(r"… ([\d,]+) more: %workflow show r-big", read.text)[1].replace(
-            ",", ""
-        )
-    )
-    assert left == 10_000 - html.count("<tr><td><code>")
+    # Said once, where they would be; below, where all of them are to be found.
+    (left,) = re.findall(r"… ([\d,]+) more", read.text)
+    assert int(left.replace(",", "")) == 10_000 - html.count("<tr><td><code>")
+    assert "all of them: %workflow show r-big" in read.text
+
+
+def test_what_is_left_out_of_several_maps_is_said_in_each() -> None:
+    story = Story("r-big")
+    for number in range(600):
+        for name in (f"ask[{number}]", f"tell[{number}]", f"single-{number}"):
+            story.step(name)
+    html = html_of(story)
+    read = Reader(html)
+    left = [int(each) for each in re.findall(r"… (\d+) more", read.text)]
+    assert len(left) == 3
+    assert sum(left) == 1_800 - html.count("<tr><td><code>")
+    assert f"… {left[-1]} more: %workflow show r-big" in read.text
 
 
 def test_child_runs_are_shown_below_their_steps() -> None:

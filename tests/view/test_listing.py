@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nbflow.model import ErrorInfo, Run, RunStatus
 from nbflow.view import Look, plain, width_of
+from nbflow.view.board import Board
 from nbflow.view.documents import json_lines, wrapped
 from nbflow.view.listing import Doing, Entry, counts_line, doing, list_line
 from nbflow.view.text import Line, Span, line
@@ -74,6 +75,13 @@ def test_a_run_that_is_to_begin_later_says_when() -> None:
     )
     assert doing(later, None).due == ("starts", later.not_before)
     assert "starts in 30 s" in text(Entry(("shop", "r-1"), later, doing(later, None)))
+
+
+def test_a_queued_run_says_why_it_has_not_begun() -> None:
+    queued = run(status=RunStatus.QUEUED, started_at=None)
+    told = doing(queued, Board(queued), "api, place 2")
+    assert "api, place 2" in text(Entry(("shop", "r-1"), queued, told))
+    assert doing(queued, Board(queued)).text[0].text == "queued"
 
 
 def test_what_was_asked_of_it_is_said_in_place_of_its_state() -> None:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from nbflow.view.schema import choices, example, fields, kind, problems
+from nbflow.view.schema import (
+    choices,
+    described,
+    example,
+    fields,
+    kind,
+    places,
+    problems,
+)
 
 
 class Color(Enum):
@@ -175,3 +183,46 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
     assert problems(1, loop) == []
     union = {"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}]}}}
     assert choices(union) is None
+
+
+class Order(BaseModel):
+    """Something in which the fields of others are."""
+
+    who: Page
+    count: int = Field(ge=1, le=10)
+    share: float = Field(default=0.5, gt=0, lt=1)
+    tags: list[str] = Field(default=[], max_length=3)
+    pages: list[Page] = []
+    other: Page | None = None
+
+
+def test_hints_name_each_field_by_its_path_with_its_bounds() -> None:
+    schema = schema_of(Order)
+    told = [
+        (path, described(each, schema), is_required)
+        for path, each, is_required in places(schema)
+    ]
+    assert told == [
+        ("who.url", "text, at least 1 character", True),
+        ("who.depth", "a whole number, 0 to 9", False),
+        ("count", "a whole number, 1 to 10", True),
+        ("share", "a number, more than 0, less than 1", False),
+        ("tags", "a list of text, at most 3 items", False),
+        ("pages", "a list of objects", False),
+        ("pages[].url", "text, at least 1 character", True),
+        ("pages[].depth", "a whole number, 0 to 9", False),
+        ("other", "an object or null", False),
+        ("other.url", "text, at least 1 character", True),
+        ("other.depth", "a whole number, 0 to 9", False),
+    ]
+
+
+class Knot(BaseModel):
+    name: str
+    below: "list[Knot]" = []
+
+
+def test_hints_of_what_holds_itself_come_to_an_end() -> None:
+    found = [path for path, _, _ in places(schema_of(Knot))]
+    assert found[:4] == ["name", "below", "below[].name", "below[].below"]
+    assert len(found) == 8

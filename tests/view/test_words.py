@@ -41,8 +41,10 @@ def test_every_status_has_a_narrow_sign_a_word_and_a_role(
     assert found.role in ROLES
 
 
-def test_different_work_has_different_signs() -> None:
-    signs = [m.sign for name, m in MARKS.items() if name != "timed_out"]
+@pytest.mark.parametrize("look", [Look(), ASCII], ids=["unicode", "ascii"])
+def test_different_work_has_different_signs(look: Look) -> None:
+    signs = [look.sign(m) for name, m in MARKS.items() if name != "timed_out"]
+    signs += [look.fold(is_open=True), look.fold(is_open=False)]
     assert len(set(signs)) == len(signs)
 
 

@@ -276,6 +276,16 @@ def test_a_damaged_store_is_said_and_looked_at_again(home, serve, until):
     assert view._message.layout.display == "none"
 
 
+def test_a_store_that_may_not_be_read_is_said(home, serve, shut):
+    engine = serve(quick)
+    engine.client.workflows.invoke("quick").result(60)
+    engine.close()
+    home.chmod(0o755)
+    shut(home / "t")
+    view = RunsView(Client(home, "t"))
+    assert "may not be read by this user" in view._message.value
+
+
 def test_its_text_is_one_honest_line(engine):
     engine.client.workflows.invoke("quick").result(60)
     view = RunsView(engine.client)

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from nbflow.client import Client
-from nbflow.errors import NbflowError
+from nbflow.errors import NbflowError, RunNotFound
 from nbflow.model import RESUMABLE_RUN, Run, StepStatus, safe_text
 from nbflow.view import Look
 from nbflow.view.listing import RunKey
@@ -102,10 +102,12 @@ class Acting(App[int]):
 
         runs = self._runs()
         apps = list(dict.fromkeys(run.app for run in runs))
-        if len(apps) > 1:
+        if not runs:
+            self._say_none()
+        elif len(apps) > 1:
             self._say("the marked runs are of several apps: cancel one app's at a time")
         elif all(run.is_ended for run in runs):
-            self._say("it has ended already" if runs else "no run is selected")
+            self._say("it has ended already")
         else:
             self._open(CancelDialog(self.client(apps[0]), runs, self.look))
 
@@ -129,9 +131,10 @@ class Acting(App[int]):
 
         able = [run for run in runs if self._can_go_on(run)]
         apps = list(dict.fromkeys(run.app for run in able))
-        if not able:
-            of_them = "none of the marked runs has failed or was canceled"
-            self._say(of_them if runs else "no run is selected")
+        if not runs:
+            self._say_none()
+        elif not able:
+            self._say("none of the marked runs has failed or was canceled")
         elif len(apps) > 1:
             self._say("the marked runs are of several apps: resume one app's at a time")
         else:
@@ -190,11 +193,14 @@ class Acting(App[int]):
         from nbflow_tui.dialogs import SendDialog
 
         runs = self._runs()
+        clients = [] if runs else self._clients()
         if runs and not runs[0].is_ended:
             client = self.client(runs[0].app)
             self._open(SendDialog(client, runs[0], look=self.look))
-        elif runs or len(self.clients()) == 1:
-            client = self.client(runs[0].app) if runs else self.clients()[0]
+        elif clients is None:
+            return
+        elif runs or len(clients) == 1:
+            client = self.client(runs[0].app) if runs else clients[0]
             self._open(SendDialog(client, look=self.look))
         else:
             self._say("select a run of the app that the event is for")
@@ -203,10 +209,10 @@ class Acting(App[int]):
         """Start a run of a workflow."""
         from nbflow_tui.dialogs import InvokeDialog
 
-        clients = self.clients()
+        clients = self._clients()
         if clients:
             self._open(InvokeDialog(clients, look=self.look))
-        else:
+        elif clients is not None:
             self._say("there is no app in this home: run a workflow first")
 
     def action_queues(self) -> None:
@@ -218,11 +224,22 @@ class Acting(App[int]):
     def _open(self, dialog: ModalScreen[Sent | None]) -> None:
         self.push_screen(dialog, self.sent)
 
+    def _clients(self) -> list[Client] | None:
+        """Clients of all apps; None where the home cannot be read, which is said."""
+        try:
+            return self.clients()
+        except NbflowError as error:
+            self._say(str(error))
+            return None
+
     def _run(self) -> Run | None:
         runs = self._runs()
         if len(runs) == 1:
             return runs[0]
-        self._say("select one run" if runs else "no run is selected")
+        if runs:
+            self._say("select one run")
+        else:
+            self._say_none()
         return None
 
     def _runs(self) -> list[Run]:
@@ -231,9 +248,16 @@ class Acting(App[int]):
         for app, run_id in self.targets():
             try:
                 found.append(self.client(app).runs.get(run_id))
+            except RunNotFound:
+                self._say(f"run {run_id} is not there any more: it was deleted")
             except NbflowError as error:
                 self._say(str(error))
         return found
+
+    def _say_none(self) -> None:
+        """Say that no run is selected; of one that is not there it was said."""
+        if not self.targets():
+            self._say("no run is selected")
 
     def _say(self, text: str) -> None:
         self.notify(safe_text(text), timeout=4, markup=False)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nbflow.client import Client, homes
 from nbflow.errors import NbflowError
-from nbflow.model import Run
+from nbflow.model import Run, RunStatus
 from nbflow.view.board import Board
 from nbflow.view.listing import Entry, RunKey, doing
 from nbflow.view.tracks import Life, Track, opens_by_itself, tracks
@@ -63,6 +63,8 @@ class Feed:
         self._rows: tuple[Track, ...] = ()
         self._filter = self._want.filter
         self._family = Family([])
+        # Of each app: the runs that wait for their turn, and what they wait for.
+        self._turns: dict[str, dict[str, str]] = {}
         self._is_unread = False
         self._is_due = True
         self._is_over = threading.Event()
@@ -120,7 +122,9 @@ class Feed:
                     done, has_changed = want, False
                     due = began + self._pause
             except Exception as error:  # the screen must say so, not freeze
-                told = f"{type(error).__name__}: {error}"
+                told = str(error)
+                if not isinstance(error, NbflowError):
+                    told = f"{type(error).__name__}: {told}"
                 self._hand_over(Snapshot(want, problem=told))
                 done, due = want, began + 1.0
             self.began = None
@@ -211,6 +215,7 @@ class Feed:
             if count >= want.count:
                 break
         self._family = family = Family(taken)
+        self._turns = {}
         found: list[Entry] = []
         for run, is_past in tops:
             if want.filter or not family.is_below_another(run):
@@ -240,13 +245,35 @@ class Feed:
             followed = self._follow(listed.client, key, is_whole=False)
             self._is_unread |= followed.is_behind
             followed.read(is_live=True)
-            what = doing(run, followed.board)
+            what = doing(run, followed.board, self._reason(listed, run))
         is_left = not run.is_ended and not listed.is_served
         found.append(Entry(key, run, what, depth, is_open, children, is_left, is_past))
         if is_open and depth < _DEEPEST:
             for child in sorted([*listed.open(run.run_id), *elsewhere], key=age):
                 home = self._listed[child.app]
                 self._add(home, child, want, sight, depth + 1, False, found)
+
+    def _reason(self, listed: Listed, run: Run) -> str | None:
+        """Why a run has not begun; nothing where its engine is gone, which is said."""
+        if run.status is not RunStatus.QUEUED or not listed.is_served:
+            return None
+        try:
+            turns = self._turns.get(listed.app)
+            if turns is None:
+                keys = listed.client.flow_control.list()
+                turns = self._turns[listed.app] = {
+                    slot.run_id: f"{key.key}, place {slot.place + 1}: {slot.why}"
+                    for key in keys
+                    for slot in key.waiting
+                    if slot.step is None
+                }
+            reason = turns.get(run.run_id)
+            if reason is None:
+                reasons = listed.client.runs.hindrances(run.run_id)
+                reason = reasons[0] if reasons else None
+        except NbflowError:  # deleted since; what cannot be read is said above
+            return None
+        return reason
 
     def _follow(self, client: Client, key: RunKey, *, is_whole: bool) -> Followed:
         followed = self._followed.get(key)

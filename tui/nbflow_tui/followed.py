@@ -48,7 +48,8 @@ class Followed:
         try:
             return self._read(is_live)
         except NbflowError as error:
-            told = str(error)
+            # Of a deleted run its record, which lacks, says so.
+            told = None if isinstance(error, RunNotFound) else str(error)
             changed, self.problem = told != self.problem, told
             self.is_behind = False
             if isinstance(error, StoreReplaced | RunNotFound):

@@ -161,8 +161,11 @@ class QueuesScreen(Screen[None]):
     def reload(self, clients: list[Client] | None = None) -> None:
         """Read all keys."""
         self._is_reading = True
-        known = clients if clients is not None else self.clients()
-        call_in_thread(self.app, lambda: _read(known), self._take, self._failed)
+
+        def read() -> list[Queue]:
+            return _read(self.clients() if clients is None else clients)
+
+        call_in_thread(self.app, read, self._take, self._failed)
 
     def _take(self, found: list[Queue]) -> None:
         self._is_reading = False

@@ -293,7 +293,7 @@ class MonitorScreen(Taking):
             self._go("runs")
         elif self._is_alone:
             self.action_alone()
-        elif self.filter:
+        elif self.filter or self.filter_error:
             self._set_filter("")
 
     def action_pane(self, by: int) -> None:
@@ -366,7 +366,8 @@ class MonitorScreen(Taking):
         try:
             self.filter, self.filter_error = parse_filter(text), ""
         except FilterError as error:
-            self.filter_error = str(error)
+            # What can be read holds: half a word is no reason to show no runs.
+            self.filter, self.filter_error = error.kept, str(error)
         self._count = 200
         self.runs.follows = True
         self.wish()

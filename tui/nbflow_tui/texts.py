@@ -145,8 +145,7 @@ class TextList(LineList[TextRow]):
     def _sign(self, place: int) -> str:
         if place not in self.folds:
             return "  "
-        closed, opened = ("▹ ", "▿ ") if self.look.unicode else ("+ ", "- ")
-        return closed if place in self.closed else opened
+        return f"{self.look.fold(is_open=place not in self.closed)} "
 
     # Search
 

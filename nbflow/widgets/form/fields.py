@@ -84,8 +84,8 @@ class Group:
         return left
 
     def wrong(self) -> list[str]:
-        """The names of the fields that say what is wrong with them."""
-        return [each.shape.name for each in self._all() if each.is_wrong]
+        """The paths of the fields that say what is wrong with them."""
+        return [path for each in self._all() for path in each.wrong()]
 
     def clear(self) -> None:
         """Forget what was wrong."""
@@ -145,6 +145,7 @@ class Field:
         self._hint = label(shape.hint, "nbflow-hint")
         self._problem = label("", "nbflow-problem")
         self._problem.layout.display = "none"
+        self._wrong_at = ""  # the place inside of the value
         self._toggle = self._make_toggle()
         self._is_frozen = False
         self._control = self._make(shape.kind)
@@ -207,7 +208,7 @@ class Field:
         if self._problem.value:
             return  # the first is enough to go on with
         inside = f"{place}: " if place else ""
-        self._say(f"{inside}{text}")
+        self._say(f"{inside}{text}", place)
 
     def clear(self) -> None:
         """Forget what was wrong."""
@@ -215,11 +216,12 @@ class Field:
         if isinstance(self._control, Group):
             self._control.clear()
 
-    @property
-    def is_wrong(self) -> bool:
-        """Whether it, or a field inside of it, says what is wrong."""
+    def wrong(self) -> list[str]:
+        """Its path if it says what is wrong, and those of such fields inside of it."""
+        name = self.shape.name
         inner = self._control.wrong() if isinstance(self._control, Group) else []
-        return bool(self._problem.value or inner)
+        places = [self._wrong_at] if self._problem.value else []
+        return [_path(name, place) for place in [*places, *inner]]
 
     def freeze(self, disabled: bool) -> None:
         """Have it not changed, or changeable again."""
@@ -288,10 +290,16 @@ class Field:
         else:
             self._control.widget.disabled = disabled
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, place: str = "") -> None:
+        self._wrong_at = place
         self._problem.value = text_line(text)
         self._problem.layout.display = None if text else "none"
         if text:
             self.widget.add_class("nbflow-wrong")
         else:
             self.widget.remove_class("nbflow-wrong")
+
+
+def _path(name: str, place: str) -> str:
+    """A place inside of a field, as in "order.who", "pages[0].url"."""
+    return f"{name}.{place}" if place and not place.startswith("[") else name + place

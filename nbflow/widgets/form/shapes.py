@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from nbflow.model import safe_text
+from nbflow.view.schema import rules
 
 ABSENT: Final[Any] = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 """No value: the field is left out."""
@@ -255,31 +256,7 @@ def _hint(outer: Mapping[str, Any], schema: Mapping[str, Any], kind: str) -> str
 
 
 def _rules(schema: Mapping[str, Any], kind: str) -> list[str]:
-    told = []
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if isinstance(low, int | float) and isinstance(high, int | float):
-        told.append(f"{low:,} to {high:,}")
-        schema = {k: schema[k] for k in schema if k not in ("minimum", "maximum")}
-    for key, words in (
-        ("minimum", "at least"),
-        ("exclusiveMinimum", "more than"),
-        ("maximum", "at most"),
-        ("exclusiveMaximum", "less than"),
-        ("multipleOf", "a multiple of"),
-    ):
-        if isinstance(schema.get(key), int | float):
-            told.append(f"{words} {schema[key]:,}")
-    for low, high, noun in (
-        ("minLength", "maxLength", "characters"),
-        ("minItems", "maxItems", "items"),
-    ):
-        least, most = schema.get(low), schema.get(high)
-        if least is not None and most is not None:
-            told.append(f"{least:,} to {most:,} {noun}")
-        elif least is not None and least > 0:
-            told.append(f"at least {least:,} {noun}")
-        elif most is not None:
-            told.append(f"at most {most:,} {noun}")
+    told = rules(schema)
     if kind == "string" and isinstance(schema.get("pattern"), str):
         told.append(f"matches {schema['pattern']}")
     if kind == "json":

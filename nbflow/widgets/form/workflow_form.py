@@ -7,8 +7,8 @@ from typing import Any
 import ipywidgets
 
 from nbflow import durations, names
+from nbflow._notices import told_to
 from nbflow.client import Client, RunHandle
-from nbflow.client.notices import told_to
 from nbflow.errors import InvalidInput, InvalidOption, NbflowError, RunIdConflict
 from nbflow.widgets import acting, places
 from nbflow.widgets.elements import (
@@ -265,8 +265,10 @@ class WorkflowForm(ipywidgets.VBox):
 
     def _say_wrong(self) -> None:
         """Name the fields that are marked: they may be out of sight."""
-        options = [each.shape.name for each in self._options.values() if each.is_wrong]
-        self._say(f"correct what is marked: {', '.join(self._group.wrong() + options)}")
+        marked = self._group.wrong()
+        for each in self._options.values():
+            marked += each.wrong()
+        self._say(f"correct what is marked: {', '.join(marked)}")
 
     def _say(self, text: str) -> None:
         self._put(self._message, text)

@@ -149,6 +149,15 @@ def test_a_required_field_is_not_left_empty():
         _ = form.value
 
 
+def test_a_field_of_a_field_is_named_by_its_whole_path(serve, until):
+    serve(report)
+    form = WorkflowForm(report)
+    form.value = {"customers": ["a"], "source": {"url": "x"}}
+    form._group.fields["source"].tell("url", "is taken")
+    form._say_wrong()
+    assert form._message.value == "correct what is marked: source.url"
+
+
 @pytest.mark.parametrize("is_served", [True, False])
 def test_what_breaks_a_rule_is_said_at_its_field(serve, until, is_served):
     engine = serve(report, strict)
@@ -160,7 +169,7 @@ def test_what_breaks_a_rule_is_said_at_its_field(serve, until, is_served):
     assert form._group.fields["customers"]._problem.value.startswith("[0]: input")
     inner = form._group.fields["source"]._problem.value
     assert inner.startswith("url: input should be a valid string")
-    assert form._message.value == "correct what is marked: customers, source"
+    assert form._message.value == "correct what is marked: customers[0], source.url"
     assert engine.client.runs.list() == []
 
 

@@ -12,7 +12,7 @@ from textual.widgets import Button, Input
 from nbflow.client import Client
 from nbflow.model import EventType, Run, safe_text
 from nbflow.view import Line, Look, Span, line
-from nbflow.view.schema import Schema, choices, example, kind, problems, resolve
+from nbflow.view.schema import Schema, choices, described, example, problems, resolve
 from nbflow_tui.dialogs.base import Dialog, Say
 from nbflow_tui.dialogs.editor import JsonEditor
 from nbflow_tui.pending import Sent
@@ -104,7 +104,7 @@ class AnswerDialog(Dialog):
         self.query_one("#send", Button).display = True
         if _is_typed(question.schema):
             form.mount(
-                Say(line(Span(kind(question.schema), "dim"))), Input(id="answer")
+                Say(line(Span(described(question.schema), "dim"))), Input(id="answer")
             )
             self.call_after_refresh(
                 lambda: self.query_one("#answer").focus(scroll_visible=False)

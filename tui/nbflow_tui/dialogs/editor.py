@@ -10,11 +10,12 @@ from textual.widgets import TextArea
 
 from nbflow.model import safe_text
 from nbflow.view import Line, Span, line
-from nbflow.view.schema import Schema, fields, kind, problems
+from nbflow.view.schema import Schema, described, places, problems
 from nbflow.view.values import to_json
 from nbflow_tui.dialogs.base import Say
 
 _SHOWN = 6
+_LISTED = 12
 
 
 class JsonEditor(Vertical):
@@ -93,17 +94,21 @@ def hints(schema: Schema | None) -> Iterable[Line]:
     """What the fields take: one line each."""
     if not schema:
         return
-    listed = list(fields(schema))
+    listed = list(places(schema))
     if not listed and schema.get("type") != "object":
-        yield line(Span(f"takes {kind(schema)}", "dim"))
-    width = max((len(name) for name, _, _ in listed), default=0)
-    for name, field, is_required in listed[:12]:
+        yield line(Span(f"takes {described(schema)}", "dim"))
+    shown = listed[:_LISTED]
+    width = max((len(name) for name, _, _ in shown), default=0)
+    for name, field, is_required in shown:
         note = "" if is_required else ", may be left out"
         said = field.get("description")
         more = f" · {said}" if isinstance(said, str) else ""
         yield line(
-            f"{name:<{width}}  ", Span(f"{kind(field, schema)}{note}{more}", "dim")
+            f"{name:<{width}}  ",
+            Span(f"{described(field, schema)}{note}{more}", "dim"),
         )
+    if len(listed) > _LISTED:
+        yield line(Span(f"and {len(listed) - _LISTED} more fields", "dim"))
 
 
 def _some(faults: list[str]) -> list[str]:

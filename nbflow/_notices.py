@@ -1,4 +1,4 @@
-"""What the client tells its user beside results: warnings at the user's own line."""
+"""What callers are told beside results: warnings at the user's own line."""
 
 import sys
 import warnings
@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-_PACKAGE = str(Path(__file__).parents[1]) + "/"
+_PACKAGE = str(Path(__file__).parent) + "/"
 _listener: ContextVar[Callable[[str], None] | None]
 _listener = ContextVar("nbflow_listener", default=None)
+
+_is_impatient: ContextVar[bool] = ContextVar("nbflow_impatient", default=False)
 
 
 @contextmanager
@@ -20,6 +22,21 @@ def told_to(listener: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Inside, a wait that may never end is an error, for who could not interrupt it."""
+    token = _is_impatient.set(True)
+    try:
+        yield
+    finally:
+        _is_impatient.reset(token)
+
+
+def is_impatient() -> bool:
+    """Whether a wait that may never end is to be an error."""
+    return _is_impatient.get()
 
 
 def warn(message: str) -> None:
