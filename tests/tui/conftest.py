@@ -1,4 +1,4 @@
-"""A live engine of app `store`."""
+"""Engines and stores to look at: of app `store`, and of the market."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nbflow import Client, Engine
+from tests.tui.market import WORKFLOWS as MARKET
 from tests.tui.stage import WORKFLOWS
 
 
@@ -34,3 +35,22 @@ def closed(home: Path) -> Client:
             handle.result()
         engine.client.workflows.invoke("waits", run_id="open")
     return Client(home, "store")
+
+
+@pytest.fixture
+def market(home: Path) -> Path:
+    """A home with three runs of a market, whose engine has gone."""
+    with Engine(home, "market", workflows=MARKET, durability="process") as engine:
+        start = engine.client.workflows.invoke
+        start("order", input={"n": 4}, run_id="first").result()
+        start("parent", run_id="family").result()
+        with pytest.raises(Exception, match="division"):
+            start("broken", run_id="broken").result()
+    return home
+
+
+@pytest.fixture
+def live(home: Path) -> Iterator[Client]:
+    """A client of a market whose engine is alive."""
+    with Engine(home, "market", workflows=MARKET, durability="process") as engine:
+        yield engine.client
