@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbflow import _json
@@ -79,6 +79,9 @@ def test_reading_loads_no_pydantic_and_writing_does() -> None:
 
 
 @given(VALUES, st.sampled_from([None, 2]))
+@example([float("nan"), {"a": float("inf")}], None)
+@example(["\ud800"], 2)
+@example([0] * 2_000, 2)
 def test_values_are_shown_alike_with_and_without_pydantic(
     value: object, indent: int | None
 ) -> None:

@@ -23,6 +23,7 @@ from nbflow.codecs._custom import register
 from nbflow.codecs._pickled import allow_pickle
 from nbflow.codecs._preview import preview
 from nbflow.codecs._secrets import Secret, redact
+from nbflow.codecs._text import is_plain
 from nbflow.codecs._walk import Part
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "encode",
     "find_class",
     "fingerprint",
+    "is_plain",
     "parse",
     "preview",
     "redact",

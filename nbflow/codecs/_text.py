@@ -55,6 +55,14 @@ def count_plain(value: Any, left: int = MOST_NODES, depth: int = 1) -> int:
     return left
 
 
+def is_plain(value: Any, most: int) -> bool:
+    """Whether a value is made of JSON's types alone, of at most `most` elements."""
+    kind = type(value)
+    if kind is list or kind is dict:
+        return count_plain(value, most) >= 0
+    return kind is int or kind in _ATOMS
+
+
 def plain_text(value: Any) -> bytes | None:
     """The text of a value that `count_plain` let through; None if it needs tags."""
     try:

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from nbflow import codecs
 from nbflow._json import is_core_loaded
 from nbflow.codecs import Unresolved
 from nbflow.model import Attempt, ErrorInfo, RunEvent, safe_json
@@ -47,17 +49,9 @@ def _bare(value: Any) -> Any:
 
 
 def _dump(value: Any, indent: int | None = None) -> str:
-    if not is_core_loaded() and _is_small(value, _SMALL) >= 0:
-        separators = (",", ":") if indent is None else None
-        text = json.dumps(
-            value,
-            indent=indent,
-            separators=separators,
-            ensure_ascii=False,
-            allow_nan=False,
-        )
-        text.encode()  # a lone surrogate is an error, as below
-        return text
+    if not is_core_loaded() and codecs.is_plain(value, _SMALL):
+        with suppress(ValueError):  # NaN, a lone surrogate: pydantic knows what to do
+            return _dump_plain(value, indent)
     from pydantic_core import to_json as dump
 
     return dump(
@@ -69,22 +63,17 @@ def _dump(value: Any, indent: int | None = None) -> str:
     ).decode()
 
 
-def _is_small(value: Any, left: int) -> int:
-    """What is left after the parts of a value; -1: too many, or not all are JSON's."""
-    if left <= 0:
-        return -1
-    if type(value) is dict:
-        if not all(type(key) is str for key in value):
-            return -1
-        value = list(value.values())
-    if type(value) is not list:
-        is_known = value is None or type(value) in (str, int, float, bool)
-        return left - 1 if is_known else -1
-    for each in value:
-        left = _is_small(each, left - 1)
-        if left < 0:
-            return -1
-    return left
+def _dump_plain(value: Any, indent: int | None) -> str:
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(
+        value,
+        indent=indent,
+        separators=separators,
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+    text.encode()
+    return text
 
 
 def _jsonable(value: Any) -> Any:
